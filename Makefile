@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# A thin front for the CMake presets: what a newcomer types. `make help` lists it.
+#
+#   PRESET=release|debug|asan|tsan    which build `build` and `test` use
+#   ARGS='-log-level debug'           flags for the gateway of `run`
+#   FUZZ_SECONDS=60                   for each target of `fuzz`
+
+PRESET ?= release
+FUZZ_SECONDS ?= 60
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := build
+.PHONY: build run test bench fuzz soak sdk tidy clean help deps
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+deps:
+	@packaging/install-deps
+
+build/$(PRESET)/build.ninja: CMakePresets.json | deps
+	@cmake --preset $(PRESET) >build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
+
+# build/ exists before its log does.
+$(shell mkdir -p build)
+
+build: deps build/$(PRESET)/build.ninja ## install what is missing and build; build/ringgate
+	@cmake --build --preset $(PRESET)
+
+run: build ## start it on :8080, with a local mock provider when no provider key is set
+	@tools/run $(ARGS)
+
+test: build ## unit tests, fuzz corpora, end-to-end tests
+	@tools/test $(PRESET)
+
+fuzz: deps ## every fuzz target, FUZZ_SECONDS each
+	@$(MAKE) build PRESET=fuzz
+	@tools/fuzz $(FUZZ_SECONDS)
+
+soak: ## the long runs: marked end-to-end tests under ASan, ten minutes for each fuzz target
+	@$(MAKE) build PRESET=asan
+	@PYTEST_ARGS='-m soak -vv --durations=0' tools/test asan
+	@$(MAKE) fuzz FUZZ_SECONDS=600
+
+sdk: build ## conversations of the official SDK with the gateway
+	@packaging/install-deps sdk
+	@tools/sdk
+
+bench: build ## measure, against nginx and HAProxy
+	@packaging/install-deps bench
+	@bench/run
+
+tidy: ## the rules of the house
+	@tools/tidy
+
+clean: ## remove every build
+	rm -rf build
