@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// dialect_openai.c: the wire formats of the OpenAI API, as the native relay reads them.
+//
+// Four rows: chat completions, text completions, embeddings, responses. What a row must find in an
+// event (an empty `choices` with usage, an error, the end) is rare, so an event is first searched
+// for the few words that could announce it and walked as JSON only when one of them is there. An
+// ordinary delta costs one look for a quote with a `u` or an `e` behind it. A word inside a content
+// string triggers a walk and nothing else: the walk decides.
+//
+// Usage is one shape under two sets of names (chat: prompt/completion, responses: input/output);
+// one table reads both. Numbers that are absent or no integers are left at 0; nothing is invented.
+//
+// Sources: platform.openai.com/docs/api-reference, chat/streaming, responses-streaming.
+
+#include "base/container.h"
+#include "codec/dialect.h"
+#include "codec/json_scan.h"
+#include "codec/lanes.h"
+
+#include <stddef.h>
+
+// ---- Members ---------------------------------------------------------------------------------
+
+#define SHARED_MEMBERS                                                                             \
+    [DIALECT_MODEL] = SLICE("model"), [DIALECT_STREAM] = SLICE("stream"),                          \
+    [DIALECT_STREAM_OPTIONS] = SLICE("stream_options"), [DIALECT_FALLBACKS] = SLICE("fallbacks"),  \
+    [DIALECT_TOKENS_LIMIT_OLD] = SLICE("max_tokens")
+
+static const struct slice chat_members[DIALECT_MEMBER_COUNT] = {
+    SHARED_MEMBERS,
+    [DIALECT_INPUT] = SLICE("messages"),
+    [DIALECT_TOKENS_LIMIT] = SLICE("max_completion_tokens"),
+};
+
+static const struct slice text_members[DIALECT_MEMBER_COUNT] = {
+    SHARED_MEMBERS,
+    [DIALECT_INPUT] = SLICE("prompt"),
+    [DIALECT_TOKENS_LIMIT] = SLICE("max_completion_tokens"),
+};
+
+// Embeddings and responses.
+static const struct slice input_members[DIALECT_MEMBER_COUNT] = {
+    SHARED_MEMBERS,
+    [DIALECT_INPUT] = SLICE("input"),
+    [DIALECT_TOKENS_LIMIT] = SLICE("max_output_tokens"),
+};
+
+// ---- Usage -----------------------------------------------------------------------------------
+
+struct number_name {
+    struct slice name; // with quotes, as a member's key is given
+    size_t offset;
+    bool makes_known;
+};
+
+static const struct number_name usage_numbers[] = {
+    {SLICE("\"prompt_tokens\""), offsetof(struct dialect_usage, input_tokens), true},
+    {SLICE("\"input_tokens\""), offsetof(struct dialect_usage, input_tokens), true},
+    {SLICE("\"completion_tokens\""), offsetof(struct dialect_usage, output_tokens), true},
+    {SLICE("\"output_tokens\""), offsetof(struct dialect_usage, output_tokens), true},
+    {SLICE("\"total_tokens\""), offsetof(struct dialect_usage, total_tokens), true},
+};
+
+static const struct number_name detail_numbers[] = {
+    {SLICE("\"cached_tokens\""), offsetof(struct dialect_usage, cached_read_tokens), false},
+    {SLICE("\"cached_read_tokens\""), offsetof(struct dialect_usage, cached_read_tokens), false},
+    {SLICE("\"cache_write_tokens\""), offsetof(struct dialect_usage, cached_write_tokens), false},
+    {SLICE("\"cached_write_tokens\""), offsetof(struct dialect_usage, cached_write_tokens), false},
+};
+
+static void read_number(const struct json_member *m, const struct number_name *names, size_t count,
+                        struct dialect_usage *ret)
+{
+    uint64_t value;
+    for (size_t i = 0; i < count; i++) {
+        if (!slice_eq(m->key, names[i].name))
+            continue;
+        if (json_u64(m->value, &value) == 0) {
+            memcpy((char *)ret + names[i].offset, &value, sizeof(value));
+            ret->known |= names[i].makes_known;
+        }
+        return;
+    }
+}
+
+// `value` is a usage object inside a text that has been scanned.
+static void read_usage(struct slice value, struct dialect_usage *ret)
+{
+    struct json_member m;
+    struct json_member detail;
+    size_t at = 0;
+
+    while (json_object_next(value, &at, &m)) {
+        bool is_detail = slice_eq(m.key, SLICE("\"prompt_tokens_details\"")) ||
+                         slice_eq(m.key, SLICE("\"input_tokens_details\""));
+        if (!is_detail) {
+            read_number(&m, usage_numbers, ARRAY_LEN(usage_numbers), ret);
+            continue;
+        }
+        size_t inner = 0;
+        while (m.type == JSON_OBJECT && json_object_next(m.value, &inner, &detail))
+            read_number(&detail, detail_numbers, ARRAY_LEN(detail_numbers), ret);
+    }
+}
+
+static void answer_usage(struct slice text, struct dialect_usage *ret)
+{
+    static const struct slice names[] = {SLICE("usage")};
+    struct json_scanner scan;
+
+    *ret = (struct dialect_usage){0};
+    if (json_scan(&scan, text, names, ARRAY_LEN(names), 0) == 0 &&
+        scan.member[0].type == JSON_OBJECT)
+        read_usage(scan.member[0].value, ret);
+}
+
+// ---- Events ----------------------------------------------------------------------------------
+
+static struct slice trim_json(struct slice s)
+{
+    while (s.len > 0 && (unsigned char)s.ptr[0] <= ' ')
+        s = slice_skip(s, 1);
+    while (s.len > 0 && (unsigned char)s.ptr[s.len - 1] <= ' ')
+        s.len--;
+    return s;
+}
+
+// Is there a member `usage` or `error` that is not null, at whatever depth? Some vendors write
+// `"usage":null` into every event; inside a string the quotes would be escaped.
+static bool announces(struct slice data)
+{
+    static const struct slice words[] = {SLICE("\"usage\""), SLICE("\"error\"")};
+    const char *end = data.ptr + data.len;
+    const char *p = data.ptr;
+
+    while ((p = lanes_find_pair(p, end, '"', 'u', 'e')) < end) {
+        struct slice rest = slice_of(p, (size_t)(end - p));
+        p++;
+        bool error = slice_starts(rest, words[1]);
+        if (!error && !slice_starts(rest, words[0]))
+            continue;
+        rest = slice_skip(rest, words[0].len);
+        while (rest.len > 0 && (unsigned char)rest.ptr[0] <= ' ')
+            rest = slice_skip(rest, 1);
+        if (!slice_starts(rest, SLICE(":"))) {
+            if (error) // a value: {"object":"error"}
+                return true;
+            continue;
+        }
+        do {
+            rest = slice_skip(rest, 1);
+        } while (rest.len > 0 && (unsigned char)rest.ptr[0] <= ' ');
+        if (!slice_starts(rest, SLICE("null")))
+            return true;
+    }
+    return false;
+}
+
+// An event with data that looks like an object; false for the end marker and everything else,
+// whose kind is then set.
+static bool begin_event(const struct sse_event *event, struct dialect_event *ret,
+                        struct slice *ret_data)
+{
+    *ret = (struct dialect_event){.kind = DIALECT_EVENT_OTHER};
+    if (!event->has_data)
+        return false;
+    struct slice data = trim_json(event->data);
+    if (sse_is_done_marker(data)) {
+        ret->kind = DIALECT_EVENT_END;
+        return false;
+    }
+    if (data.len < 2 || data.ptr[0] != '{' || data.ptr[data.len - 1] != '}')
+        return false;
+    ret->is_object = true;
+    ret->kind = DIALECT_EVENT_DELTA;
+    *ret_data = data;
+    return true;
+}
+
+static bool is_empty_array(const struct json_member *m)
+{
+    size_t at = 0;
+    enum json_type type;
+    struct slice element;
+    return m->type == JSON_ARRAY && !json_array_next(m->value, &at, &type, &element);
+}
+
+// The rare event that holds one of the words: what is it really?
+static void walk_chat_event(struct slice data, struct dialect_event *ret)
+{
+    enum { CHOICES, USAGE, ERROR, OBJECT, WANTED };
+    static const struct slice names[WANTED] = {
+        [CHOICES] = SLICE("choices"),
+        [USAGE] = SLICE("usage"),
+        [ERROR] = SLICE("error"),
+        [OBJECT] = SLICE("object"),
+    };
+    struct json_scanner scan;
+
+    if (json_scan(&scan, data, names, WANTED, 0) != 0) {
+        ret->is_object = false;
+        return;
+    }
+    const struct json_member *m = scan.member;
+    if (m[USAGE].type == JSON_OBJECT)
+        read_usage(m[USAGE].value, &ret->usage);
+    if (m[ERROR].type == JSON_OBJECT || (m[ERROR].type == JSON_STRING && m[ERROR].value.len > 2) ||
+        (m[OBJECT].type == JSON_STRING && slice_eq(m[OBJECT].value, SLICE("\"error\""))))
+        ret->kind = DIALECT_EVENT_ERROR;
+    else if (m[USAGE].type == JSON_OBJECT && is_empty_array(&m[CHOICES]))
+        ret->kind = DIALECT_EVENT_USAGE;
+}
+
+// Chat and text completions.
+static void chat_event(const struct sse_event *event, struct dialect_event *ret)
+{
+    struct slice data;
+    if (!begin_event(event, ret, &data))
+        return;
+    if (announces(data))
+        walk_chat_event(data, ret);
+    if (slice_eq(event->type, SLICE("error")))
+        ret->kind = DIALECT_EVENT_ERROR;
+}
+
+static enum dialect_event_kind responses_kind(struct slice type)
+{
+    static const struct {
+        struct slice type;
+        enum dialect_event_kind kind;
+    } kinds[] = {
+        {SLICE("response.completed"), DIALECT_EVENT_END},
+        {SLICE("response.incomplete"), DIALECT_EVENT_END},
+        {SLICE("response.failed"), DIALECT_EVENT_END},
+        {SLICE("error"), DIALECT_EVENT_ERROR},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        if (slice_eq(type, kinds[i].type))
+            return kinds[i].kind;
+    return DIALECT_EVENT_DELTA;
+}
+
+// The terminal event carries the whole response, its usage included.
+static void walk_responses_event(struct slice data, struct dialect_event *ret)
+{
+    enum { TYPE, RESPONSE, ERROR, WANTED };
+    static const struct slice names[WANTED] = {
+        [TYPE] = SLICE("type"),
+        [RESPONSE] = SLICE("response"),
+        [ERROR] = SLICE("error"),
+    };
+    struct json_scanner scan;
+
+    if (json_scan(&scan, data, names, WANTED, 0) != 0) {
+        ret->is_object = false;
+        return;
+    }
+    const struct json_member *m = scan.member;
+    if (ret->kind == DIALECT_EVENT_DELTA && m[TYPE].type == JSON_STRING)
+        ret->kind = responses_kind(slice_of(m[TYPE].value.ptr + 1, m[TYPE].value.len - 2));
+    if (ret->kind == DIALECT_EVENT_DELTA && m[TYPE].type == JSON_NONE &&
+        m[ERROR].type == JSON_OBJECT)
+        ret->kind = DIALECT_EVENT_ERROR;
+    if (ret->kind == DIALECT_EVENT_END && m[RESPONSE].type == JSON_OBJECT) {
+        struct json_member usage = json_object_get(m[RESPONSE].value, SLICE("usage"));
+        if (usage.type == JSON_OBJECT)
+            read_usage(usage.value, &ret->usage);
+    }
+}
+
+static void responses_event(const struct sse_event *event, struct dialect_event *ret)
+{
+    struct slice data;
+    if (!begin_event(event, ret, &data)) {
+        // Some vendors send [DONE] behind the terminal event; the end was that event.
+        if (ret->kind == DIALECT_EVENT_END)
+            ret->kind = DIALECT_EVENT_OTHER;
+        return;
+    }
+    ret->kind = responses_kind(event->type);
+    if (event->type.len == 0 || ret->kind == DIALECT_EVENT_END)
+        walk_responses_event(data, ret);
+}
+
+static void no_event(const struct sse_event *event, struct dialect_event *ret)
+{
+    struct slice data;
+    begin_event(event, ret, &data);
+}
+
+// ---- Rows ------------------------------------------------------------------------------------
+
+const struct dialect dialect_openai_chat = {
+    .name = SLICE("openai_chat"),
+    .members = chat_members,
+    .streams = true,
+    .usage_option = true,
+    .answer_usage = answer_usage,
+    .event = chat_event,
+};
+
+const struct dialect dialect_openai_text = {
+    .name = SLICE("openai_text"),
+    .members = text_members,
+    .streams = true,
+    .usage_option = true,
+    .answer_usage = answer_usage,
+    .event = chat_event,
+};
+
+const struct dialect dialect_openai_embeddings = {
+    .name = SLICE("openai_embeddings"),
+    .members = input_members,
+    .answer_usage = answer_usage,
+    .event = no_event,
+};
+
+const struct dialect dialect_openai_responses = {
+    .name = SLICE("openai_responses"),
+    .members = input_members,
+    .streams = true,
+    .named_events = true,
+    .answer_usage = answer_usage,
+    .event = responses_event,
+};

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// lanes.h: sixteen bytes looked at together.
+//
+// The scanners spend their time inside long strings and long lines, waiting for one of a few bytes.
+// The compiler's vector types say that once for every machine: SSE2 on amd64, NEON on arm64, plain
+// words elsewhere, and no #ifdef. A comparison gives a lane of all ones for each byte that matches;
+// lanes_first turns the lanes into a position: by the one instruction amd64 has for that, elsewhere
+// by counting in words, which assumes a little-endian machine (asserted).
+//
+// Header only; private to codec.
+#ifndef RINGGATE_CODEC_LANES_H
+#define RINGGATE_CODEC_LANES_H
+
+#include <stdint.h>
+#include <string.h>
+
+#define LANES_BYTES 16
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "lanes_first counts from the low byte");
+
+struct lanes {
+    int8_t v __attribute__((vector_size(LANES_BYTES)));
+};
+
+// Reads LANES_BYTES bytes, aligned or not.
+static inline struct lanes lanes_load(const char *p)
+{
+    struct lanes l;
+    memcpy(&l.v, p, LANES_BYTES);
+    return l;
+}
+
+// Position of the first set lane, LANES_BYTES when none is.
+static inline unsigned lanes_first(struct lanes hit)
+{
+#ifdef __SSE2__
+    char bytes __attribute__((vector_size(LANES_BYTES)));
+    memcpy(&bytes, &hit.v, sizeof(bytes));
+    return (unsigned)__builtin_ctz((unsigned)__builtin_ia32_pmovmskb128(bytes) | 1U << 16);
+#else
+    uint64_t half[2];
+    memcpy(half, &hit.v, sizeof(half));
+    if (half[0] != 0)
+        return (unsigned)__builtin_ctzll(half[0]) / 8;
+    if (half[1] != 0)
+        return 8 + (unsigned)__builtin_ctzll(half[1]) / 8;
+    return LANES_BYTES;
+#endif
+}
+
+static inline int lanes_any(struct lanes hit)
+{
+    uint64_t half[2];
+    memcpy(half, &hit.v, sizeof(half));
+    return (half[0] | half[1]) != 0;
+}
+
+static inline struct lanes lanes_or(struct lanes a, struct lanes b)
+{
+    return (struct lanes){.v = a.v | b.v};
+}
+
+// Bytes that are `c`, or the one or the other.
+static inline struct lanes lanes_eq2(struct lanes l, char a, char b)
+{
+    return (struct lanes){.v = (l.v == (int8_t)a) | (l.v == (int8_t)b)};
+}
+
+// What ends a run of plain characters in a JSON string: quote, backslash, a control character or a
+// byte outside ASCII. The last two are one signed comparison.
+static inline struct lanes lanes_not_plain(struct lanes l)
+{
+    return (struct lanes){.v = (l.v == '"') | (l.v == '\\') | (l.v < 0x20)};
+}
+
+// The first byte in [p, end) that is `a` or `b`; `end` when there is none.
+static inline const char *lanes_find2(const char *p, const char *end, char a, char b)
+{
+    while (end - p >= LANES_BYTES) {
+        unsigned first = lanes_first(lanes_eq2(lanes_load(p), a, b));
+        if (first < LANES_BYTES)
+            return p + first;
+        p += LANES_BYTES;
+    }
+    while (p < end && *p != a && *p != b)
+        p++;
+    return p;
+}
+
+// The first `a` in [p, end) with `b` or `c` behind it; `end` when there is none.
+static inline const char *lanes_find_pair(const char *p, const char *end, char a, char b, char c)
+{
+    while (end - p > LANES_BYTES) {
+        struct lanes here = lanes_load(p), next = lanes_eq2(lanes_load(p + 1), b, c);
+        unsigned first = lanes_first((struct lanes){.v = (here.v == (int8_t)a) & next.v});
+        if (first < LANES_BYTES)
+            return p + first;
+        p += LANES_BYTES;
+    }
+    for (; end - p > 1; p++)
+        if (*p == a && (p[1] == b || p[1] == c))
+            return p;
+    return end;
+}
+
+#endif

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// dialect_openai_test.c: what the rows read out of events and answers.
+
+#include "base/container.h"
+#include "codec/dialect.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+// cmocka wants the four above.
+#include <cmocka.h>
+
+struct event_case {
+    const struct dialect *dialect;
+    const char *type;
+    const char *data; // NULL: a comment
+    enum dialect_event_kind kind;
+    bool is_object;
+    uint64_t total; // 0: usage not known
+};
+
+static const struct event_case event_cases[] = {
+    {&dialect_openai_chat, "", NULL, DIALECT_EVENT_OTHER, false, 0},
+    {&dialect_openai_chat, "", "[DONE]", DIALECT_EVENT_END, false, 0},
+    {&dialect_openai_chat, "", " [DONE] ", DIALECT_EVENT_END, false, 0},
+    {&dialect_openai_chat, "", "{\"choices\":[{\"delta\":{\"content\":\"x\"}}]}",
+     DIALECT_EVENT_DELTA, true, 0},
+    {&dialect_openai_chat, "", "{\"choices\":[{}],\"usage\":null}", DIALECT_EVENT_DELTA, true, 0},
+    {&dialect_openai_chat, "", "{\"choices\":[],\"usage\":{\"total_tokens\":7}}",
+     DIALECT_EVENT_USAGE, true, 7},
+    {&dialect_openai_chat, "", "{\"choices\":[ ],\"usage\":{\"total_tokens\":7}}",
+     DIALECT_EVENT_USAGE, true, 7},
+    // Usage beside content must reach the client: it is no usage event.
+    {&dialect_openai_chat, "", "{\"choices\":[{}],\"usage\":{\"total_tokens\":7}}",
+     DIALECT_EVENT_DELTA, true, 7},
+    // The first event of Azure: choices empty, no usage.
+    {&dialect_openai_chat, "", "{\"choices\":[],\"prompt_filter_results\":[]}", DIALECT_EVENT_DELTA,
+     true, 0},
+    {&dialect_openai_chat, "", "{\"error\":{\"message\":\"m\"}}", DIALECT_EVENT_ERROR, true, 0},
+    {&dialect_openai_chat, "", "{\"error\":\"m\"}", DIALECT_EVENT_ERROR, true, 0},
+    {&dialect_openai_chat, "", "{\"error\":null,\"choices\":[{}]}", DIALECT_EVENT_DELTA, true, 0},
+    {&dialect_openai_chat, "", "{\"object\":\"error\",\"message\":\"m\"}", DIALECT_EVENT_ERROR,
+     true, 0},
+    {&dialect_openai_chat, "error", "{\"message\":\"m\"}", DIALECT_EVENT_ERROR, true, 0},
+    // The word inside content decides nothing.
+    {&dialect_openai_chat, "", "{\"choices\":[{\"delta\":{\"content\":\"\\\"error\\\"\"}}]}",
+     DIALECT_EVENT_DELTA, true, 0},
+    {&dialect_openai_chat, "", "{\"choices\":[],\"usage\":{\"total_tokens\":7}",
+     DIALECT_EVENT_DELTA, false, 0},
+    {&dialect_openai_chat, "", "hello", DIALECT_EVENT_OTHER, false, 0},
+    {&dialect_openai_text, "", "{\"choices\":[],\"usage\":{\"total_tokens\":9}}",
+     DIALECT_EVENT_USAGE, true, 9},
+    {&dialect_openai_responses, "response.output_text.delta", "{\"delta\":\"x\"}",
+     DIALECT_EVENT_DELTA, true, 0},
+    {&dialect_openai_responses, "response.completed",
+     "{\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":1,\"output_"
+     "tokens\":2,"
+     "\"total_tokens\":3}}}",
+     DIALECT_EVENT_END, true, 3},
+    {&dialect_openai_responses, "", "{\"type\":\"response.completed\",\"response\":{}}",
+     DIALECT_EVENT_END, true, 0},
+    {&dialect_openai_responses, "response.failed", "{\"response\":{}}", DIALECT_EVENT_END, true, 0},
+    {&dialect_openai_responses, "response.incomplete", "{\"response\":{}}", DIALECT_EVENT_END, true,
+     0},
+    {&dialect_openai_responses, "error", "{\"message\":\"m\"}", DIALECT_EVENT_ERROR, true, 0},
+    {&dialect_openai_responses, "", "[DONE]", DIALECT_EVENT_OTHER, false, 0},
+};
+
+static void events_are_what_they_say(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(event_cases); i++) {
+        const struct event_case *c = &event_cases[i];
+        struct sse_event event = {
+            .type = slice_str(c->type), .data = slice_str(c->data), .has_data = c->data != NULL};
+        struct dialect_event got;
+        c->dialect->event(&event, &got);
+        if (got.kind != c->kind || got.is_object != c->is_object ||
+            got.usage.known != (c->total > 0) || got.usage.total_tokens != c->total)
+            fail_msg("case %zu: %s: kind %d", i, c->data ? c->data : "(comment)", got.kind);
+    }
+}
+
+static void usage_of_an_answer(void **state)
+{
+    (void)state;
+    struct dialect_usage u;
+    dialect_openai_chat.answer_usage(
+        SLICE("{\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":4,"
+              "\"total_tokens\":14,\"prompt_tokens_details\":{\"cached_tokens\":6,"
+              "\"cache_write_tokens\":2}}}"),
+        &u);
+    assert_true(u.known);
+    assert_int_equal(u.input_tokens, 10);
+    assert_int_equal(u.output_tokens, 4);
+    assert_int_equal(u.total_tokens, 14);
+    assert_int_equal(u.cached_read_tokens, 6);
+    assert_int_equal(u.cached_write_tokens, 2);
+    dialect_openai_responses.answer_usage(
+        SLICE("{\"usage\":{\"input_tokens\":3,\"output_tokens\":5,"
+              "\"input_tokens_details\":{\"cached_tokens\":1}}}"),
+        &u);
+    assert_true(u.known);
+    assert_int_equal(u.input_tokens, 3);
+    assert_int_equal(u.output_tokens, 5);
+    assert_int_equal(u.cached_read_tokens, 1);
+}
+
+static void usage_is_never_invented(void **state)
+{
+    static const char *const texts[] = {
+        "{\"usage\":null}",
+        "{}",
+        "{\"usage\":{}}",
+        "{\"usage\":{\"prompt_tokens_details\":{\"cached_tokens\":1}}}",
+        "not json",
+        "{\"usage\":{\"total_tokens\":\"7\"}}",
+        "{\"usage\":{\"total_tokens\":1.5}}",
+        "{\"usage\":{\"total_tokens\":7}",
+        "",
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct dialect_usage u = {.known = true};
+        dialect_openai_chat.answer_usage(slice_str(texts[i]), &u);
+        if (u.known)
+            fail_msg("usage was found in %s", texts[i]);
+    }
+}
+
+static void every_row_names_every_member_once(void **state)
+{
+    static const struct dialect *const rows[] = {&dialect_openai_chat, &dialect_openai_text,
+                                                 &dialect_openai_embeddings,
+                                                 &dialect_openai_responses};
+    (void)state;
+    for (size_t r = 0; r < ARRAY_LEN(rows); r++)
+        for (size_t i = 0; i < DIALECT_MEMBER_COUNT; i++) {
+            assert_true(rows[r]->members[i].len > 0);
+            for (size_t k = 0; k < i; k++)
+                assert_false(slice_eq(rows[r]->members[i], rows[r]->members[k]));
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(events_are_what_they_say),
+        cmocka_unit_test(usage_of_an_answer),
+        cmocka_unit_test(usage_is_never_invented),
+        cmocka_unit_test(every_row_names_every_member_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
