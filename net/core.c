@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// core.c: a core's network memory, its load figure, its date line and its drain.
+//
+// The clients' buffer group holds one megabyte either way. With incremental buffers a buffer serves
+// receives until it is full, so 64 of 16 kB serve 1 kB requests and long bodies alike; without,
+// each receive takes a whole buffer however little arrives, so there are 256 of 4 kB. Nothing here
+// keeps a loan beyond the turn it came in, so a small group is enough and stays in the cache.
+//
+// Draining closes idle connections in slices of DRAIN_SLICE, a millisecond apart: tens of thousands
+// of them at once would stop the streams that drain is there to protect.
+#include "base/assert.h"
+#include "base/err.h"
+#include "net/dns.h"
+#include "net/limits.h"
+#include "net/net_internal.h"
+#include <stdio.h>
+#include <time.h>
+
+#define CLIENT_BUFS            64
+#define CLIENT_BUF_BYTES       (16 * 1024)
+#define CLIENT_BUFS_6_1        256
+#define CLIENT_BUF_BYTES_6_1   4096
+#define UPSTREAM_BUFS          32
+#define UPSTREAM_BUF_BYTES     (64 * 1024)
+#define UPSTREAM_BUFS_6_1      256
+#define UPSTREAM_BUF_BYTES_6_1 (16 * 1024)
+// Blocks kept for reuse: 4 MB.
+#define BLOCKS_KEPT 1024
+#define DRAIN_SLICE 128
+// An exchange costs its core about as much as this many open connections.
+#define EXCHANGE_WEIGHT 16
+
+static unsigned or_default(unsigned value, unsigned fallback)
+{
+    return value ? value : fallback;
+}
+
+static void set_options(struct net_core *c, const struct net_options *o)
+{
+    c->options = *o;
+    c->options.head_bytes_max = or_default(o->head_bytes_max, LIMIT_HEAD_BYTES);
+    c->options.idle_ms = or_default(o->idle_ms, LIMIT_IDLE_MS);
+    c->options.head_ms = or_default(o->head_ms, LIMIT_HEAD_MS);
+    c->options.body_silence_ms = or_default(o->body_silence_ms, LIMIT_BODY_SILENCE_MS);
+    c->options.send_ms = or_default(o->send_ms, LIMIT_SEND_MS);
+}
+
+static int make_bufs(struct net_core *c)
+{
+    bool incremental = ring_features(c->ring)->incremental_buffers;
+    int rc = ring_bufs_new(c->ring, incremental ? CLIENT_BUFS : CLIENT_BUFS_6_1,
+                           incremental ? CLIENT_BUF_BYTES : CLIENT_BUF_BYTES_6_1, &c->client_bufs);
+    if (rc)
+        return rc;
+    return ring_bufs_new(c->ring, incremental ? UPSTREAM_BUFS : UPSTREAM_BUFS_6_1,
+                         incremental ? UPSTREAM_BUF_BYTES : UPSTREAM_BUF_BYTES_6_1,
+                         &c->upstream_bufs);
+}
+
+int net_core_init(struct net_core *c, unsigned index, struct net_shared *shared, struct ring *ring,
+                  struct fiber_sched *fibers, struct log *log, struct net_server *server,
+                  const struct net_options *options)
+{
+    ASSERT(index < CORES_MAX && index < shared->cores);
+    *c = (struct net_core){.index = index, .shared = shared, .ring = ring, .fibers = fibers};
+    c->log = log;
+    c->server = server;
+    c->date_second = -1;
+    set_options(c, options);
+    list_init(&c->connections);
+    block_pool_init(&c->blocks, BLOCKS_KEPT);
+    pool_init(&c->conns, sizeof(struct h1_conn), LIMIT_CONNECTIONS);
+    int rc = prng_seed_kernel(&c->prng);
+    if (!rc)
+        rc = make_bufs(c);
+    if (!rc)
+        rc = upstream__core_init(c);
+    if (rc)
+        return rc;
+    atomic_store_explicit(&shared->core[index], c, memory_order_release);
+    return 0;
+}
+
+void net_core_done(struct net_core *c)
+{
+    if (!c || !c->ring)
+        return;
+    ASSERT(list_empty(&c->connections) && net__listen_idle(c));
+    ring_timer_clear(c->ring, &c->drain_timer);
+    ring_timer_clear(c->ring, &c->trim_timer);
+    upstream__core_done(c);
+    ring_bufs_free(c->client_bufs);
+    ring_bufs_free(c->upstream_bufs);
+    pool_done(&c->conns);
+    block_pool_done(&c->blocks);
+    *c = (struct net_core){0};
+}
+
+// ---- Load ------------------------------------------------------------------------------------
+
+void net__load_add(struct net_core *c, int weight)
+{
+    // Other cores add what they hand over, so this cannot be a plain store.
+    atomic_fetch_add_explicit(&c->shared->load[c->index].live, (uint32_t)weight,
+                              memory_order_relaxed);
+}
+
+void net_load_begin(struct net_core *c)
+{
+    net__load_add(c, EXCHANGE_WEIGHT);
+    net__trim_soon(c);
+}
+
+void net_load_end(struct net_core *c)
+{
+    net__load_add(c, -EXCHANGE_WEIGHT);
+    net__trim_soon(c);
+}
+
+// ---- Date ------------------------------------------------------------------------------------
+
+struct slice net__date(struct net_core *c)
+{
+    int64_t second = ring_wall(c->ring).ns / NS_PER_S;
+    if (second != c->date_second) {
+        static const char days[] = "SunMonTueWedThuFriSat";
+        static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+        time_t t = (time_t)second;
+        struct tm tm;
+        (void)gmtime_r(&t, &tm);
+        int n =
+            snprintf(c->date, sizeof(c->date), "Date: %.3s, %02u %.3s %04u %02u:%02u:%02u GMT\r\n",
+                     days + 3 * tm.tm_wday, (unsigned)tm.tm_mday % 100u, months + 3 * tm.tm_mon,
+                     (unsigned)(tm.tm_year + 1900) % 10000u, (unsigned)tm.tm_hour % 100u,
+                     (unsigned)tm.tm_min % 100u, (unsigned)tm.tm_sec % 100u);
+        ASSERT(n == 37);
+        c->date_second = second;
+    }
+    return slice_of(c->date, 37);
+}
+
+// ---- Refusals --------------------------------------------------------------------------------
+
+void http_refuse(struct http_stream *s, int err)
+{
+    ASSERT(err < 0);
+    s->ops->refuse(s, err);
+}
+
+// ---- Drain and abort -------------------------------------------------------------------------
+
+static void drain_slice(struct ring *ring, struct ring_timer *timer)
+{
+    struct net_core *c = container_of(timer, struct net_core, drain_timer);
+    for (unsigned i = 0; i < DRAIN_SLICE && c->drain_left > 0; i++, c->drain_left--) {
+        if (list_empty(&c->connections))
+            return;
+        struct h1_conn *conn = container_of(c->connections.next, struct h1_conn, link);
+        list_remove(&conn->link);
+        list_push_back(&c->connections, &conn->link);
+        h1_conn__drain(conn);
+    }
+    if (c->drain_left > 0)
+        ring_timer_set(ring, timer, mono_add_ms(ring_now(ring), 1), drain_slice);
+}
+
+void net_drain(struct net_core *c)
+{
+    if (c->draining)
+        return;
+    c->draining = true;
+    net__listen_stop(c);
+    upstream__core_drain(c);
+    // Connections open from now on are refused by listen.c, so the figure only falls.
+    c->drain_left = (unsigned)atomic_load_explicit(&c->stats.connections, memory_order_relaxed);
+    drain_slice(c->ring, &c->drain_timer);
+}
+
+bool net_idle(const struct net_core *c)
+{
+    return list_empty(&c->connections) && net__listen_idle(c) && upstream__core_idle(c);
+}
+
+void net_abort(struct net_core *c)
+{
+    net_drain(c);
+    for (struct list *l = c->connections.next; l != &c->connections; l = l->next)
+        h1_conn__abort(container_of(l, struct h1_conn, link)); // freed by a task, not here
+}

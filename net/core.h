@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// core.h: what one loop thread owns of the network, and how requests come in.
+//
+// A core is a ring, its fibers, its memory and its connections. Nothing here is shared but the
+// `struct net_shared` that all cores point at: the load table (hand-over of accepted connections)
+// and the process-wide count of request bytes in flight.
+//
+// An accepted connection stays on its core unless that core's load is well above the mean (more
+// than HANDOVER_FACTOR_PERCENT of it, see listen.c); then its descriptor is mailed to the core with
+// the least: a load balancer's few pooled connections must not load one core.
+#ifndef RINGGATE_NET_CORE_H
+#define RINGGATE_NET_CORE_H
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/pool.h"
+#include "base/prng.h"
+#include "base/stats.h"
+#include "net/http.h"
+#include "ring/fiber.h"
+#include "ring/ring.h"
+#include <stdatomic.h>
+
+#define CORES_MAX 256
+
+struct dns;
+struct net_core;
+struct upstream_core;
+
+// One cache line a core.
+struct net_load {
+    _Atomic uint32_t live; // exchanges and open connections, weighed (exchanges count 16)
+    char pad[60];
+};
+
+struct net_shared {
+    unsigned cores;
+    struct net_core *_Atomic core[CORES_MAX]; // set by each core's init
+    struct net_load load[CORES_MAX];
+    _Atomic uint64_t body_bytes; // request bytes in flight
+};
+
+struct net_options {
+    const char *host; // NULL or "": every address, IPv6 with IPv4
+    unsigned port;    // 0: any (see net_listen)
+    unsigned head_bytes_max;
+    unsigned idle_ms, head_ms, body_silence_ms, send_ms;
+};
+
+// Who answers requests; embedded by the gateway's core. Called on the loop, never parks.
+struct net_server {
+    // A head is complete. The callee spawns a fiber (sets s->fiber) or calls http_refuse.
+    void (*on_request)(struct net_server *server, struct http_stream *s);
+    // The JSON body for an error found before a route was known (400, 408, 431, 405, …). Static.
+    struct slice (*refusal)(struct net_server *server, int err);
+};
+
+struct net_stats {
+    struct counter accepted, handed_over, closed, requests, bad_requests, timeouts;
+    struct counter upstream_connects, upstream_reuses, upstream_retries, upstream_handshakes,
+        upstream_resumptions;
+    struct counter loop_turn_ns_max;
+    _Atomic uint64_t connections; // open now
+};
+
+// A descriptor on its way to another core. Lies in the sender; free again when the receiver has
+// taken the descriptor out.
+struct net_handover {
+    struct ring_mail mail;
+    struct net_core *to;
+    int fd;
+    _Atomic bool busy;
+};
+
+#define NET_LISTEN_SOCKETS 2
+#define NET_HANDOVERS      64
+
+// A socket that accepts, while sockets > its index.
+struct net_acceptor {
+    struct ring_op op;
+    struct net_core *core;
+    int fd; // -1: closed
+};
+
+// What listen.c keeps on a core; private to it.
+struct net_listener {
+    struct net_acceptor acceptor[NET_LISTEN_SOCKETS];
+    unsigned sockets;
+    bool paused; // no accept is armed until the timer or a freed connection
+    struct ring_timer pause;
+    uint64_t clients_max; // of the process: its descriptors less a share for providers
+    struct net_handover handover[NET_HANDOVERS];
+};
+
+struct net_core {
+    unsigned index;
+    struct net_shared *shared;
+    struct ring *ring;
+    struct fiber_sched *fibers;
+    struct block_pool blocks;
+    struct ring_bufs *client_bufs;   // receives from clients
+    struct ring_bufs *upstream_bufs; // receives from providers
+    struct pool conns;               // HTTP/1 connections of clients
+    struct pool upstreams;           // connections to providers
+    struct map origins;              // key of origin → struct origin_pool
+    struct dns *dns;
+    struct upstream_core *upstream; // the rest of the half that faces providers
+    struct log *log;
+    struct prng prng;
+    struct net_server *server;
+    struct net_options options;
+    struct net_stats stats;
+    struct list connections; // all client connections
+    struct net_listener listener;
+    struct ring_timer drain_timer; // the next slice of net_drain
+    unsigned drain_left;           // connections it has not looked at yet
+    bool draining;
+    struct ring_timer trim_timer; // see trim.c
+    unsigned trim_step;           // the keeper whose turn it is
+    char date[40];                // "Date: …\r\n" of this second
+    int64_t date_second;
+};
+
+// On the core's own thread, ring and fibers already made. 0, ERR_NOMEM, ERR_SYSTEM.
+int net_core_init(struct net_core *c, unsigned index, struct net_shared *shared, struct ring *ring,
+                  struct fiber_sched *fibers, struct log *log, struct net_server *server,
+                  const struct net_options *options);
+void net_core_done(struct net_core *c); // no connection, no upstream left; half-built is fine
+
+// Opens this core's listening socket (SO_REUSEPORT) and accepts from now on. *ret_port is the port
+// bound (for port 0). ERR_SYSTEM with errno kept.
+int net_listen(struct net_core *c, unsigned *ret_port);
+// Stops accepting, closes idle connections, and lets running exchanges finish; answers from now on
+// say Connection: close. net_idle tells when none is left.
+void net_drain(struct net_core *c);
+bool net_idle(const struct net_core *c);
+// Resets what is left.
+void net_abort(struct net_core *c);
+
+// Answers without a fiber and closes: for refusals when no fiber can be had.
+void http_refuse(struct http_stream *s, int err);
+
+// The gateway's exchange begins and ends: what hand-over weighs.
+void net_load_begin(struct net_core *c);
+void net_load_end(struct net_core *c);
+
+#endif

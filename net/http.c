@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// http.c: names of methods and fields, and finding a field in a head.
+//
+// A field name is looked up once, when its head is parsed; everything later compares a small
+// number. The lookup goes by length: at most five of the names share one, so a candidate list per
+// length and a compare of the first byte leave at most one or two full compares. The lists are
+// written by hand and name tokens, so a token added to HTTP_NAME_MAP must be added here too: the
+// unit test looks up every name of the map.
+#include "net/http.h"
+
+#include "base/assert.h"
+#include "base/container.h"
+#include "net/net_internal.h"
+
+#define NAME_LEN_MAX   19
+#define NAMES_A_LENGTH 5
+
+static const uint8_t names_by_length[NAME_LEN_MAX + 1][NAMES_A_LENGTH] = {
+    [2] = {HTTP_N_TE},
+    [4] = {HTTP_N_HOST, HTTP_N_DATE},
+    [6] = {HTTP_N_ACCEPT, HTTP_N_COOKIE, HTTP_N_EXPECT, HTTP_N_ORIGIN, HTTP_N_SERVER},
+    [7] = {HTTP_N_API_KEY, HTTP_N_TRAILER, HTTP_N_UPGRADE, HTTP_N_X_BF_VK},
+    [9] = {HTTP_N_X_API_KEY},
+    [10] = {HTTP_N_CONNECTION, HTTP_N_USER_AGENT, HTTP_N_KEEP_ALIVE, HTTP_N_SET_COOKIE},
+    [11] = {HTTP_N_RETRY_AFTER},
+    [12] = {HTTP_N_CONTENT_TYPE, HTTP_N_X_REQUEST_ID, HTTP_N_X_BF_API_KEY},
+    [13] = {HTTP_N_AUTHORIZATION},
+    [14] = {HTTP_N_CONTENT_LENGTH, HTTP_N_X_GOOG_API_KEY},
+    [15] = {HTTP_N_ACCEPT_ENCODING, HTTP_N_X_BF_API_KEY_ID},
+    [16] = {HTTP_N_CONTENT_ENCODING, HTTP_N_PROXY_CONNECTION},
+    [17] = {HTTP_N_TRANSFER_ENCODING},
+    [18] = {HTTP_N_PROXY_AUTHENTICATE},
+    [19] = {HTTP_N_PROXY_AUTHORIZATION},
+};
+
+static const struct slice names[HTTP_NAME_COUNT] = {
+#define X(token, text) [HTTP_N_##token] = {.ptr = (text), .len = sizeof(text) - 1},
+    HTTP_NAME_MAP(X)
+#undef X
+};
+
+static const struct slice methods[HTTP_METHOD_COUNT] = {
+    [HTTP_GET] = {"GET", 3},         [HTTP_HEAD] = {"HEAD", 4},     [HTTP_POST] = {"POST", 4},
+    [HTTP_PUT] = {"PUT", 3},         [HTTP_DELETE] = {"DELETE", 6}, [HTTP_PATCH] = {"PATCH", 5},
+    [HTTP_OPTIONS] = {"OPTIONS", 7},
+};
+
+// RFC 9110 5.6.2 tchar: the lower-case form of each, 0 for every other byte.
+const uint8_t http__token_lower[256] = {
+    ['!'] = '!', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&', ['\''] = '\'', ['*'] = '*',
+    ['+'] = '+', ['-'] = '-', ['.'] = '.', ['^'] = '^', ['_'] = '_', ['`'] = '`',   ['|'] = '|',
+    ['~'] = '~', ['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4',   ['5'] = '5',
+    ['6'] = '6', ['7'] = '7', ['8'] = '8', ['9'] = '9', ['A'] = 'a', ['B'] = 'b',   ['C'] = 'c',
+    ['D'] = 'd', ['E'] = 'e', ['F'] = 'f', ['G'] = 'g', ['H'] = 'h', ['I'] = 'i',   ['J'] = 'j',
+    ['K'] = 'k', ['L'] = 'l', ['M'] = 'm', ['N'] = 'n', ['O'] = 'o', ['P'] = 'p',   ['Q'] = 'q',
+    ['R'] = 'r', ['S'] = 's', ['T'] = 't', ['U'] = 'u', ['V'] = 'v', ['W'] = 'w',   ['X'] = 'x',
+    ['Y'] = 'y', ['Z'] = 'z', ['a'] = 'a', ['b'] = 'b', ['c'] = 'c', ['d'] = 'd',   ['e'] = 'e',
+    ['f'] = 'f', ['g'] = 'g', ['h'] = 'h', ['i'] = 'i', ['j'] = 'j', ['k'] = 'k',   ['l'] = 'l',
+    ['m'] = 'm', ['n'] = 'n', ['o'] = 'o', ['p'] = 'p', ['q'] = 'q', ['r'] = 'r',   ['s'] = 's',
+    ['t'] = 't', ['u'] = 'u', ['v'] = 'v', ['w'] = 'w', ['x'] = 'x', ['y'] = 'y',   ['z'] = 'z',
+};
+
+struct slice http_method_name(enum http_method m)
+{
+    ASSERT((unsigned)m < HTTP_METHOD_COUNT);
+    return methods[m];
+}
+
+enum http_method http__method_find(struct slice name)
+{
+    for (unsigned m = 0; m < HTTP_METHOD_COUNT; m++) {
+        if (slice_eq(methods[m], name))
+            return (enum http_method)m;
+    }
+    return HTTP_METHOD_COUNT;
+}
+
+static bool same_name(struct slice lower, const char *other)
+{
+    for (size_t i = 0; i < lower.len; i++) {
+        if (http__token_lower[(unsigned char)other[i]] != (unsigned char)lower.ptr[i])
+            return false;
+    }
+    return true;
+}
+
+enum http_name http_name_find(struct slice name)
+{
+    if (name.len > NAME_LEN_MAX)
+        return HTTP_N_OTHER;
+    for (unsigned i = 0; i < NAMES_A_LENGTH; i++) {
+        unsigned token = names_by_length[name.len][i];
+        if (token == HTTP_N_OTHER)
+            break;
+        if (same_name(names[token], name.ptr))
+            return (enum http_name)token;
+    }
+    return HTTP_N_OTHER;
+}
+
+struct slice http_name_text(enum http_name token)
+{
+    ASSERT((unsigned)token < HTTP_NAME_COUNT);
+    return names[token];
+}
+
+bool http__is_token(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (!http__token_lower[(unsigned char)s.ptr[i]])
+            return false;
+    }
+    return s.len > 0;
+}
+
+// Eight bytes at once: a byte below 0x20 or equal to 0x7f sets its high bit in the result. Borrows
+// may set it for an innocent neighbour too, so a hit is looked at byte by byte.
+static uint64_t maybe_control(uint64_t x)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = UINT64_C(0x8080808080808080);
+    uint64_t del = x ^ (ones * 0x7f);
+    return (((x - ones * 0x20) & ~x) | ((del - ones) & ~del)) & high;
+}
+
+bool http__is_value(struct slice s)
+{
+    const char *p = s.ptr, *end = s.ptr + s.len;
+    while (p < end) {
+        if (end - p >= 8) {
+            uint64_t word;
+            memcpy(&word, p, sizeof(word));
+            if (!maybe_control(word)) {
+                p += 8;
+                continue;
+            }
+        }
+        const char *stop = end - p >= 8 ? p + 8 : end;
+        for (; p < stop; p++) {
+            unsigned char c = (unsigned char)*p;
+            if ((c < 0x20 && c != '\t') || c == 0x7f)
+                return false;
+        }
+    }
+    return true;
+}
+
+const struct http_field *http_head_get(const struct http_head *h, enum http_name token)
+{
+    ASSERT(token != HTTP_N_OTHER);
+    for (unsigned i = 0; i < h->count; i++) {
+        if (h->fields[i].id == token)
+            return &h->fields[i];
+    }
+    return NULL;
+}
+
+const struct http_field *http_head_find(const struct http_head *h, struct slice name)
+{
+    for (unsigned i = 0; i < h->count; i++) {
+        if (slice_ieq(h->fields[i].name, name))
+            return &h->fields[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// limits.h: every bound of the network face, its default, and the abuse it stops.
+//
+// One table; `docs/limits.md` shows it. Values a user may set come in through struct net_options.
+#ifndef RINGGATE_NET_LIMITS_H
+#define RINGGATE_NET_LIMITS_H
+
+// A table: its values stand in one column.
+// clang-format off
+
+// A head that never ends. 431. (config: server.read_buffer_size)
+#define LIMIT_HEAD_BYTES        65536
+// Thousands of tiny fields, each costing a table entry. 431.
+#define LIMIT_HEAD_FIELDS       128
+// A body that fills memory. 413. (config: client.max_request_body_size_mb)
+#define LIMIT_BODY_BYTES        (100u * 1024 * 1024)
+// Many large bodies at once: request bytes held by the process. 503.
+#define LIMIT_BODY_IN_FLIGHT    (2048u * 1024 * 1024)
+// Each of the two arenas of an exchange: its body, twice while a chunked one grows, and what is
+// made of it; its head and what answering needs. 503.
+#define LIMIT_EXCHANGE_BYTES    (352u * 1024 * 1024)
+// Bodies up to this size are copied once beside their head; larger ones are received in place.
+#define LIMIT_SMALL_BODY_BYTES  (16 * 1024)
+// Trailers and chunk extensions as a second, unbounded head. 400.
+#define LIMIT_TRAILER_BYTES     8192
+#define LIMIT_CHUNK_LINE_BYTES  256
+// Requests pipelined behind a running one, bytes held; beyond it the socket is not read (what the
+// kernel delivers until that takes effect counts against LIMIT_BODY_IN_FLIGHT).
+#define LIMIT_PIPELINE_BYTES    65536
+// Input behind an answer that closes, or behind a refusal: read and dropped this long and this far,
+// so that no reset overtakes the answer and no client keeps us reading.
+#define LIMIT_LINGER_MS         2000
+#define LIMIT_LINGER_BYTES      (1024 * 1024)
+// An unread body of known length is drained to keep the connection if no more than this is missing.
+#define LIMIT_DRAIN_BYTES       65536
+// A head that trickles in (slowloris). 408.
+#define LIMIT_HEAD_MS           10000
+// A body that trickles in: silence between two receives. 408.
+#define LIMIT_BODY_SILENCE_MS   30000
+// A client that never reads: one send may not take longer. Reset.
+#define LIMIT_SEND_MS           60000
+// A keep-alive connection without a request. Closed.
+#define LIMIT_IDLE_MS           75000
+// Connections a core holds; beyond it accepting pauses.
+#define LIMIT_CONNECTIONS       65536
+// An answer head of a provider that never ends. 502.
+#define LIMIT_ANSWER_HEAD_BYTES 65536
+// Idle provider connections a core keeps per origin, how long, and their greatest age. As many as a
+// burst's answers may set free in one turn: a smaller number pays a handshake for each of the rest.
+#define LIMIT_UPSTREAM_IDLE     1024
+// Beyond so many idle ones the rest are a burst's: they are kept this long only.
+#define LIMIT_UPSTREAM_WARM       64
+#define LIMIT_UPSTREAM_SURPLUS_MS 4000
+#define LIMIT_UPSTREAM_IDLE_MS  30000
+#define LIMIT_UPSTREAM_AGE_MS   300000
+// Connections to providers a core holds. 503.
+#define LIMIT_UPSTREAM_CONNECTIONS 65536
+// Exchanges waiting for a connection of one origin at its conns_max, on one core. 503.
+#define LIMIT_UPSTREAM_WAITERS  8192
+// Pages (16 kB) a core holds for TLS records and for bytes slow clients have not taken. 503.
+#define LIMIT_UPSTREAM_PAGES    16384
+// TCP and TLS set-up towards a provider. 504.
+#define LIMIT_CONNECT_MS        10000
+
+// clang-format on
+
+#endif

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// listen.c: where connections come in, and which core gets them.
+//
+// Every core listens for itself (SO_REUSEPORT): the kernel spreads connections by a hash, without a
+// lock and without a thundering herd. A hash of eight connections over four cores is rarely even,
+// so the core that accepts looks at the load table: when it stands above HANDOVER_FACTOR_PERCENT of
+// the mean and another core would still have less after taking the connection, the descriptor is
+// mailed there. This happens once a connection, before its first byte is read.
+//
+//    accept ─► too many? ── close, pause       loads: [12][3][14][2]   mean 7.75
+//       │                                               mine ▲      ▲ fewest: mail
+//       └──► well above the mean? ─ yes ─► mail ─► the other core opens it
+//                      └─ no ─► open here
+//
+// Running out of descriptors or memory pauses accepting for ACCEPT_PAUSE_MS: the backlog holds the
+// clients meanwhile, and retrying at once would only burn the core. Clients get three descriptors
+// in four: idle ones could otherwise take them all, and a request would find none left to reach its
+// provider with. TCP_NODELAY is set on the listening socket and inherited.
+#include "base/assert.h"
+#include "base/err.h"
+#include "net/limits.h"
+#include "net/net_internal.h"
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BACKLOG                 4096
+#define ACCEPT_PAUSE_MS         100
+#define HANDOVER_FACTOR_PERCENT 125
+
+static void arm(struct net_core *c);
+
+// Do the process's clients hold their share of its descriptors?
+static bool is_full(const struct net_core *c)
+{
+    const struct net_shared *shared = c->shared;
+    uint64_t held = 0;
+    for (unsigned i = 0; i < shared->cores; i++) {
+        const struct net_core *core = atomic_load_explicit(&shared->core[i], memory_order_acquire);
+        if (core)
+            held += atomic_load_explicit(&core->stats.connections, memory_order_relaxed);
+    }
+    return held >= c->listener.clients_max;
+}
+
+// ---- Hand-over -------------------------------------------------------------------------------
+
+static void on_handover(struct ring *ring, struct ring_mail *mail)
+{
+    (void)ring;
+    struct net_handover *h = container_of(mail, struct net_handover, mail);
+    struct net_core *c = h->to;
+    int fd = h->fd;
+    net__load_add(c, -1); // the sender's advance; open adds the connection itself
+    atomic_store_explicit(&h->busy, false, memory_order_release);
+    if (c->draining || is_full(c) || h1_conn__open(c, fd))
+        (void)close(fd);
+}
+
+// The core that should have the next connection; c itself unless it is well above the mean.
+static struct net_core *choose(struct net_core *c)
+{
+    struct net_shared *shared = c->shared;
+    uint64_t sum = 1, mine = 1; // with the connection to be placed
+    uint32_t least = UINT32_MAX;
+    struct net_core *best = c;
+    if (shared->cores == 1)
+        return c;
+    for (unsigned i = 0; i < shared->cores; i++) {
+        uint32_t live = atomic_load_explicit(&shared->load[i].live, memory_order_relaxed);
+        sum += live;
+        struct net_core *other = atomic_load_explicit(&shared->core[i], memory_order_acquire);
+        if (i == c->index) {
+            mine += live;
+        } else if (live < least && other) {
+            least = live;
+            best = other;
+        }
+    }
+    bool above = mine * 100 * shared->cores > sum * HANDOVER_FACTOR_PERCENT;
+    return above && (uint64_t)least + 1 < mine ? best : c;
+}
+
+static bool hand_over(struct net_core *c, struct net_core *to, int fd)
+{
+    for (unsigned i = 0; i < NET_HANDOVERS; i++) {
+        struct net_handover *h = &c->listener.handover[i];
+        if (atomic_load_explicit(&h->busy, memory_order_acquire))
+            continue;
+        atomic_store_explicit(&h->busy, true, memory_order_relaxed);
+        h->to = to;
+        h->fd = fd;
+        net__load_add(to, 1);
+        counter_add(&c->stats.handed_over, 1);
+        ring_mail_send(c->ring, to->ring, &h->mail, on_handover);
+        return true;
+    }
+    return false; // all on their way: keep it
+}
+
+// ---- Accepting -------------------------------------------------------------------------------
+
+static void on_pause_over(struct ring *ring, struct ring_timer *timer)
+{
+    struct net_core *c = container_of(timer, struct net_core, listener.pause);
+    if (is_full(c)) {
+        ring_timer_set(ring, timer, mono_add_ms(ring_now(ring), ACCEPT_PAUSE_MS), on_pause_over);
+        return;
+    }
+    c->listener.paused = false;
+    arm(c);
+}
+
+static void pause_accepting(struct net_core *c)
+{
+    struct net_listener *l = &c->listener;
+    l->paused = true;
+    for (unsigned i = 0; i < l->sockets; i++)
+        ring_cancel(c->ring, &l->acceptor[i].op);
+    if (!c->draining)
+        ring_timer_set(c->ring, &l->pause, mono_add_ms(ring_now(c->ring), ACCEPT_PAUSE_MS),
+                       on_pause_over);
+}
+
+static void place(struct net_core *c, int fd)
+{
+    struct net_core *to = choose(c);
+    if (c->draining) {
+        (void)close(fd);
+    } else if (is_full(c)) { // several came in one go
+        (void)close(fd);
+        pause_accepting(c);
+    } else if (to == c || !hand_over(c, to, fd)) {
+        if (h1_conn__open(c, fd) == 0)
+            return;
+        (void)close(fd);
+        pause_accepting(c);
+    }
+}
+
+// A socket is closed when nothing is in flight on it any more.
+static void close_step(struct net_acceptor *a)
+{
+    if (a->core->draining && a->fd >= 0 && !ring_op_busy(&a->op)) {
+        (void)close(a->fd);
+        a->fd = -1;
+    }
+}
+
+static void on_accept(struct ring *ring, struct ring_op *op, const struct ring_event *event)
+{
+    (void)ring;
+    struct net_acceptor *a = container_of(op, struct net_acceptor, op);
+    struct net_core *c = a->core;
+    if (event->res >= 0)
+        place(c, event->res);
+    else if (event->res != -ECANCELED && event->res != -ECONNABORTED)
+        pause_accepting(c); // no descriptors, no memory: later, and never in a hot loop
+    if (!event->final)
+        return;
+    close_step(a);
+    if (!c->listener.paused)
+        arm(c);
+}
+
+static void arm(struct net_core *c)
+{
+    struct net_listener *l = &c->listener;
+    if (c->draining)
+        return;
+    for (unsigned i = 0; i < l->sockets; i++) {
+        struct net_acceptor *a = &l->acceptor[i];
+        if (!ring_op_busy(&a->op))
+            ring_accept(c->ring, &a->op, on_accept, a->fd);
+    }
+}
+
+void net__listen_stop(struct net_core *c)
+{
+    struct net_listener *l = &c->listener;
+    ASSERT(c->draining);
+    ring_timer_clear(c->ring, &l->pause);
+    for (unsigned i = 0; i < l->sockets; i++) {
+        ring_cancel(c->ring, &l->acceptor[i].op);
+        close_step(&l->acceptor[i]);
+    }
+}
+
+bool net__listen_idle(const struct net_core *c)
+{
+    for (unsigned i = 0; i < c->listener.sockets; i++) {
+        if (c->listener.acceptor[i].fd >= 0)
+            return false;
+    }
+    for (unsigned i = 0; i < NET_HANDOVERS; i++) {
+        if (atomic_load_explicit(&c->listener.handover[i].busy, memory_order_acquire))
+            return false;
+    }
+    return true;
+}
+
+// ---- Opening ---------------------------------------------------------------------------------
+
+static void set_port(struct sockaddr_storage *address, unsigned port)
+{
+    if (address->ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)address)->sin6_port = htons((uint16_t)port);
+    else
+        ((struct sockaddr_in *)address)->sin_port = htons((uint16_t)port);
+}
+
+static unsigned get_port(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
+    if (getsockname(fd, (struct sockaddr *)&address, &len))
+        return 0;
+    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                               : ((struct sockaddr_in *)&address)->sin_port);
+}
+
+// A listening socket, or -1 with errno.
+static int open_socket(const struct sockaddr_storage *address, bool dual)
+{
+    int on = 1, off = 0;
+    socklen_t len =
+        address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) ||
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) ||
+        (address->ss_family == AF_INET6 &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, dual ? &off : &on, sizeof(on))) ||
+        bind(fd, (const struct sockaddr *)address, len) || listen(fd, BACKLOG)) {
+        int saved = errno;
+        (void)close(fd);
+        errno = saved;
+        return -1;
+    }
+    return fd;
+}
+
+// The addresses to bind, most wanted first: *ret_all says that one of them is enough.
+static unsigned find_addresses(const char *host, struct sockaddr_storage *out, bool *ret_all)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    struct addrinfo *found = NULL;
+    unsigned n = 0;
+    *ret_all = !host || !host[0];
+    if (*ret_all) {
+        out[0] = (struct sockaddr_storage){.ss_family = AF_INET6}; // in6addr_any is all zeros
+        out[1] = (struct sockaddr_storage){.ss_family = AF_INET};
+        return 2;
+    }
+    if (strcmp(host, "localhost") == 0) {
+        out[0] = (struct sockaddr_storage){.ss_family = AF_INET};
+        ((struct sockaddr_in *)&out[0])->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        out[1] = (struct sockaddr_storage){.ss_family = AF_INET6};
+        ((struct sockaddr_in6 *)&out[1])->sin6_addr = in6addr_loopback;
+        return 2;
+    }
+    if (getaddrinfo(host, NULL, &hints, &found))
+        return 0;
+    for (struct addrinfo *a = found; a && n < NET_LISTEN_SOCKETS; a = a->ai_next) {
+        out[n] = (struct sockaddr_storage){0};
+        memcpy(&out[n++], a->ai_addr, a->ai_addrlen);
+    }
+    freeaddrinfo(found);
+    return n;
+}
+
+static void close_opened(struct net_listener *l)
+{
+    int saved = errno;
+    while (l->sockets > 0)
+        (void)close(l->acceptor[--l->sockets].fd);
+    errno = saved;
+}
+
+static uint64_t clients_max(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur == RLIM_INFINITY)
+        return UINT64_MAX;
+    return files.rlim_cur - files.rlim_cur / 4;
+}
+
+int net_listen(struct net_core *c, unsigned *ret_port)
+{
+    struct sockaddr_storage address[NET_LISTEN_SOCKETS];
+    struct net_listener *l = &c->listener;
+    bool one_is_enough, failed = false;
+    unsigned n = find_addresses(c->options.host, address, &one_is_enough);
+    unsigned port = c->options.port;
+    ASSERT(l->sockets == 0 && !c->draining);
+    if (n == 0)
+        errno = EADDRNOTAVAIL;
+    for (unsigned i = 0; i < n && !(one_is_enough && l->sockets > 0); i++) {
+        set_port(&address[i], port);
+        int fd = open_socket(&address[i], one_is_enough);
+        if (fd < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
+            continue; // this host has only one of the two families
+        failed = fd < 0;
+        if (failed)
+            break;
+        port = port ? port : get_port(fd);
+        l->acceptor[l->sockets++] = (struct net_acceptor){.core = c, .fd = fd};
+    }
+    if (failed || l->sockets == 0) {
+        close_opened(l);
+        return ERR_SYSTEM;
+    }
+    l->clients_max = clients_max();
+    arm(c);
+    *ret_port = port;
+    return 0;
+}

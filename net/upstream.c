@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// upstream.c: one request to a provider, told in order.
+//
+//     find the pool ─► take a connection ─► open it when it is fresh ─► send ─► head of the answer
+//                            ▲                                              │ ended without a byte
+//                            └───── a fresh one, once, in the same slot ◄───┘ and came from the
+//                            pool
+//
+// The kernel holds the caller's iovecs only inside upstream_call_await: it returns when the request
+// is sent, or when sending was stopped. An answer that begins earlier is received meanwhile;
+// sending is stopped for it when the provider has refused (status 300 and above), has ended its
+// answer, or has said more than we hold without reading us.
+//
+// Files and their division of labour: upstream_internal.h.
+#include "base/assert.h"
+#include "base/err.h"
+#include "net/dns.h"
+#include "net/limits.h"
+#include "net/upstream_internal.h"
+#include <stdlib.h>
+
+// Pages kept for reuse: a megabyte and a half a core.
+#define PAGES_KEEP 96
+
+// ---- A core's part ---------------------------------------------------------------------------
+
+int upstream__core_init(struct net_core *c)
+{
+    struct upstream_core *side = calloc(1, sizeof(*side));
+    uint64_t seed[2] = {prng_next(&c->prng), prng_next(&c->prng)};
+    if (!side)
+        return ERR_NOMEM;
+    side->core = c;
+    pool_init(&side->sends, sizeof(struct upstream_send), LIMIT_UPSTREAM_CONNECTIONS);
+    page_pool_init(&side->pages, PAGES_KEEP, LIMIT_UPSTREAM_PAGES);
+    list_init(&side->conns);
+    list_init(&side->lenders);
+    pool_init(&c->upstreams, sizeof(struct upstream_conn), LIMIT_UPSTREAM_CONNECTIONS);
+    map_init(&c->origins, seed);
+    c->upstream = side;
+    return c->dns ? 0 : dns_new(c, &c->dns);
+}
+
+void upstream__core_drain(struct net_core *c)
+{
+    struct upstream_core *side = c->upstream;
+    if (!side)
+        return;
+    side->draining = true;
+    for (struct list *l = side->conns.next, *next; l != &side->conns; l = next) {
+        struct upstream_conn *u = container_of(l, struct upstream_conn, link);
+        next = l->next;
+        if (u->state == UPSTREAM_IDLE)
+            upstream_conn__close(u);
+    }
+}
+
+bool upstream__core_idle(const struct net_core *c)
+{
+    return !c->upstream || list_empty(&c->upstream->conns);
+}
+
+void upstream__core_done(struct net_core *c)
+{
+    struct upstream_core *side = c->upstream;
+    if (!side)
+        return;
+    ASSERT(upstream__core_idle(c));
+    dns_free(c->dns);
+    c->dns = NULL;
+    map_done(&c->origins);
+    pool_done(&c->upstreams);
+    pool_done(&side->sends);
+    page_pool_done(&side->pages);
+    free(side);
+    c->upstream = NULL;
+}
+
+// ---- A call ----------------------------------------------------------------------------------
+
+// No byte of an answer can come any more; why?
+static int ended_early(const struct upstream_conn *u)
+{
+    return u->answered ? ERR_UPSTREAM_TRUNCATED : ERR_UPSTREAM_CLOSED;
+}
+
+// The answer has begun and the request is not all sent: is sending on worth it?
+static bool sending_is_vain(const struct upstream_conn *u)
+{
+    size_t held = u->inbox.bytes;
+    if (u->up.head.status >= 300 || u->eof || u->broken || u->err != 0 || u->paused)
+        return true;
+    return u->framing.complete || (u->framing.framing == H1_LENGTH && held >= u->framing.left);
+}
+
+// Until the head is there. Leaves the send as it is.
+static int head_await(struct upstream_conn *u, struct fiber *self)
+{
+    while (!u->head_done) {
+        if (u->err != 0)
+            return u->err;
+        if (u->eof || u->broken)
+            return ended_early(u);
+        int rc = fiber_park_await(self);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+// Until the kernel holds nothing of the request.
+static int sent_await(struct upstream_conn *u, struct fiber *self)
+{
+    while (!upstream_conn__sent(u)) {
+        if (sending_is_vain(u))
+            upstream_conn__stop_send_await(u, self);
+        else {
+            int rc = fiber_park_await(self);
+            if (rc != 0)
+                return rc;
+        }
+    }
+    return 0;
+}
+
+// One attempt on one connection in SEND. After an error the connection is still the caller's, and
+// the kernel holds nothing of the request.
+static int exchange_await(struct upstream_conn *u, struct fiber *self,
+                          const struct upstream_call *call)
+{
+    ASSERT(u->state == UPSTREAM_SEND && !u->answered);
+    if (u->err != 0)
+        return u->err;
+    if (u->eof || u->broken)
+        return ERR_UPSTREAM_CLOSED; // died between hand-over and now
+    if (u->inbox.bytes > 0)         // speaks before it is asked
+        return u->up.reused ? ERR_UPSTREAM_CLOSED : ERR_UPSTREAM_PROTOCOL;
+    u->arena = call->arena;
+    u->method = call->method;
+    u->iov = call->iov;
+    u->iov_count = call->iov_count;
+    u->caller = self;
+    upstream_conn__send(u);
+    int rc = head_await(u, self);
+    if (rc == 0)
+        rc = sent_await(u, self);
+    u->caller = NULL;
+    if (rc != 0)
+        upstream_conn__stop_send_await(u, self);
+    ASSERT(!ring_op_busy(&u->send_op) || (rc == 0 && u->tls)); // sealed bytes are our own
+    return rc;
+}
+
+// A fresh connection in the slot of a dead one.
+static struct upstream_conn *replace(struct upstream_conn *dead)
+{
+    struct upstream_conn *fresh = upstream_conn__new(dead->pool);
+    if (fresh)
+        dead->pool = NULL; // the slot is the new one's
+    upstream_conn__close(dead);
+    return fresh;
+}
+
+int upstream_call_await(struct net_core *c, struct fiber *self, const struct upstream_call *call,
+                        struct upstream **ret)
+{
+    struct upstream_conn *u = NULL;
+    struct origin_pool *pool = origin_pool__find(c->upstream, call->origin);
+    ASSERT(call->iov_count > 0);
+    if (!pool)
+        return ERR_NOMEM;
+    int rc = origin_pool__take_await(pool, self, &u);
+    if (rc != 0)
+        return rc;
+    if (u->up.reused) {
+        counter_add(&c->stats.upstream_reuses, 1);
+        rc = exchange_await(u, self, call);
+        if (rc == ERR_UPSTREAM_CLOSED) {
+            u = replace(u);
+            if (!u)
+                return ERR_NOMEM;
+            counter_add(&c->stats.upstream_retries, 1);
+        }
+    }
+    if (!u->up.reused) {
+        rc = upstream_conn__open_await(u, self, call->origin);
+        if (rc == 0)
+            rc = exchange_await(u, self, call);
+    }
+    if (rc != 0) {
+        upstream_conn__close(u);
+        return rc;
+    }
+    upstream_conn__set_state(u, UPSTREAM_BODY);
+    *ret = &u->up;
+    return 0;
+}
+
+void upstream_end(struct net_core *c, struct upstream *up)
+{
+    if (!up)
+        return;
+    struct upstream_conn *u = container_of(up, struct upstream_conn, up);
+    ASSERT(u->side == c->upstream && u->state == UPSTREAM_BODY && !u->part_out);
+    bool whole = upstream_answer__drain(u) && u->inbox.bytes == 0;
+    bool alive = !u->eof && !u->broken && !u->send_failed && upstream_conn__sent(u);
+    if (whole && alive && !u->up.head.close)
+        origin_pool__release(u);
+    else
+        upstream_conn__close(u);
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// listen_test.c: addresses, hand-over between two cores, running out of descriptors.
+#include "toy.h"
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/resource.h>
+
+static int try_connect(int family, unsigned port)
+{
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    four.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    six.sin6_addr = in6addr_loopback;
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    int rc = family == AF_INET ? connect(fd, (struct sockaddr *)&four, sizeof(four))
+                               : connect(fd, (struct sockaddr *)&six, sizeof(six));
+    (void)close(fd);
+    return rc;
+}
+
+static void both_families_are_served(void **state)
+{
+    (void)state;
+    static const char *const hosts[] = {NULL, "", "localhost"};
+    for (unsigned i = 0; i < 3; i++) {
+        struct toy toy;
+        struct net_options o = {.host = hosts[i]};
+        toy_start(&toy, &o, NULL, 0);
+        assert_true(toy.port > 0);
+        assert_int_equal(try_connect(AF_INET, toy.port), 0);
+        int six = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (six >= 0) {
+            (void)close(six);
+            if (access("/proc/net/if_inet6", F_OK) == 0)
+                assert_int_equal(try_connect(AF_INET6, toy.port), 0);
+        }
+        toy_stop(&toy);
+    }
+}
+
+static void taken_address_is_an_error(void **state)
+{
+    (void)state;
+    struct toy toy;
+    struct net_options o = {.host = "192.0.2.1"}; // TEST-NET-1: nobody's
+    struct net_core core = {.options = o};
+    unsigned port;
+    toy_start(&toy, NULL, NULL, 0);
+    core.ring = toy.ring;
+    assert_int_equal(net_listen(&core, &port), ERR_SYSTEM);
+    assert_int_equal(errno, EADDRNOTAVAIL);
+    toy_stop(&toy);
+}
+
+static void accepting_pauses_without_descriptors(void **state)
+{
+    (void)state;
+    struct toy toy;
+    struct toy_client c[4];
+    struct rlimit old, low;
+    toy_start(&toy, NULL, NULL, 0);
+    for (int i = 0; i < 4; i++)
+        client_open(&c[i], toy.port);
+    int top = fcntl(c[3].fd, F_DUPFD_CLOEXEC, 0); // the lowest free one
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    low = old;
+    low.rlim_cur = (rlim_t)top + 1; // `top` itself takes the last
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    toy_until(&toy, toy.core.listener.paused);
+    assert_int_equal(atomic_load(&toy.core.stats.connections), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    (void)close(top);
+    toy_until(&toy, atomic_load(&toy.core.stats.connections) == 4);
+    for (int i = 0; i < 4; i++)
+        client_close(&c[i]);
+    toy_stop(&toy);
+}
+
+// ---- Two cores -------------------------------------------------------------------------------
+
+struct second {
+    struct toy toy;
+    struct net_shared *shared;
+    _Atomic bool ready, stop;
+};
+
+// A core that serves but whose listening socket is closed at once: all it gets is handed over.
+static void *second_core(void *arg)
+{
+    struct second *s = arg;
+    toy_start(&s->toy, NULL, s->shared, 1);
+    atomic_store(&s->ready, true);
+    while (!atomic_load(&s->stop))
+        toy_turn(&s->toy);
+    toy_stop(&s->toy);
+    return NULL;
+}
+
+static void connections_are_handed_over(void **state)
+{
+    (void)state;
+    static struct net_shared shared;
+    static struct second second;
+    struct toy first;
+    struct toy_client c[8];
+    pthread_t thread;
+    shared.cores = 2;
+    second.shared = &shared;
+    assert_int_equal(pthread_create(&thread, NULL, second_core, &second), 0);
+    while (!atomic_load(&second.ready))
+        sched_yield();
+    toy_start(&first, NULL, &shared, 0);
+    for (int i = 0; i < 8; i++) { // all to the first core's own port
+        client_open(&c[i], first.port);
+        client_say(&first, &c[i], "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
+        client_until(&first, &c[i], "\r\n\r\nhi");
+        // No exchange weighs any more when the next connection is placed.
+        toy_until(&first, atomic_load(&shared.load[0].live) + atomic_load(&shared.load[1].live) ==
+                              (unsigned)i + 1);
+    }
+    // At most 125 % of the mean.
+    assert_in_range(atomic_load(&first.core.stats.connections), 3, 5);
+    assert_int_equal(atomic_load(&first.core.stats.connections) +
+                         atomic_load(&second.toy.core.stats.connections),
+                     8);
+    assert_int_equal(counter_get(&first.core.stats.handed_over),
+                     atomic_load(&second.toy.core.stats.connections));
+    for (int i = 0; i < 8; i++)
+        client_close(&c[i]);
+    toy_until(&first, atomic_load(&shared.load[1].live) == 0);
+    atomic_store(&second.stop, true);
+    (void)pthread_join(thread, NULL);
+    toy_stop(&first);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(both_families_are_served),
+        cmocka_unit_test(taken_address_is_an_error),
+        cmocka_unit_test(accepting_pauses_without_descriptors),
+        cmocka_unit_test(connections_are_handed_over),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
