@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// config.h: one immutable snapshot of everything a request is decided by.
+//
+// A snapshot is built whole from config.json (or the environment), validated whole, and only then
+// published: each core swaps its own pointer between two loop turns (a mail), and each exchange
+// sees one snapshot from start to end. Each core counts its own exchanges on a snapshot, so neither
+// begin nor end touches a shared cache line; the last core that has retired it frees it.
+//
+//      build ──► [ snapshot n+1 ] ──mail──► core 0: current = n+1, n retired, 3 exchanges left
+//                                  └──────► core 1: current = n+1, n retired, 0 left → put
+//
+// What must survive a snapshot (a provider's slots and queue, round of metrics) is not in it: it is
+// found by name in process-lifetime registries (limiter.h).
+//
+// All strings lie in the snapshot's own memory. Secrets are in it; nothing prints them.
+//
+// Reading rules: an unknown member is an error with its path ("providers.openai.keys[0].nmae");
+// a member known to Bifrost but not served by this build is a warning; one that restricts access
+// (governance, auth, enforcement) and is not enforced refuses the file unless allow_unenforced.
+#ifndef RINGGATE_GATEWAY_CONFIG_H
+#define RINGGATE_GATEWAY_CONFIG_H
+
+#include "base/buf.h"
+#include "base/map.h"
+#include "net/core.h"
+#include "net/upstream.h"
+#include "providers/provider.h"
+
+struct limiter;
+
+struct config_alias {
+    struct slice name;     // as clients say it; compared ignoring letter case
+    struct slice model_id; // as the provider says it
+};
+
+struct config_key {
+    struct slice id; // "id" member, or a UUID derived from provider and name
+    struct slice name;
+    struct slice value;         // secret; may be empty where the row allows
+    struct slice authorization; // "Bearer " + value, for the wire; empty without value
+    double weight;
+    bool enabled;
+    bool all_models; // "*", or empty under version 1
+    struct slice *models;
+    unsigned model_count;
+    struct slice *blacklist;
+    unsigned blacklist_count;
+    struct config_alias *aliases;
+    unsigned alias_count;
+    struct origin *origin;  // of url_per_key rows; else NULL
+    struct slice base_path; // of that origin's url
+};
+
+struct config_header {
+    struct slice name, value;
+};
+
+struct config_provider {
+    unsigned index;
+    struct slice name;
+    const struct provider_row *row; // of the vendor, or of base_provider_type
+    bool custom;
+    bool key_less;
+    unsigned allowed; // operations, bit set 1u << op; bit 16 + op for streams
+    // Whole path, base path included; of url_per_key rows what follows the key's base_path.
+    struct slice path[OPERATION_COUNT];
+    struct origin *path_origin[OPERATION_COUNT]; // of a full URL override, else NULL
+    struct config_key *keys;
+    unsigned key_count;
+    struct origin *origin; // NULL for url_per_key rows
+    struct config_header *extra_headers;
+    unsigned extra_header_count;
+    struct limiter *limiter; // process lifetime
+    unsigned request_timeout_ms, stream_idle_ms;
+    unsigned max_retries, backoff_initial_ms, backoff_max_ms;
+    bool disable_store; // openai_config: "store": false is forced
+};
+
+// One core's use of a snapshot: a cache line that only this core writes.
+struct config_core {
+    _Alignas(64) uint32_t exchanges; // that run on it
+    bool retired;
+};
+
+struct config {
+    _Atomic unsigned cores; // that have not retired it; 0: never published
+    struct config_core core[CORES_MAX];
+    unsigned version;
+    size_t body_bytes_max;
+    unsigned head_bytes_max;
+    bool drop_excess_requests;
+    struct slice *prometheus_labels;
+    unsigned prometheus_label_count;
+    struct slice *header_allow, *header_deny; // header_filter_config; lower case
+    unsigned header_allow_count, header_deny_count;
+    struct slice *allowed_origins, *allowed_headers; // CORS; headers lower case
+    unsigned allowed_origin_count, allowed_header_count;
+    struct slice *required_headers; // lower case
+    unsigned required_header_count;
+    struct config_provider *providers;
+    unsigned provider_count;
+    struct map by_name;  // provider name → struct config_provider
+    struct arena memory; // everything above
+    struct block_pool blocks;
+};
+
+// What building said: lines a person reads, in order; errors make the build fail.
+struct config_report {
+    struct buf errors; // "config.json: providers.openai.keys[0].nmae: unknown member\n"
+    struct buf warnings;
+};
+void config_report_init(struct config_report *r);
+void config_report_done(struct config_report *r);
+
+struct config_source {
+    const char *app_dir;   // config.json is read from it when it exists
+    bool allow_unenforced; // --allow-unenforced
+    // Looks up an environment variable; NULL: getenv. Tests give their own.
+    const char *(*environment)(const char *name);
+};
+
+struct limiters;
+// Off the data path (start, --check-config, a reload worker). ERR_CONFIG with the report filled,
+// ERR_NOMEM. Without a file: providers from the environment's keys; none at all is a warning.
+// `limiters` may be NULL (--check-config).
+int config_build(const struct config_source *source, struct limiters *limiters,
+                 struct config_report *report, struct config **ret_config);
+// For tests: the text instead of the file.
+int config_build_text(struct slice text, const struct config_source *source,
+                      struct limiters *limiters, struct config_report *report,
+                      struct config **ret_config);
+void config_free(struct config *c); // never published, or retired by every core; NULL is fine
+
+// Once, before the first core sees it: `cores` of them will retire it, each once.
+void config_publish(struct config *c, unsigned cores);
+// Own core only. `exchange_begin` counts on the current snapshot; `exchange_end` may free it.
+void config_exchange_begin(struct config *c, unsigned core);
+void config_exchange_end(struct config *c, unsigned core);
+// The core will begin no more exchanges on it.
+void config_retire(struct config *c, unsigned core);
+
+// NULL when not configured. Case as written in the file.
+const struct config_provider *config_provider(const struct config *c, struct slice name);
+// Does this key serve `model` (enabled, not blacklisted, listed or alias)? *ret_model is what the
+// provider is to be asked for (the alias resolved, else `model` itself).
+bool config_key_serves(const struct config_key *k, struct slice model, struct slice *ret_model);
+// For a bare model on /v1: the first provider, in file order, with a key whose list (not "*") or
+// aliases name it; NULL when none.
+const struct config_provider *config_provider_of_model(const struct config *c, struct slice model);
+
+#endif

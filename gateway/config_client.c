@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// config_client.c: the members about clients: `server` and `client`.
+#include "gateway/config_build.h"
+
+#include "base/assert.h"
+#include "net/limits.h"
+
+#define MIB (1024u * 1024)
+
+// RFC 9110, 5.6.2.
+bool config__is_token(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!letter && (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL))
+            return false;
+    }
+    return s.len > 0;
+}
+
+static void lower(struct config_builder *b, struct slice *s)
+{
+    char *copy = arena_bytes(&b->config->memory, s->len);
+    if (copy == NULL) {
+        b->no_memory = true;
+        return;
+    }
+    for (size_t i = 0; i < s->len; i++)
+        copy[i] = s->ptr[i] >= 'A' && s->ptr[i] <= 'Z' ? (char)(s->ptr[i] + 32) : s->ptr[i];
+    *s = slice_of(copy, s->len);
+}
+
+// A list of header names, made lower case as names on the wire are.
+static void load_headers(struct config_builder *b, const struct config_path *up, yyjson_val *object,
+                         const char *member, struct slice **ret, unsigned *ret_count)
+{
+    struct config_path path = CONFIG_MEMBER(up, member);
+    config__texts(b, &path, config__get(object, member), ret, ret_count);
+    for (unsigned i = 0; i < *ret_count; i++) {
+        if (!config__is_token((*ret)[i]))
+            config__error(b, &CONFIG_ELEMENT(&path, i), "not the name of a header");
+        lower(b, &(*ret)[i]);
+    }
+}
+
+static bool is_label(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+        if (!letter && (i == 0 || ((c < '0' || c > '9') && c != '-')))
+            return false;
+    }
+    return name.len > 0;
+}
+
+static void load_labels(struct config_builder *b, const struct config_path *up, yyjson_val *client)
+{
+    struct config_path path = CONFIG_MEMBER(up, "prometheus_labels");
+    struct config *c = b->config;
+    config__texts(b, &path, config__get(client, "prometheus_labels"), &c->prometheus_labels,
+                  &c->prometheus_label_count);
+    for (unsigned i = 0; i < c->prometheus_label_count; i++) {
+        if (!is_label(c->prometheus_labels[i]))
+            config__error(b, &CONFIG_ELEMENT(&path, i), "not the name of a label");
+    }
+}
+
+static void load_origins(struct config_builder *b, const struct config_path *up, yyjson_val *client)
+{
+    struct config_path path = CONFIG_MEMBER(up, "allowed_origins");
+    struct config *c = b->config;
+    yyjson_val *given = config__get(client, "allowed_origins");
+    config__texts(b, &path, given, &c->allowed_origins, &c->allowed_origin_count);
+    if (given != NULL)
+        return;
+    c->allowed_origins = config__alloc(b, 1, sizeof(struct slice));
+    if (c->allowed_origins == NULL)
+        return;
+    c->allowed_origins[0] = SLICE("*");
+    c->allowed_origin_count = 1;
+}
+
+void config__load_client(struct config_builder *b, yyjson_val *root)
+{
+    struct config *c = b->config;
+    struct config_path path = CONFIG_MEMBER(NULL, "client");
+    struct config_path filter_path = CONFIG_MEMBER(&path, "header_filter_config");
+    yyjson_val *client = config__get(root, "client");
+    yyjson_val *filter = config__get(client, "header_filter_config");
+    c->version = config__uint(root, "version", 2);
+    c->head_bytes_max =
+        config__uint(config__get(root, "server"), "read_buffer_size", LIMIT_HEAD_BYTES);
+    c->body_bytes_max =
+        (size_t)MIB * config__uint(client, "max_request_body_size_mb", LIMIT_BODY_BYTES / MIB);
+    ASSERT(c->head_bytes_max > 0 && c->body_bytes_max >= MIB);
+    c->drop_excess_requests = config__bool(client, "drop_excess_requests", false);
+    load_labels(b, &path, client);
+    load_origins(b, &path, client);
+    load_headers(b, &path, client, "allowed_headers", &c->allowed_headers,
+                 &c->allowed_header_count);
+    load_headers(b, &path, client, "required_headers", &c->required_headers,
+                 &c->required_header_count);
+    load_headers(b, &filter_path, filter, "allowlist", &c->header_allow, &c->header_allow_count);
+    load_headers(b, &filter_path, filter, "denylist", &c->header_deny, &c->header_deny_count);
+}

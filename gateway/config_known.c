@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// config_known.c: the table behind config_known.h, and nothing else.
+//
+// Member by member after Bifrost's schema; what newer or older versions add is at the end of each
+// list. Ranges are the schema's. A restricting member is one whose absence of effect would let
+// someone in, or let someone spend, whom the file says should not.
+#include "gateway/config_known.h"
+
+#include <stddef.h>
+
+#define SERVED(member, kind, ...)                                                                  \
+    {                                                                                              \
+        .name = (member), .type = (kind), __VA_ARGS__                                              \
+    }
+#define QUIET(member)                                                                              \
+    {                                                                                              \
+        .name = (member), .standing = STANDING_QUIET                                               \
+    }
+#define NOT_SERVED(member)                                                                         \
+    {                                                                                              \
+        .name = (member), .standing = STANDING_NOT_SERVED                                          \
+    }
+#define RESTRICTS(member)                                                                          \
+    {                                                                                              \
+        .name = (member), .standing = STANDING_RESTRICTS                                           \
+    }
+#define END                                                                                        \
+    {                                                                                              \
+        .name = NULL                                                                               \
+    }
+#define OBJECT(of)                                                                                 \
+    .object = &(const struct known_object)                                                         \
+    {                                                                                              \
+        .members = (of)                                                                            \
+    }
+
+const char *const config__framing_headers[] = {
+    "host",       "content-length", "transfer-encoding",
+    "connection", "keep-alive",     "upgrade",
+    "te",         "trailer",        "expect",
+    NULL,
+};
+
+static const struct known_member secret_members[] = {
+    SERVED("value", KNOWN_STRING),
+    SERVED("ref", KNOWN_STRING),
+    SERVED("type", KNOWN_STRING,
+           .choices = (const char *const[]){"plain_text", "env", "vault", NULL}),
+    SERVED("env_var", KNOWN_STRING),
+    SERVED("from_env", KNOWN_BOOL),
+    END,
+};
+const struct known_object config__known_secret = {.members = secret_members};
+
+// ---- client -------------------------------------------------------------------------------------
+
+static const struct known_member header_filter_members[] = {
+    SERVED("allowlist", KNOWN_STRINGS),
+    SERVED("denylist", KNOWN_STRINGS),
+    END,
+};
+
+static const struct known_member client_members[] = {
+    SERVED("drop_excess_requests", KNOWN_BOOL),
+    SERVED("prometheus_labels", KNOWN_STRINGS),
+    SERVED("allowed_origins", KNOWN_STRINGS),
+    SERVED("allowed_headers", KNOWN_STRINGS),
+    SERVED("required_headers", KNOWN_STRINGS),
+    SERVED("max_request_body_size_mb", KNOWN_INTEGER_OR_0, .min = 1, .max = 1 << 20),
+    SERVED("header_filter_config", KNOWN_OBJECT, OBJECT(header_filter_members)),
+    QUIET("initial_pool_size"), // nothing is pooled by count here
+    RESTRICTS("enforce_auth_on_inference"),
+    RESTRICTS("enforce_governance_header"),
+    RESTRICTS("enforce_scim_auth"),
+    NOT_SERVED("enable_logging"),
+    NOT_SERVED("disable_content_logging"),
+    NOT_SERVED("allow_per_request_content_storage_override"),
+    NOT_SERVED("allow_per_request_raw_override"),
+    NOT_SERVED("logging_headers"),
+    NOT_SERVED("log_retention_days"),
+    NOT_SERVED("hide_deleted_virtual_keys_in_filters"),
+    QUIET("disable_db_pings_in_health"), // there is no database to ping
+    NOT_SERVED("dump_errors_in_console_logs"),
+    NOT_SERVED("webhook_config"),
+    NOT_SERVED("dual_credential_conflict_behavior"),
+    NOT_SERVED("allow_direct_keys"),
+    NOT_SERVED("whitelisted_routes"),
+    NOT_SERVED("async_job_result_ttl"),
+    NOT_SERVED("routing_chain_max_depth"),
+    NOT_SERVED("compat"),
+    NOT_SERVED("mcp_agent_depth"),
+    NOT_SERVED("mcp_tool_execution_timeout"),
+    NOT_SERVED("mcp_code_mode_binding_level"),
+    NOT_SERVED("mcp_tool_sync_interval"),
+    NOT_SERVED("mcp_disable_auto_tool_inject"),
+    NOT_SERVED("mcp_enable_temp_token_auth"),
+    NOT_SERVED("mcp_external_client_url"),
+    NOT_SERVED("mcp_server_auth_mode"),
+    NOT_SERVED("oauth2_server_config"),
+    NOT_SERVED("retain_content_in_object_storage"),
+    NOT_SERVED("hidden_request_types"),
+    NOT_SERVED("delete_expired_virtual_keys"),
+    END,
+};
+
+static const struct known_member server_members[] = {
+    SERVED("read_buffer_size", KNOWN_INTEGER_OR_0, .min = 1024, .max = 16 << 20),
+    END,
+};
+
+// ---- providers ----------------------------------------------------------------------------------
+
+// Request types: those served first. `kind` is what the member holds for a served one.
+#define REQUEST_TYPES(kind, others)                                                                \
+    SERVED("chat_completion", kind), SERVED("chat_completion_stream", kind),                       \
+        SERVED("text_completion", kind), SERVED("text_completion_stream", kind),                   \
+        SERVED("embedding", kind), SERVED("responses", kind), SERVED("responses_stream", kind),    \
+        SERVED("list_models", kind), others("count_tokens"), others("compaction"),                 \
+        others("rerank"), others("ocr"), others("responses_retrieve"), others("responses_delete"), \
+        others("responses_cancel"), others("responses_input_items"), others("speech"),             \
+        others("speech_stream"), others("transcription"), others("transcription_stream"),          \
+        others("image_generation"), others("image_generation_stream"), others("image_edit"),       \
+        others("image_edit_stream"), others("image_variation"), others("video_generation"),        \
+        others("video_retrieve"), others("video_download"), others("video_delete"),                \
+        others("video_list"), others("video_remix"), others("batch_create"), others("batch_list"), \
+        others("batch_retrieve"), others("batch_cancel"), others("batch_delete"),                  \
+        others("batch_results"), others("file_upload"), others("file_list"),                       \
+        others("file_retrieve"), others("file_delete"), others("file_content"),                    \
+        others("container_create"), others("container_list"), others("container_retrieve"),        \
+        others("container_delete"), others("container_file_create"),                               \
+        others("container_file_list"), others("container_file_retrieve"),                          \
+        others("container_file_content"), others("container_file_delete"), others("passthrough"),  \
+        others("passthrough_stream"), others("websocket_responses"), others("realtime"),           \
+        others("cached_content_create"), others("cached_content_list"),                            \
+        others("cached_content_retrieve"), others("cached_content_update"),                        \
+        others("cached_content_delete")
+
+// A request type that is not served is refused whatever stands here.
+static const struct known_member allowed_request_members[] = {
+    REQUEST_TYPES(KNOWN_BOOL, QUIET),
+    END,
+};
+static const struct known_member path_override_members[] = {
+    REQUEST_TYPES(KNOWN_STRING, NOT_SERVED),
+    END,
+};
+
+static const struct known_member custom_members[] = {
+    SERVED("base_provider_type", KNOWN_STRING, .required = true),
+    SERVED("is_key_less", KNOWN_BOOL),
+    SERVED("allowed_requests", KNOWN_OBJECT, OBJECT(allowed_request_members)),
+    SERVED("request_path_overrides", KNOWN_OBJECT, OBJECT(path_override_members)),
+    END,
+};
+
+static const struct known_member url_key_members[] = {
+    SERVED("url", KNOWN_SECRET, .required = true),
+    END,
+};
+static const struct known_member vllm_key_members[] = {
+    SERVED("url", KNOWN_SECRET, .required = true),
+    SERVED("model_name", KNOWN_STRING),
+    END,
+};
+
+static const struct known_member alias_members[] = {
+    SERVED("model_id", KNOWN_STRING, .required = true),
+    // Names for prices and logs, and other vendors' addressing.
+    QUIET("model_name"),
+    QUIET("model_family"),
+    QUIET("description"),
+    NOT_SERVED("region"),
+    NOT_SERVED("api_version"),
+    NOT_SERVED("anthropic_version"),
+    NOT_SERVED("endpoint"),
+    NOT_SERVED("project_id"),
+    NOT_SERVED("project_number"),
+    NOT_SERVED("force_single_region"),
+    NOT_SERVED("inference_profile_arn"),
+    NOT_SERVED("use_deployments_endpoint"),
+    NOT_SERVED("use_anthropic_endpoints"),
+    END,
+};
+
+static const struct known_member key_members[] = {
+    SERVED("name", KNOWN_STRING, .required = true),
+    SERVED("weight", KNOWN_NUMBER, .min = 0),
+    SERVED("value", KNOWN_SECRET),
+    SERVED("models", KNOWN_STRINGS),
+    SERVED("blacklisted_models", KNOWN_STRINGS),
+    SERVED("aliases", KNOWN_ALIASES, OBJECT(alias_members)),
+    SERVED("id", KNOWN_STRING),
+    SERVED("enabled", KNOWN_BOOL),
+    SERVED("ollama_key_config", KNOWN_OBJECT, OBJECT(url_key_members)),
+    SERVED("sgl_key_config", KNOWN_OBJECT, OBJECT(url_key_members)),
+    SERVED("vllm_key_config", KNOWN_OBJECT, OBJECT(vllm_key_members)),
+    NOT_SERVED("use_for_batch_api"),
+    NOT_SERVED("azure_key_config"),
+    NOT_SERVED("vertex_key_config"),
+    NOT_SERVED("bedrock_key_config"),
+    NOT_SERVED("bedrock_mantle_key_config"),
+    NOT_SERVED("replicate_key_config"),
+    QUIET("description"),
+    QUIET("config_hash"),
+    QUIET("status"),
+    END,
+};
+
+static const struct known_member network_members[] = {
+    SERVED("base_url", KNOWN_SECRET),
+    SERVED("extra_headers", KNOWN_SECRET_MAP),
+    SERVED("default_request_timeout_in_seconds", KNOWN_INTEGER_OR_0, .min = 1, .max = 86400),
+    SERVED("max_retries", KNOWN_INTEGER, .min = 0, .max = 100),
+    SERVED("retry_backoff_initial", KNOWN_DURATION, .min = 100, .max = 3600 * 1000),
+    SERVED("retry_backoff_max", KNOWN_DURATION, .min = 100, .max = 3600 * 1000),
+    SERVED("insecure_skip_verify", KNOWN_BOOL),
+    SERVED("ca_cert_pem", KNOWN_SECRET),
+    SERVED("stream_idle_timeout_in_seconds", KNOWN_INTEGER_OR_0, .min = 5, .max = 3600),
+    SERVED("keep_alive_timeout_in_seconds", KNOWN_INTEGER_OR_0, .min = 1, .max = 3600),
+    SERVED("max_conns_per_host", KNOWN_INTEGER_OR_0, .min = 1, .max = 10000),
+    SERVED("allow_private_network", KNOWN_BOOL),
+    NOT_SERVED("enforce_http2"),
+    NOT_SERVED("beta_header_overrides"),
+    NOT_SERVED("stream_throughput_guard"),
+    END,
+};
+
+static const struct known_member slots_members[] = {
+    SERVED("concurrency", KNOWN_INTEGER_OR_0, .min = 1, .max = 1 << 24),
+    SERVED("buffer_size", KNOWN_INTEGER_OR_0, .min = 1, .max = 1 << 24),
+    END,
+};
+
+static const struct known_member proxy_members[] = {
+    SERVED("type", KNOWN_STRING, .required = true,
+           .choices = (const char *const[]){"none", "http", "socks5", "environment", NULL}),
+    QUIET("url"), // of a proxy whose type is spoken about
+    QUIET("username"),
+    QUIET("password"),
+    QUIET("ca_cert_pem"),
+    END,
+};
+
+static const struct known_member openai_members[] = {
+    SERVED("disable_store", KNOWN_BOOL),
+    END,
+};
+
+static const struct known_member provider_members[] = {
+    SERVED("keys", KNOWN_OBJECTS, OBJECT(key_members)),
+    SERVED("network_config", KNOWN_OBJECT, OBJECT(network_members)),
+    SERVED("concurrency_and_buffer_size", KNOWN_OBJECT, OBJECT(slots_members)),
+    SERVED("proxy_config", KNOWN_OBJECT, OBJECT(proxy_members)),
+    SERVED("custom_provider_config", KNOWN_OBJECT, OBJECT(custom_members)),
+    SERVED("openai_config", KNOWN_OBJECT, OBJECT(openai_members)),
+    NOT_SERVED("send_back_raw_request"),
+    NOT_SERVED("send_back_raw_response"),
+    NOT_SERVED("store_raw_request_response"),
+    NOT_SERVED("prompt_cache"),
+    NOT_SERVED("pricing_overrides"),
+    QUIET("config_hash"),
+    END,
+};
+
+// ---- governance ---------------------------------------------------------------------------------
+
+static const struct known_member governance_provider_members[] = {
+    SERVED("name", KNOWN_STRING, .required = true),
+    SERVED("openai_config", KNOWN_OBJECT, OBJECT(openai_members)),
+    QUIET("id"),
+    QUIET("description"),
+    RESTRICTS("budget_id"),
+    RESTRICTS("rate_limit_id"),
+    NOT_SERVED("send_back_raw_request"),
+    NOT_SERVED("send_back_raw_response"),
+    NOT_SERVED("store_raw_request_response"),
+    NOT_SERVED("network_config"),
+    NOT_SERVED("proxy_config"),
+    NOT_SERVED("custom_provider_config"),
+    NOT_SERVED("concurrency_and_buffer_size"),
+    END,
+};
+static const struct known_object governance_provider = {
+    .members = governance_provider_members,
+    .open = true,
+};
+
+static const struct known_member governance_members[] = {
+    SERVED("providers", KNOWN_OBJECTS, .object = &governance_provider),
+    RESTRICTS("virtual_keys"),
+    RESTRICTS("budgets"),
+    RESTRICTS("rate_limits"),
+    RESTRICTS("customers"),
+    RESTRICTS("teams"),
+    RESTRICTS("business_units"),
+    RESTRICTS("roles"),
+    RESTRICTS("routing_rules"),
+    RESTRICTS("model_configs"),
+    RESTRICTS("auth_config"),
+    NOT_SERVED("pricing_overrides"),
+    NOT_SERVED("complexity_analyzer_config"), // read by routing rules only
+    END,
+};
+
+// ---- the file -----------------------------------------------------------------------------------
+
+static const struct known_object provider_object = {.members = provider_members};
+static const struct known_object server_object = {.members = server_members, .open = true};
+
+static const struct known_member root_members[] = {
+    SERVED("version", KNOWN_INTEGER, .min = 1, .max = 2),
+    SERVED("server", KNOWN_OBJECT, .object = &server_object),
+    SERVED("client", KNOWN_OBJECT, OBJECT(client_members)),
+    SERVED("providers", KNOWN_PROVIDERS, .object = &provider_object),
+    SERVED("governance", KNOWN_OBJECT, OBJECT(governance_members)),
+    SERVED("plugins", KNOWN_PLUGINS),
+    QUIET("$schema"),
+    QUIET("source_of_truth"), // the file is the only one
+    RESTRICTS("auth_config"),
+    RESTRICTS("guardrails_config"),
+    RESTRICTS("access_profiles"),
+    RESTRICTS("scim_config"),
+    RESTRICTS("saml_config"),
+    NOT_SERVED("encryption_key"),
+    NOT_SERVED("env_label"),
+    NOT_SERVED("framework"),
+    NOT_SERVED("webhooks"),
+    NOT_SERVED("mcp"),
+    NOT_SERVED("vector_store"),
+    NOT_SERVED("config_store"),
+    NOT_SERVED("logs_store"),
+    NOT_SERVED("skills_registry"),
+    NOT_SERVED("websocket"),
+    NOT_SERVED("feature_flags"),
+    NOT_SERVED("circuit_breaker_config"),
+    NOT_SERVED("alerting"),
+    NOT_SERVED("audit_logs"),
+    NOT_SERVED("cluster_config"),
+    NOT_SERVED("load_balancer_config"),
+    NOT_SERVED("large_payload_optimization"),
+    END,
+};
+
+const struct known_object config__known_root = {.members = root_members};

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// headers.c: lists of names and the walks over them. Called by request.c (up) and relay.c (down).
+//
+// The lists are short and heads are too: a linear search that begins with the length is cheaper
+// than a table.
+
+#include "gateway/headers.h"
+#include "base/assert.h"
+#include "base/container.h"
+#include "base/err.h"
+#include "gateway/error.h"
+
+#define FORWARD_PREFIX SLICE("x-bf-eh-")
+#define GATEWAY_PREFIX SLICE("x-bf-")
+
+// Fields the gateway writes behind a client's: however many those are, these find room.
+#define OWN_FIELDS_MAX 4
+
+// What a client may never send to a provider, by whatever road: credentials meant for the gateway,
+// cookies, and the fields by which this hop is framed.
+static const struct slice never_up[] = {
+    SLICE("accept-encoding"),
+    SLICE("api-key"),
+    SLICE("connection"),
+    SLICE("content-encoding"),
+    SLICE("content-length"),
+    SLICE("content-type"),
+    SLICE("cookie"),
+    SLICE("expect"),
+    SLICE("host"),
+    SLICE("keep-alive"),
+    SLICE("proxy-authenticate"),
+    SLICE("proxy-authorization"),
+    SLICE("proxy-connection"),
+    SLICE("te"),
+    SLICE("trailer"),
+    SLICE("transfer-encoding"),
+    SLICE("upgrade"),
+    SLICE("x-api-key"),
+    SLICE("x-goog-api-key"),
+    SLICE("x-request-id"),
+};
+
+// What a provider's answer keeps to itself: this hop's framing, its cookies and challenges, what it
+// says about its own front door, and fields the gateway writes.
+static const struct slice never_down[] = {
+    SLICE("alt-svc"),
+    SLICE("connection"),
+    SLICE("content-length"),
+    SLICE("content-security-policy"),
+    SLICE("date"),
+    SLICE("keep-alive"),
+    SLICE("nel"),
+    SLICE("proxy-authenticate"),
+    SLICE("proxy-authorization"),
+    SLICE("proxy-connection"),
+    SLICE("report-to"),
+    SLICE("reporting-endpoints"),
+    SLICE("server"),
+    SLICE("set-cookie"),
+    SLICE("strict-transport-security"),
+    SLICE("te"),
+    SLICE("trailer"),
+    SLICE("transfer-encoding"),
+    SLICE("upgrade"),
+    SLICE("via"),
+    SLICE("www-authenticate"),
+};
+
+static bool name_in(struct slice name, const struct slice *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (slice_ieq(name, list[i]))
+            return true;
+    return false;
+}
+
+static bool field_in(struct slice name, const struct http_field *fields, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (slice_ieq(name, fields[i].name))
+            return true;
+    return false;
+}
+
+// ---- Up --------------------------------------------------------------------------------------
+
+// Under which name a client's field goes up; empty: not at all.
+static struct slice name_up(const struct config *c, const struct http_field *f)
+{
+    struct slice name = f->name;
+    bool listed;
+
+    if (f->id != HTTP_N_OTHER && f->id != HTTP_N_ACCEPT && f->id != HTTP_N_USER_AGENT)
+        return SLICE_EMPTY; // every other known name is on the list or the gateway's
+    if (slice_istarts(name, FORWARD_PREFIX)) {
+        name = slice_skip(name, FORWARD_PREFIX.len);
+        listed =
+            c->header_allow_count == 0 || name_in(name, c->header_allow, c->header_allow_count);
+    } else {
+        listed = name_in(name, c->header_allow, c->header_allow_count);
+    }
+    if (!listed || name.len == 0 || slice_istarts(name, GATEWAY_PREFIX) ||
+        name_in(name, never_up, ARRAY_LEN(never_up)) ||
+        name_in(name, c->header_deny, c->header_deny_count))
+        return SLICE_EMPTY;
+    return name;
+}
+
+static void put_field(struct http_field *out, unsigned *count, unsigned max, struct slice name,
+                      struct slice value)
+{
+    if (*count < max)
+        out[(*count)++] = (struct http_field){.name = name, .value = value};
+}
+
+// The gateway's own fields that nobody named before.
+static void put_own(struct http_field *out, unsigned *count, unsigned max, struct slice name,
+                    struct slice value)
+{
+    if (value.len > 0 && !field_in(name, out, *count))
+        put_field(out, count, max, name, value);
+}
+
+unsigned headers_up(const struct exchange *x, const struct target *target, struct http_field *out,
+                    unsigned max)
+{
+    const struct http_head *request = &x->stream->request;
+    struct slice authorization = x->key ? x->key->authorization : SLICE_EMPTY;
+    unsigned count = 0;
+
+    // What the operator says comes first and nobody behind it repeats it.
+    for (unsigned i = 0; i < target->provider->extra_header_count; i++)
+        put_field(out, &count, max, target->provider->extra_headers[i].name,
+                  target->provider->extra_headers[i].value);
+    put_own(out, &count, max, SLICE("authorization"), authorization);
+
+    unsigned operators = count;
+    unsigned clients_max = max - OWN_FIELDS_MAX;
+    for (unsigned i = 0; i < request->count; i++) {
+        struct slice name = name_up(x->config, &request->fields[i]);
+        if (name.len > 0 && !field_in(name, out, operators))
+            put_field(out, &count, clients_max, name, request->fields[i].value);
+    }
+
+    const struct http_field *accept = http_head_get(request, HTTP_N_ACCEPT);
+    bool json = request->method == HTTP_POST;
+    put_own(out, &count, max, SLICE("content-type"),
+            json ? SLICE("application/json") : SLICE_EMPTY);
+    put_own(out, &count, max, SLICE("accept"),
+            x->stream_wanted                          ? SLICE("text/event-stream")
+            : accept && json && accept->value.len > 0 ? accept->value
+                                                      : SLICE("application/json"));
+    put_own(out, &count, max, SLICE("accept-encoding"), SLICE("identity"));
+    put_own(out, &count, max, SLICE("user-agent"), SLICE("ringgate"));
+    ASSERT(count <= max);
+    return count;
+}
+
+// ---- Down ------------------------------------------------------------------------------------
+
+// Is `name` listed in the answer's own Connection field (RFC 9110 7.6.1)?
+static bool named_by_connection(const struct http_head *head, struct slice name)
+{
+    const struct http_field *connection = http_head_get(head, HTTP_N_CONNECTION);
+    if (!connection)
+        return false;
+    struct slice rest = connection->value;
+    while (rest.len > 0) {
+        ptrdiff_t comma = slice_find_char(rest, ',');
+        struct slice item = comma < 0 ? rest : slice_take(rest, (size_t)comma);
+        if (slice_ieq(slice_trim(item), name))
+            return true;
+        rest = comma < 0 ? SLICE_EMPTY : slice_skip(rest, (size_t)comma + 1);
+    }
+    return false;
+}
+
+static bool may_come_down(const struct http_head *head, const struct http_field *f)
+{
+    return !slice_istarts(f->name, GATEWAY_PREFIX) &&
+           !slice_istarts(f->name, SLICE("access-control-")) &&
+           !name_in(f->name, never_down, ARRAY_LEN(never_down)) &&
+           !named_by_connection(head, f->name);
+}
+
+unsigned headers_down(const struct exchange *x, const struct http_head *head,
+                      struct http_field *out, unsigned max)
+{
+    unsigned count = 0;
+
+    if (head && x->target_count > 0) {
+        put_field(out, &count, max, SLICE("x-bf-provider"),
+                  x->target[x->target_index].provider->name);
+        // A model is the client's text; one that is no field value stays out.
+        bool plain = true;
+        for (size_t i = 0; i < x->model_sent.len && plain; i++)
+            plain = x->model_sent.ptr[i] > ' ' && x->model_sent.ptr[i] < 127;
+        if (plain && x->model_sent.len > 0)
+            put_field(out, &count, max, SLICE("x-bf-model"), x->model_sent);
+    }
+    if (x->request_id.len > 0)
+        put_field(out, &count, max, SLICE("x-bf-request-id"), x->request_id);
+    for (unsigned i = 0; head && i < head->count; i++)
+        if (may_come_down(head, &head->fields[i]) && count < max)
+            out[count++] = head->fields[i];
+    return count;
+}
+
+// ---- Required --------------------------------------------------------------------------------
+
+struct slice headers_missing(const struct config *config, const struct http_head *request)
+{
+    for (unsigned i = 0; i < config->required_header_count; i++)
+        if (!http_head_find(request, config->required_headers[i]))
+            return config->required_headers[i];
+    return SLICE_EMPTY;
+}
+
+void headers_refuse_await(struct exchange *x, struct fiber *self, struct slice missing)
+{
+    struct slice text =
+        arena_printf(&x->stream->arena, "missing required headers: %.*s", SLICE_ARG(missing));
+
+    failure_of(&x->failure, ERR_MISSING, text.ptr ? text : SLICE_EMPTY, missing);
+    x->failure.type = SLICE("missing_required_headers");
+    error_answer_await(x, self, &x->failure);
+}

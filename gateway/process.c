@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// process.c: start-up in order, and the wait for the end.
+//
+// The main thread reads the configuration, makes the threads, says that they serve, and joins them.
+// Everything that happens in between happens on the cores.
+#include "gateway/process.h"
+
+#include "base/assert.h"
+#include "base/err.h"
+#include "gateway/limiter.h"
+#include "gateway/process_internal.h"
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define CACHE_LINE 64
+// Each fiber's stack costs two mappings (itself and its guard); the rest of the process has these.
+#define MAPS_SPARED  8192
+#define MAPS_DEFAULT 65530
+#define FIBERS_MAX   16384
+#define FIBERS_MIN   64
+
+// ---- Gates -----------------------------------------------------------------------------------
+
+bool process__pass(struct process *p, enum phase phase)
+{
+    struct gates *g = &p->gates;
+    pthread_mutex_lock(&g->mutex);
+    g->arrived[phase]++;
+    pthread_cond_broadcast(&g->changed);
+    while (!g->failed && g->arrived[phase] < g->expected[phase])
+        pthread_cond_wait(&g->changed, &g->mutex);
+    bool failed = g->failed;
+    pthread_mutex_unlock(&g->mutex);
+    return !failed;
+}
+
+void process__fail(struct process *p, const char *format, ...)
+{
+    struct gates *g = &p->gates;
+    va_list args;
+    va_start(args, format);
+    pthread_mutex_lock(&g->mutex);
+    if (!g->failed)
+        vsnprintf(g->reason, sizeof(g->reason), format, args);
+    g->failed = true;
+    pthread_cond_broadcast(&g->changed);
+    pthread_mutex_unlock(&g->mutex);
+    va_end(args);
+}
+
+static void gates_init(struct gates *g, unsigned cores)
+{
+    pthread_mutex_init(&g->mutex, NULL);
+    pthread_cond_init(&g->changed, NULL);
+    for (unsigned i = 0; i < PHASE_COUNT; i++)
+        g->expected[i] = cores + 1;
+    g->expected[PHASE_ENDED] = cores;
+}
+
+// ---- What the machine offers -----------------------------------------------------------------
+
+static unsigned cores_allowed(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof(set), &set) < 0)
+        return 1;
+    unsigned n = (unsigned)CPU_COUNT(&set);
+    return n < 1 ? 1 : n > CORES_MAX ? CORES_MAX : n;
+}
+
+// Descriptors: every client and every provider's connection is one.
+static void raise_files(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur == files.rlim_max)
+        return;
+    files.rlim_cur = files.rlim_max;
+    // Refused: the soft limit stays, and accepting pauses when it is reached.
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
+static unsigned fibers_per_core(unsigned cores)
+{
+    unsigned long maps = MAPS_DEFAULT;
+    FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
+    if (file != NULL) {
+        if (fscanf(file, "%lu", &maps) != 1)
+            maps = MAPS_DEFAULT;
+        fclose(file);
+    }
+    unsigned long fibers = maps > MAPS_SPARED ? (maps - MAPS_SPARED) / 2 / cores : 0;
+    return fibers > FIBERS_MAX ? FIBERS_MAX : fibers < FIBERS_MIN ? FIBERS_MIN : (unsigned)fibers;
+}
+
+// ---- Configuration ---------------------------------------------------------------------------
+
+static void print(FILE *out, const struct buf *text)
+{
+    if (text->len > 0)
+        fwrite(text->ptr, 1, text->len, out);
+}
+
+struct config_source process__source(const struct process_setup *setup)
+{
+    return (struct config_source){
+        .app_dir = setup->options->app_dir,
+        .allow_unenforced = setup->options->allow_unenforced,
+    };
+}
+
+int process_check_config(const struct options *options)
+{
+    struct process_setup setup = {.options = options};
+    struct config_source source = process__source(&setup);
+    struct config_report report;
+    struct config *config = NULL;
+    config_report_init(&report);
+    int rc = config_build(&source, NULL, &report, &config);
+    print(stdout, &report.warnings);
+    print(stdout, &report.errors);
+    if (rc < 0)
+        printf("the configuration is not usable\n");
+    else
+        printf("the configuration is fine\n");
+    config_free(config);
+    config_report_done(&report);
+    return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int first_config(struct process *p)
+{
+    struct config_source source = process__source(p->setup);
+    struct config_report report;
+    config_report_init(&report);
+    int rc = config_build(&source, p->gateway.limiters, &report, &p->config);
+    print(stderr, &report.warnings);
+    print(stderr, &report.errors);
+    if (rc < 0)
+        fprintf(stderr, "ringgate: not started: %s\n", err_text(rc));
+    config_report_done(&report);
+    return rc;
+}
+
+// ---- Life ------------------------------------------------------------------------------------
+
+static int gateway_init(struct process *p)
+{
+    struct gateway *g = &p->gateway;
+    uint64_t seed[2];
+    int rc = random_bytes(seed, sizeof(seed));
+    g->version = p->setup->version;
+    g->started = clock_wall();
+    g->cores = p->setup->options->cores > 0 ? p->setup->options->cores : cores_allowed();
+    g->net.cores = g->cores;
+    if (rc == 0)
+        rc = limiters_new(&g->limiters);
+    if (rc == 0)
+        rc = route_table_init(&g->routes, seed);
+    for (unsigned i = 0; rc == 0 && i < PROCESS_ROUTE_SETS_MAX; i++)
+        rc = route_table_add(&g->routes, p->setup->routes[i].rows, p->setup->routes[i].count);
+    return rc;
+}
+
+static void process_free(struct process *p)
+{
+    if (p == NULL)
+        return;
+    for (unsigned i = 0; i < p->gateway.cores; i++)
+        free(p->thread[i]);
+    config_free(p->config);
+    route_table_done(&p->gateway.routes);
+    limiters_free(p->gateway.limiters);
+    free(p);
+}
+
+static void *zalloc_aligned(size_t bytes)
+{
+    bytes = (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+    void *p = aligned_alloc(CACHE_LINE, bytes);
+    return p != NULL ? memset(p, 0, bytes) : NULL;
+}
+
+static int start_threads(struct process *p)
+{
+    for (unsigned i = 0; i < p->gateway.cores; i++) {
+        struct core_thread *t = zalloc_aligned(sizeof(*t));
+        if (t == NULL)
+            return ERR_NOMEM;
+        t->process = p;
+        t->core.gateway = &p->gateway;
+        t->core.index = i;
+        p->thread[i] = t;
+        p->gateway.core[i] = &t->core;
+    }
+    for (unsigned i = 0; i < p->gateway.cores; i++) {
+        struct core_thread *t = p->thread[i];
+        int rc = pthread_create(&t->thread, NULL, process__core_main, t);
+        if (rc != 0) {
+            t->thread = 0;
+            process__fail(p, "thread of core %u: %s", i, strerror(rc));
+            return 0; // the others leave through the next gate
+        }
+    }
+    return 0;
+}
+
+// Always written, whatever the level: it names the port, and scripts wait for it.
+static void say_serving(struct process *p)
+{
+    const struct options *o = p->setup->options;
+    char text[OPTIONS_PATH_BYTES];
+    struct log log;
+    if (log_init(&log, LOG_INFO, o->log_style) < 0)
+        return;
+    bool v6 = strchr(o->host, ':') != NULL;
+    snprintf(text, sizeof(text), "successfully started ringgate, serving on http://%s%s%s:%u",
+             v6 ? "[" : "", o->host, v6 ? "]" : "", p->port);
+    log_line(&log, clock_wall(), LOG_INFO, slice_str(text), NULL, 0);
+    log_flush(&log, STDERR_FILENO);
+    log_done(&log);
+}
+
+static int serve(struct process *p)
+{
+    bool started = process__pass(p, PHASE_MADE) && process__pass(p, PHASE_FIRST) &&
+                   process__pass(p, PHASE_ALL);
+    if (started) {
+        p->config = NULL; // the cores' now; the last to retire it frees it
+        say_serving(p);
+    }
+    for (unsigned i = 0; i < p->gateway.cores; i++) {
+        if (p->thread[i]->thread != 0)
+            pthread_join(p->thread[i]->thread, NULL);
+    }
+    if (!started)
+        fprintf(stderr, "ringgate: %s\n", p->gates.reason);
+    return started ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int process_run(const struct process_setup *setup)
+{
+    ASSERT(setup->options != NULL && setup->version != NULL);
+    int status = EXIT_FAILURE;
+    struct process *p = zalloc_aligned(sizeof(*p));
+    if (p == NULL)
+        goto out;
+    p->setup = setup;
+    p->control.signal_fd = -1;
+    raise_files();
+    int rc = process__block_signals();
+    if (rc == 0)
+        rc = gateway_init(p);
+    if (rc < 0) {
+        fprintf(stderr, "ringgate: %s\n", err_text(rc));
+        goto out;
+    }
+    if (first_config(p) < 0)
+        goto out;
+    atomic_store(&p->config->cores, p->gateway.cores);
+    p->fibers_max = fibers_per_core(p->gateway.cores);
+    gates_init(&p->gates, p->gateway.cores);
+    if (start_threads(p) == 0)
+        status = serve(p);
+    else
+        fprintf(stderr, "ringgate: %s\n", err_text(ERR_NOMEM));
+out:
+    process_free(p);
+    return status;
+}

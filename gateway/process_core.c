@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// process_core.c: one core's thread, from its ring to its last log line.
+//
+// Threads are not pinned: the kernel moves a lone busy thread rarely and knows better when other
+// programs share the machine. Everything a core owns is made and freed on its own thread, so its
+// memory is near it.
+//
+// Log lines are formatted into memory; a hook at the end of each turn hands the filled half to the
+// ring, which writes it to standard error while lines go on into the other half.
+#include "base/assert.h"
+#include "base/err.h"
+#include "gateway/process_internal.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+// Turns granted to connections and a log write to end once the loop has stopped.
+#define QUIESCE_TURNS   2000
+#define QUIESCE_TURN_MS 1
+// Turns after the loop: one submits, one collects.
+#define LAST_TURNS 2
+
+// ---- The log's way out -----------------------------------------------------------------------
+
+static void on_log_written(struct ring *ring, struct ring_op *op, const struct ring_event *event)
+{
+    struct gateway_core *core = container_of(op, struct gateway_core, log_write);
+    if (event->res > 0 && (size_t)event->res < core->log_left.len) {
+        core->log_left = slice_skip(core->log_left, (size_t)event->res);
+        ring_write(ring, op, on_log_written, STDERR_FILENO, core->log_left.ptr, core->log_left.len);
+        return;
+    }
+    // An error (a closed pipe) loses these lines: there is nobody left to read them.
+    log_written(&core->log);
+}
+
+static void flush_log(struct ring *ring, struct ring_hook *hook)
+{
+    struct gateway_core *core = container_of(hook, struct gateway_core, log_hook);
+    if (ring_op_busy(&core->log_write))
+        return;
+    core->log_left = log_take(&core->log);
+    if (core->log_left.len > 0)
+        ring_write(ring, &core->log_write, on_log_written, STDERR_FILENO, core->log_left.ptr,
+                   core->log_left.len);
+}
+
+// ---- Making ----------------------------------------------------------------------------------
+
+static int make_ring(struct core_thread *t)
+{
+    const struct options *o = t->process->setup->options;
+    struct ring_options options = RING_OPTIONS_DEFAULT;
+    const char *reason = NULL;
+    options.busy_poll_us = o->busy_poll_us;
+    options.only_6_1 = o->only_6_1;
+    int rc = ring_new(&options, &t->ring, &reason);
+    if (rc < 0)
+        process__fail(t->process, "io_uring is not available: %s",
+                      reason != NULL ? reason : err_text(rc));
+    return rc;
+}
+
+static int make_core(struct core_thread *t)
+{
+    struct process *p = t->process;
+    struct gateway_core *core = &t->core;
+    const struct options *o = p->setup->options;
+    struct fiber_options fibers = FIBER_OPTIONS_DEFAULT;
+    struct net_options net = {.host = o->host, .port = o->port};
+    uint64_t seed[2];
+    fibers.fibers_max = p->fibers_max;
+    net.head_bytes_max = p->config->head_bytes_max;
+    int rc = make_ring(t);
+    if (rc < 0)
+        return rc;
+    core->config = p->config;
+    core->server.on_request = gateway_on_request;
+    core->server.refusal = gateway_refusal;
+    rc = log_init(&core->log, o->log_level, o->log_style);
+    if (rc == 0)
+        rc = random_bytes(seed, sizeof(seed));
+    if (rc == 0)
+        rc = metrics_init(&core->metrics, seed);
+    if (rc == 0)
+        rc = fiber_sched_new(t->ring, &fibers, &t->fibers);
+    if (rc == 0)
+        rc = net_core_init(&core->net, core->index, &p->gateway.net, t->ring, t->fibers, &core->log,
+                           &core->server, &net);
+    if (rc == 0)
+        ring_hook_add(t->ring, &core->log_hook, flush_log);
+    else
+        process__fail(p, "core %u: %s", core->index, err_text(rc));
+    return rc;
+}
+
+static void listen_on(struct core_thread *t)
+{
+    struct process *p = t->process;
+    if (t->core.index > 0)
+        t->core.net.options.port = p->port;
+    unsigned port = 0;
+    errno = 0;
+    if (net_listen(&t->core.net, &port) < 0) {
+        process__fail(p, "cannot listen on %s port %u: %s", p->setup->options->host,
+                      t->core.net.options.port, errno != 0 ? strerror(errno) : "address unknown");
+        return;
+    }
+    if (t->core.index == 0)
+        p->port = port;
+}
+
+// ---- Unmaking --------------------------------------------------------------------------------
+
+static bool quiet(const struct core_thread *t)
+{
+    const struct gateway_core *core = &t->core;
+    return net_idle(&core->net) && fiber_live(t->fibers) == 0 && !ring_op_busy(&core->log_write);
+}
+
+// The loop has ended in order, or the start has failed: what is still open is reset, and the ring
+// turns until its last completions are in.
+static void quiesce(struct core_thread *t)
+{
+    net_abort(&t->core.net);
+    for (unsigned i = 0; i < QUIESCE_TURNS && !quiet(t); i++)
+        ring_turn(t->ring, mono_add_ms(clock_mono(), QUIESCE_TURN_MS));
+    ASSERT(quiet(t));
+}
+
+static void unmake_core(struct core_thread *t, bool made)
+{
+    struct gateway_core *core = &t->core;
+    if (made) {
+        quiesce(t);
+        net_core_done(&core->net);
+    }
+    fiber_sched_free(t->fibers);
+    ring_free(t->ring);
+    metrics_done(&core->metrics);
+    if (core->log.half[0] != NULL)
+        log_flush(&core->log, STDERR_FILENO);
+    log_done(&core->log);
+}
+
+// ---- The thread ------------------------------------------------------------------------------
+
+// The gates of the start, in order; false when any thread failed at one.
+static bool start(struct core_thread *t)
+{
+    struct process *p = t->process;
+    if (!process__pass(p, PHASE_MADE))
+        return false;
+    if (t->core.index == 0)
+        listen_on(t);
+    if (!process__pass(p, PHASE_FIRST))
+        return false;
+    if (t->core.index > 0)
+        listen_on(t);
+    else if (process__control_begin(p) < 0)
+        process__fail(p, "signals: %s", strerror(errno));
+    return process__pass(p, PHASE_ALL);
+}
+
+void *process__core_main(void *core_thread)
+{
+    struct core_thread *t = core_thread;
+    struct process *p = t->process;
+    char name[16];
+    snprintf(name, sizeof(name), "core-%u", t->core.index);
+    pthread_setname_np(pthread_self(), name);
+    bool made = make_core(t) == 0;
+    bool started = start(t);
+    if (started) {
+        ring_run(t->ring);
+        // A wake for another core may still lie unsubmitted; it must not meet a freed ring.
+        for (unsigned i = 0; i < LAST_TURNS; i++)
+            ring_turn(t->ring, clock_mono());
+        process__pass(p, PHASE_ENDED);
+        // Nobody mails any more. The last core to let go frees the snapshot.
+        config_retire(t->core.config, t->core.index);
+    }
+    if (t->core.index == 0)
+        process__control_end(p);
+    unmake_core(t, made);
+    return NULL;
+}

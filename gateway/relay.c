@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// relay.c: answers that are no event streams, whole or large, and what both relays share.
+//
+// The answer that arrives in one run, which is the common one, is sent from where it was received.
+// One that comes in pieces is copied together up to WHOLE_BYTES_MAX: its length must be known
+// before its head is written, and nothing has been promised to the client until then.
+
+#include "gateway/relay.h"
+#include "base/assert.h"
+#include "base/err.h"
+#include "gateway/error.h"
+#include "gateway/headers.h"
+#include "gateway/splice.h"
+
+// ---- Pulling ---------------------------------------------------------------------------------
+
+int relay_wait_await(struct exchange *x, struct fiber *self, struct body *b, int64_t *budget_ns)
+{
+    struct ring *ring = x->core->net.ring;
+    struct mono begin = ring_now(ring);
+
+    fiber_set_deadline(self, (struct mono){.ns = begin.ns + *budget_ns});
+    int rc = body_wait_await(b, self);
+    fiber_set_deadline(self, MONO_NEVER);
+    *budget_ns -= mono_diff_ns(ring_now(ring), begin);
+    if (*budget_ns < 1)
+        *budget_ns = 1;
+    return rc == ERR_DEADLINE ? ERR_UPSTREAM_TIMEOUT : rc;
+}
+
+int relay_pull_await(struct exchange *x, struct fiber *self, struct body *b, int64_t *budget_ns,
+                     struct body_part *ret)
+{
+    for (;;) {
+        int rc = body_take(b, ret);
+        if (rc != ERR_MORE)
+            return rc;
+        rc = relay_wait_await(x, self, b, budget_ns);
+        if (rc)
+            return rc;
+    }
+}
+
+int gathered_add(struct exchange *x, struct gathered *g, const struct body_part *part)
+{
+    struct arena *arena = &x->stream->arena;
+
+    if (g->len + part->bytes > g->cap) {
+        size_t cap = g->cap * 2 > g->len + part->bytes ? g->cap * 2 : g->len + part->bytes;
+        char *more = arena_large(arena, cap);
+        if (!more)
+            return ERR_NOMEM;
+        if (g->len > 0)
+            memcpy(more, g->ptr, g->len);
+        if (g->ptr)
+            arena_drop_large(arena, g->ptr);
+        g->ptr = more;
+        g->cap = cap;
+    }
+    for (unsigned i = 0; i < part->count; i++) {
+        memcpy(g->ptr + g->len, part->span[i].ptr, part->span[i].len);
+        g->len += part->span[i].len;
+    }
+    g->last = part->last;
+    return 0;
+}
+
+int gathered_fill_await(struct exchange *x, struct fiber *self, struct body *b, int64_t *budget_ns,
+                        size_t bytes, struct gathered *g)
+{
+    struct body_part part;
+
+    while (!g->last && g->len < bytes) {
+        int rc = relay_pull_await(x, self, b, budget_ns, &part);
+        if (rc)
+            return rc;
+        rc = gathered_add(x, g, &part);
+        body_put(b, &part);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+// ---- Commit and head -------------------------------------------------------------------------
+
+bool relay_client_left(const struct exchange *x, int err)
+{
+    return x->stream->gone || err == ERR_CLIENT_GONE || err == ERR_CANCELLED;
+}
+
+void relay_commit(struct exchange *x, struct upstream *u)
+{
+    exchange_set_state(x, EXCHANGE_COMMITTED);
+    x->status = u->head.status;
+    // No retry needs them any more; how long the body was is still counted.
+    x->body.ptr = NULL;
+    x->scan = NULL;
+    x->edit_scan = NULL;
+    x->edit_scan_of = NULL;
+    http_drop_body(x->stream);
+}
+
+void relay_head(struct exchange *x, const struct upstream *u, int64_t content_length,
+                struct http_field *out, struct http_answer *ret)
+{
+    unsigned count = headers_down(x, &u->head, out, HEADERS_MAX - GATEWAY_CORS_FIELDS);
+    count += gateway_cors_fields(x, out + count);
+    *ret = (struct http_answer){
+        .status = u->head.status,
+        .fields = out,
+        .count = count,
+        .content_length = content_length,
+    };
+}
+
+void relay_set_usage(struct exchange *x, const struct dialect_usage *usage)
+{
+    x->usage = (struct usage){
+        .known = usage->known,
+        .input_tokens = usage->input_tokens,
+        .output_tokens = usage->output_tokens,
+        .total_tokens = usage->total_tokens,
+        .cached_read_tokens = usage->cached_read_tokens,
+        .cached_write_tokens = usage->cached_write_tokens,
+    };
+}
+
+int64_t relay_latency_ms(const struct exchange *x)
+{
+    return mono_diff_ns(ring_now(x->core->net.ring), x->upstream_started) / NS_PER_MS;
+}
+
+static enum outcome failed(struct exchange *x, int err, struct failure *ret)
+{
+    if (relay_client_left(x, err))
+        return OUTCOME_GONE;
+    failure_of(ret, err, SLICE_EMPTY, SLICE_EMPTY);
+    return OUTCOME_FAILED;
+}
+
+bool relay_is_coded(const struct upstream *u)
+{
+    const struct http_field *f = http_head_get(&u->head, HTTP_N_CONTENT_ENCODING);
+    return f && f->value.len > 0 && !slice_ieq(f->value, SLICE("identity"));
+}
+
+static bool is_spliced(const struct exchange *x, const struct upstream *u)
+{
+    return x->route->mount == MOUNT_UNIFIED && !relay_is_coded(u);
+}
+
+// ---- Whole answers ---------------------------------------------------------------------------
+
+static enum outcome answer_whole_await(struct exchange *x, struct fiber *self, struct upstream *u,
+                                       struct slice text, struct failure *ret)
+{
+    struct iovec piece[JSON_PIECES_MAX];
+    struct slice span[JSON_PIECES_MAX] = {text};
+    struct http_field field[HEADERS_MAX];
+    struct http_answer answer;
+    struct dialect_usage usage = {0};
+    unsigned count = 1;
+    size_t bytes = text.len;
+
+    if (is_spliced(x, u)) {
+        struct slice member = splice_member(x, relay_latency_ms(x));
+        int rc = member.ptr ? splice_object(&x->stream->arena, text, member, piece, &count, &bytes)
+                            : ERR_NOMEM;
+        if (rc == ERR_NOMEM)
+            return failed(x, rc, ret);
+        for (unsigned i = 0; rc == 0 && i < count; i++)
+            span[i] = slice_of(piece[i].iov_base, piece[i].iov_len);
+    }
+    if (!relay_is_coded(u))
+        x->dialect->answer_usage(text, &usage);
+    relay_commit(x, u);
+    relay_head(x, u, (int64_t)bytes, field, &answer);
+    relay_set_usage(x, &usage);
+    x->answer_bytes = bytes;
+    exchange_settle(x);
+    // A client that leaves now has been counted; http_end sees that it is gone.
+    (void)http_answer_await(x->stream, self, &answer, span, count, true);
+    return OUTCOME_SERVED;
+}
+
+// ---- Large answers ---------------------------------------------------------------------------
+
+struct large {
+    struct upstream *u;
+    struct slice member; // extra_fields; empty: the bytes pass as they are
+    struct hold hold;
+    char tail[USAGE_TAIL_BYTES];
+    size_t tail_len;
+    struct slice out[BODY_SPANS_MAX + 4];
+};
+
+static void remember_tail(struct large *l, struct slice s)
+{
+    if (s.len >= sizeof(l->tail)) {
+        memcpy(l->tail, s.ptr + s.len - sizeof(l->tail), sizeof(l->tail));
+        l->tail_len = sizeof(l->tail);
+        return;
+    }
+    size_t keep = sizeof(l->tail) - s.len;
+    if (l->tail_len > keep) {
+        memmove(l->tail, l->tail + l->tail_len - keep, keep);
+        l->tail_len = keep;
+    }
+    if (s.len > 0)
+        memcpy(l->tail + l->tail_len, s.ptr, s.len);
+    l->tail_len += s.len;
+}
+
+// The text of the object that begins at `s`, or empty when its end is not in `s`.
+static struct slice object_at(struct slice s)
+{
+    unsigned depth = 0;
+    bool in_string = false;
+
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        if (in_string) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = false;
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{') {
+            depth++;
+        } else if (c == '}' && --depth == 0) {
+            return slice_take(s, i + 1);
+        }
+    }
+    return SLICE_EMPTY;
+}
+
+void relay_usage_of_tail(const struct dialect *dialect, struct slice tail,
+                         struct dialect_usage *ret)
+{
+    static const char name[] = "\"usage\"";
+    char text[USAGE_TAIL_BYTES + 16];
+
+    *ret = (struct dialect_usage){0};
+    for (size_t end = tail.len; end >= sizeof(name); end--) {
+        const char *at = tail.ptr + end - sizeof(name);
+        // The quote of a string's inside has a backslash before it.
+        if (memcmp(at, name, sizeof(name) - 1) != 0 || (at > tail.ptr && at[-1] == '\\'))
+            continue;
+        struct slice rest = slice_skip(tail, (size_t)(at - tail.ptr) + sizeof(name) - 1);
+        while (rest.len > 0 && memchr(" \t\r\n:", rest.ptr[0], 5))
+            rest = slice_skip(rest, 1);
+        struct slice object = rest.len > 0 && rest.ptr[0] == '{' ? object_at(rest) : SLICE_EMPTY;
+        if (object.len == 0 || object.len > USAGE_TAIL_BYTES)
+            continue;
+        memcpy(text, "{\"usage\":", 9);
+        memcpy(text + 9, object.ptr, object.len);
+        text[9 + object.len] = '}';
+        dialect->answer_usage(slice_of(text, object.len + 10), ret);
+        return;
+    }
+}
+
+static void settle_large(struct exchange *x, struct large *l, bool broken)
+{
+    struct dialect_usage usage = {0};
+    if (!broken && !relay_is_coded(l->u))
+        relay_usage_of_tail(x->dialect, slice_of(l->tail, l->tail_len), &usage);
+    relay_set_usage(x, &usage);
+    x->broken = broken;
+    exchange_settle(x);
+}
+
+// What goes out for these spans; after the last of them also what was held.
+static unsigned large_slices(struct large *l, const struct slice *spans, unsigned count, bool last)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        remember_tail(l, spans[i]);
+    if (l->member.len > 0) {
+        n = hold_feed(&l->hold, spans, count, l->out);
+        if (last)
+            n += hold_end(&l->hold, l->member, l->out + n);
+        return n;
+    }
+    if (count > 0)
+        memcpy(l->out, spans, count * sizeof(spans[0]));
+    return count;
+}
+
+static int send_large_await(struct exchange *x, struct fiber *self, struct large *l,
+                            const struct slice *spans, unsigned count, bool last)
+{
+    unsigned n = large_slices(l, spans, count, last);
+
+    for (unsigned i = 0; i < n; i++)
+        x->answer_bytes += l->out[i].len;
+    if (last)
+        settle_large(x, l, false);
+    if (x->stream->answered)
+        return n > 0 || last ? http_write_await(x->stream, self, l->out, n, last) : 0;
+
+    struct http_field field[HEADERS_MAX];
+    struct http_answer answer;
+    relay_head(x, l->u, l->member.len > 0 ? -1 : l->u->head.content_length, field, &answer);
+    return http_answer_await(x->stream, self, &answer, l->out, n, last);
+}
+
+// Everything behind the first bytes. The client's head has gone out.
+static int rest_large_await(struct exchange *x, struct fiber *self, struct large *l,
+                            int64_t *budget_ns)
+{
+    struct body_part part;
+    bool last = false;
+
+    while (!last) {
+        int rc = relay_pull_await(x, self, x->answer, budget_ns, &part);
+        if (rc)
+            return rc;
+        last = part.last;
+        rc = send_large_await(x, self, l, part.span, part.count, last);
+        body_put(x->answer, &part);
+        if (rc)
+            return relay_client_left(x, rc) ? rc : ERR_CLIENT_GONE;
+    }
+    return 0;
+}
+
+static enum outcome answer_large_await(struct exchange *x, struct fiber *self, struct upstream *u,
+                                       struct gathered *g, int64_t *budget_ns, struct failure *ret)
+{
+    struct large *l = arena_alloc(&x->stream->arena, sizeof(*l));
+    struct slice first = slice_of(g->ptr, g->len);
+
+    if (!l)
+        return failed(x, ERR_NOMEM, ret);
+    l->u = u;
+    l->tail_len = 0;
+    l->member = is_spliced(x, u) ? splice_member(x, relay_latency_ms(x)) : SLICE_EMPTY;
+    hold_init(&l->hold);
+    relay_commit(x, u);
+    int rc = send_large_await(x, self, l, &first, 1, g->last);
+    arena_drop_large(&x->stream->arena, g->ptr);
+    if (rc == 0 && !g->last)
+        rc = rest_large_await(x, self, l, budget_ns);
+    if (rc == 0 || x->state == EXCHANGE_SETTLED)
+        return OUTCOME_SERVED;
+    if (relay_client_left(x, rc))
+        return OUTCOME_GONE;
+    // Half an answer is out: the connection is reset so that it never looks whole.
+    failure_of(&x->failure, rc, SLICE_EMPTY, SLICE_EMPTY);
+    settle_large(x, l, true);
+    return OUTCOME_SERVED;
+}
+
+// ---- Which of the two ------------------------------------------------------------------------
+
+enum outcome relay_answer_await(struct exchange *x, struct fiber *self, struct upstream *u,
+                                int64_t *budget_ns, struct failure *ret)
+{
+    struct body_part part;
+    struct gathered g = {0};
+    // Coded events cannot be told apart, so none may wait for its length.
+    bool as_it_comes = (!is_spliced(x, u) && u->head.content_length > WHOLE_BYTES_MAX) ||
+                       (x->stream_wanted && relay_is_coded(u));
+
+    int rc = relay_pull_await(x, self, x->answer, budget_ns, &part);
+    if (rc)
+        return failed(x, rc, ret);
+    if (part.last && part.count <= 1 && part.bytes <= WHOLE_BYTES_MAX) {
+        // The common answer: it lies in one run where it was received, and is sent from there.
+        struct slice text = part.count > 0 ? part.span[0] : SLICE("");
+        enum outcome outcome = answer_whole_await(x, self, u, text, ret);
+        body_put(x->answer, &part);
+        return outcome;
+    }
+    rc = gathered_add(x, &g, &part);
+    body_put(x->answer, &part);
+    if (rc == 0 && !as_it_comes)
+        rc = gathered_fill_await(x, self, x->answer, budget_ns, WHOLE_BYTES_MAX + 1, &g);
+    if (rc)
+        return failed(x, rc, ret);
+    if (g.last && g.len <= WHOLE_BYTES_MAX)
+        return answer_whole_await(x, self, u, slice_of(g.ptr, g.len), ret);
+    return answer_large_await(x, self, u, &g, budget_ns, ret);
+}

@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// relay_stream.c: a provider's events on their way to the client.
+//
+// One pull, one send: what has arrived is cut into events, each judged by the filter, and the
+// slices of all of them leave in one write; then the bytes go back and the next pull begins. No
+// event waits for another. What a pull needs, its part and the gather, is memory of that pull: ten
+// thousand streams that wait for their providers own none. How the stream ends for the client:
+//
+//   what the provider did                        | what the client sees
+//   ---------------------------------------------+-----------------------------------------------
+//   terminal event, end of body                  | all of it, end of stream
+//   terminal event, then silence (STREAM_END_MS) | all of it, end of stream
+//   an error event after others, then the end    | all of it; on /v1 chat and text then [DONE]
+//   an error event as the very first             | nothing: the attempt failed
+//   end of body without terminal event           | an error event: truncated
+//   cut off, malformed, silent for too long      | an error event; half an event is never shown
+//
+// Ours after an error event: `data: [DONE]` on /v1 chat and text, nothing on /openai and never for
+// responses. The exchange settles before the write that carries the terminal event.
+
+#include "base/assert.h"
+#include "base/err.h"
+#include "gateway/error.h"
+#include "gateway/event_filter.h"
+#include "gateway/headers.h"
+#include "gateway/relay.h"
+#include "gateway/splice.h"
+
+// Texts inserted into the rare edited events of one pull; a copy of one whole event is the most.
+#define EDIT_BYTES_MAX (2u * SSE_EVENT_BYTES_MAX)
+
+// A gather and a part: a block each.
+#define WORK_BYTES_MAX (4u * BLOCK_BYTES)
+
+#define DONE_EVENT SLICE("data: [DONE]\n\n")
+
+struct stream {
+    struct exchange *x;
+    struct fiber *self;
+    struct upstream *u;
+    struct sse_splitter splitter;
+    struct event_filter filter;
+    struct arena work;      // of the pull under way: the two that follow
+    struct body_part *part; // NULL between pulls, as is the gather
+    struct gather *gather;
+    struct arena edits;     // emptied after each write
+    struct mono last_chunk; // for the latency of the next
+    int64_t budget_ns;      // what is left of waiting for the next event
+    struct failure *failure;
+    bool finished; // the client's stream has ended properly
+};
+
+// ---- The memory of a pull --------------------------------------------------------------------
+
+static int work_begin(struct stream *st)
+{
+    if (st->gather)
+        return 0;
+    st->gather = arena_alloc(&st->work, sizeof(*st->gather));
+    st->part = arena_alloc(&st->work, sizeof(*st->part));
+    if (!st->gather || !st->part)
+        return ERR_NOMEM;
+    gather_reset(st->gather);
+    return 0;
+}
+
+// The part has been put, the gather been sent.
+static void work_end(struct stream *st)
+{
+    st->gather = NULL;
+    st->part = NULL;
+    arena_done(&st->work);
+}
+
+// ---- Out -------------------------------------------------------------------------------------
+
+static void set_event_stream_head(struct exchange *x, const struct upstream *u,
+                                  struct http_field *field, struct http_answer *answer)
+{
+    relay_head(x, u, -1, field, answer);
+    if (!http_head_get(&u->head, HTTP_N_CONTENT_TYPE))
+        field[answer->count++] =
+            (struct http_field){.name = SLICE("content-type"), .value = SLICE("text/event-stream")};
+    for (unsigned i = 0; i < answer->count; i++)
+        if (slice_ieq(field[i].name, SLICE("cache-control")))
+            return;
+    field[answer->count++] =
+        (struct http_field){.name = SLICE("cache-control"), .value = SLICE("no-cache")};
+}
+
+// The head and the first bytes. A function of its own: its frame is large, and the stack below a
+// stream that lives is given back only as far down as each event reaches again.
+static __attribute__((noinline)) int answer_await(struct stream *st, bool last)
+{
+    struct exchange *x = st->x;
+    struct http_field field[HEADERS_MAX + 2];
+    struct http_answer answer;
+
+    set_event_stream_head(x, st->u, field, &answer);
+    return http_answer_await(x->stream, st->self, &answer, st->gather->slice, st->gather->count,
+                             last);
+}
+
+// Sends what is gathered. 0, or the client's error.
+static int flush_await(struct stream *st, bool last)
+{
+    struct exchange *x = st->x;
+    struct gather *g = st->gather;
+    int rc = 0;
+
+    if (x->state != EXCHANGE_SETTLED)
+        x->answer_bytes += g->bytes;
+    if (!x->stream->answered) {
+        rc = answer_await(st, last);
+    } else if (g->count > 0 || last) {
+        rc = http_write_await(x->stream, st->self, g->slice, g->count, last);
+    }
+    gather_reset(g);
+    if (st->edits.bytes > 0) {
+        arena_done(&st->edits);
+        arena_init(&st->edits, &x->core->net.blocks, EDIT_BYTES_MAX);
+    }
+    st->finished = st->finished || (last && rc == 0);
+    return rc == 0 || relay_client_left(x, rc) ? rc : ERR_CLIENT_GONE;
+}
+
+static void settle(struct stream *st, bool broken)
+{
+    struct exchange *x = st->x;
+
+    if (x->state == EXCHANGE_SETTLED)
+        return;
+    relay_set_usage(x, &st->filter.usage);
+    x->chunks = st->filter.events;
+    x->answer_bytes += st->gather->bytes; // what the write that follows carries
+    x->broken = broken;
+    exchange_settle(x);
+}
+
+static bool adds_done(const struct stream *st)
+{
+    return st->x->route->mount == MOUNT_UNIFIED && !st->x->dialect->named_events;
+}
+
+// The stream cannot go on: the client is told by an event, and its stream ends as it should.
+static int break_off_await(struct stream *st, int err)
+{
+    struct exchange *x = st->x;
+
+    if (st->gather->count + 2 > GATHER_SLICES) {
+        int rc = flush_await(st, false);
+        if (rc)
+            return rc;
+    }
+    failure_of(&x->failure, err, SLICE_EMPTY, SLICE_EMPTY);
+    gather_add(st->gather, error_event(x, &x->failure));
+    if (adds_done(st))
+        gather_add(st->gather, DONE_EVENT);
+    settle(st, true);
+    return flush_await(st, true);
+}
+
+// ---- In --------------------------------------------------------------------------------------
+
+// The first event: from here the client has an answer.
+static void commit(struct stream *st)
+{
+    struct exchange *x = st->x;
+
+    if (x->state == EXCHANGE_COMMITTED || x->state == EXCHANGE_SETTLED)
+        return;
+    relay_commit(x, st->u);
+    st->filter.committed = true;
+    x->first_event = ring_now(x->core->net.ring);
+    st->last_chunk = x->first_event;
+    metrics_first_event(x, (double)mono_diff_ns(x->first_event, x->upstream_started) /
+                               (double)NS_PER_S);
+}
+
+// An error event before anything else counts as an answer with an error status.
+static int refuse(struct stream *st, const struct sse_event *event)
+{
+    struct exchange *x = st->x;
+    struct slice data = arena_copy(&x->stream->arena, event->data);
+    struct slice code = SLICE_EMPTY;
+    unsigned status = 500;
+    uint64_t number = 0;
+    struct json_scanner scan;
+    static const struct slice names[] = {SLICE("error"), SLICE("code"), SLICE("status")};
+
+    if (!data.ptr)
+        return ERR_NOMEM;
+    if (json_scan(&scan, data, names, ARRAY_LEN(names), 0) == 0) {
+        struct slice error = scan.member[0].type == JSON_OBJECT ? scan.member[0].value : data;
+        code = json_object_get(error, SLICE("code")).value;
+        if (json_u64(code, &number) != 0)
+            code = json_object_get(error, SLICE("status")).value;
+        if (code.len > 0 && json_u64(code, &number) != 0)
+            number = 0;
+    }
+    if (number >= 400 && number <= 599)
+        status = (unsigned)number;
+    else if (provider_is_rate_limit(data))
+        status = 429;
+    else if (slice_find(data, SLICE("\"invalid_request")) >= 0)
+        status = 400;
+    failure_of_answer(st->failure, &x->stream->arena, status, data, NULL);
+    return ERR_UPSTREAM_PROTOCOL;
+}
+
+// How long the provider took for this event, in whole milliseconds.
+static int64_t chunk_latency_ms(struct stream *st, struct mono now)
+{
+    if (st->x->state != EXCHANGE_COMMITTED)
+        return mono_diff_ns(now, st->x->upstream_started) / NS_PER_MS;
+    return mono_diff_ns(now, st->last_chunk) / NS_PER_MS;
+}
+
+// 0; an error of the client's side; ERR_UPSTREAM_PROTOCOL when st->failure is filled.
+static int event_await(struct stream *st, const struct sse_event *event, struct slice span)
+{
+    struct mono now = ring_now(st->x->core->net.ring);
+    int rc;
+
+    for (;;) {
+        enum event_verdict verdict =
+            event_filter_add(&st->filter, st->gather, event, span, chunk_latency_ms(st, now));
+        switch (verdict) {
+        case EVENT_NOMEM:
+            return ERR_NOMEM;
+        case EVENT_REFUSED:
+            return refuse(st, event);
+        case EVENT_PASSED:
+        case EVENT_WITHHELD:
+        case EVENT_URGENT:
+            commit(st);
+            st->last_chunk = now;
+            if (st->filter.ended)
+                settle(st, st->filter.failed);
+            return verdict == EVENT_URGENT ? flush_await(st, false) : 0;
+        case EVENT_FULL:
+            rc = flush_await(st, false);
+            if (rc)
+                return rc;
+            break;
+        }
+    }
+}
+
+static int span_await(struct stream *st, struct slice span)
+{
+    struct sse_event event;
+    int rc;
+
+    sse_feed(&st->splitter, span);
+    while ((rc = sse_next(&st->splitter, &event)) == 0) {
+        rc = event_await(st, &event, span);
+        if (rc)
+            return rc;
+    }
+    return rc == ERR_MORE ? 0 : rc;
+}
+
+// The body has ended. Some vendors forget the blank line behind [DONE]; half of any other event is
+// not shown.
+static int end_await(struct stream *st)
+{
+    struct sse_event event;
+
+    if (sse_partial(&st->splitter) && !st->filter.ended) {
+        struct dialect_event d;
+        sse_feed(&st->splitter, SLICE("\n\n"));
+        if (sse_next(&st->splitter, &event) == 0) {
+            st->x->dialect->event(&event, &d);
+            if (d.kind == DIALECT_EVENT_END) {
+                int rc = event_await(st, &event, SLICE_EMPTY);
+                if (rc)
+                    return rc;
+            }
+        }
+    }
+    if (st->x->state == EXCHANGE_TRYING)
+        return ERR_UPSTREAM_TRUNCATED; // not one event
+    if (st->gather->count + 2 > GATHER_SLICES) {
+        int rc = flush_await(st, false);
+        if (rc)
+            return rc;
+    }
+    if (sse_owes_lf(&st->splitter) && !st->filter.withheld)
+        gather_add(st->gather, SLICE("\n"));
+    if (!st->filter.ended && !st->filter.failed)
+        return break_off_await(st, ERR_UPSTREAM_TRUNCATED);
+    if (!st->filter.ended && adds_done(st))
+        gather_add(st->gather, DONE_EVENT);
+    settle(st, st->filter.failed);
+    return flush_await(st, true);
+}
+
+// 0 with the memory of a pull and its part, or the error.
+static int part_await(struct stream *st)
+{
+    for (;;) {
+        int rc = work_begin(st);
+        if (rc)
+            return rc;
+        rc = body_take(st->x->answer, st->part);
+        if (rc != ERR_MORE)
+            return rc;
+        work_end(st);
+        rc = relay_wait_await(st->x, st->self, st->x->answer, &st->budget_ns);
+        if (rc)
+            return rc;
+    }
+}
+
+// One pull: its events go out before this returns.
+static int pull_await(struct stream *st)
+{
+    struct exchange *x = st->x;
+
+    int rc = part_await(st);
+    if (rc)
+        return rc;
+    struct body_part *part = st->part;
+    bool last = part->last;
+    if (x->state == EXCHANGE_COMMITTED && part->bytes > 0)
+        metrics_event_gap(x, (double)mono_diff_ns(ring_now(x->core->net.ring), st->last_chunk) /
+                                 (double)NS_PER_S);
+    for (unsigned i = 0; i < part->count && rc == 0; i++)
+        rc = span_await(st, part->span[i]);
+    if (rc == 0 && last) {
+        rc = end_await(st);
+    } else if (x->state != EXCHANGE_TRYING && !relay_client_left(x, rc)) {
+        // Also before an error is told: what came whole goes out while its bytes are here.
+        int sent = flush_await(st, false);
+        rc = rc ? rc : sent;
+    }
+    body_put(x->answer, part);
+    work_end(st);
+    if (x->state == EXCHANGE_COMMITTED)
+        st->budget_ns = (int64_t)x->target[x->target_index].provider->stream_idle_ms * NS_PER_MS;
+    else if (x->state == EXCHANGE_SETTLED && st->budget_ns > STREAM_END_MS * NS_PER_MS)
+        st->budget_ns = STREAM_END_MS * NS_PER_MS;
+    return rc;
+}
+
+static int loop_await(struct stream *st)
+{
+    int rc = 0;
+    while (rc == 0 && !st->finished)
+        rc = pull_await(st);
+    return rc;
+}
+
+// What an error of the loop means, by how far the exchange had come.
+static enum outcome conclude_await(struct stream *st, int rc)
+{
+    struct exchange *x = st->x;
+
+    if (rc == 0)
+        return OUTCOME_SERVED;
+    if (relay_client_left(x, rc))
+        return OUTCOME_GONE;
+    if (x->state == EXCHANGE_TRYING) {
+        if (st->failure->status == 0)
+            failure_of(st->failure, rc, SLICE_EMPTY, SLICE_EMPTY);
+        return OUTCOME_FAILED;
+    }
+    if (work_begin(st) != 0)
+        return x->state == EXCHANGE_SETTLED ? OUTCOME_SERVED : OUTCOME_GONE;
+    gather_reset(st->gather);
+    if (x->state == EXCHANGE_SETTLED) {
+        // The terminal event is out; what else the provider does is its own affair.
+        (void)flush_await(st, true);
+        return OUTCOME_SERVED;
+    }
+    // Before the first event the request's own time ran; now it is the provider's silence.
+    rc = break_off_await(st, rc == ERR_UPSTREAM_TIMEOUT ? ERR_UPSTREAM_IDLE : rc);
+    return rc == 0 ? OUTCOME_SERVED : OUTCOME_GONE;
+}
+
+enum outcome relay_stream_await(struct exchange *x, struct fiber *self, struct upstream *u,
+                                int64_t *budget_ns, struct failure *ret)
+{
+    struct stream *st = arena_alloc(&x->stream->arena, sizeof(*st));
+    int rc = ERR_NOMEM;
+
+    if (!st) {
+        failure_of(ret, ERR_NOMEM, SLICE_EMPTY, SLICE_EMPTY);
+        return OUTCOME_FAILED;
+    }
+    *st = (struct stream){.x = x, .self = self, .u = u, .failure = ret, .budget_ns = *budget_ns};
+    ret->status = 0;
+    sse_init(&st->splitter);
+    arena_init(&st->work, &x->core->net.blocks, WORK_BYTES_MAX);
+    arena_init(&st->edits, &x->core->net.blocks, EDIT_BYTES_MAX);
+    st->filter = (struct event_filter){
+        .dialect = x->dialect,
+        .arena = &st->edits,
+        .withhold = x->route->mount == MOUNT_OPENAI && !x->usage_wanted,
+    };
+    if (x->route->mount == MOUNT_UNIFIED)
+        st->filter.prefix = splice_prefix(x);
+    if (x->route->mount != MOUNT_UNIFIED || st->filter.prefix.ptr)
+        rc = loop_await(st);
+    enum outcome outcome = conclude_await(st, rc);
+    work_end(st);
+    arena_done(&st->edits);
+    sse_done(&st->splitter);
+    return outcome;
+}

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// request.c: edits and the head of an attempt; attempt.c calls it with a key chosen.
+//
+// Every edit is a splice over the scan (codec/json_edit.h). The vendor's list is walked as data; a
+// new kind of edit is a case in apply_edit and a line in docs/relay.md.
+
+#include "gateway/request.h"
+#include "base/assert.h"
+#include "base/err.h"
+#include "codec/dialect.h"
+#include "gateway/headers.h"
+#include "net/upstream.h"
+
+// The base members, the rows' own and `store` in one scan.
+_Static_assert(DIALECT_MEMBER_COUNT + JSON_EDITS_MAX + 1 <= JSON_WANTS_MAX,
+               "a scan cannot hold all members an edit list may name");
+
+// ---- Small texts -----------------------------------------------------------------------------
+
+struct slice request_json_string(struct arena *arena, struct slice s)
+{
+    static const char hex[] = "0123456789abcdef";
+    char *out = arena_bytes(arena, s.len * 6 + 2);
+    char *p = out;
+
+    if (!out)
+        return SLICE_EMPTY;
+    *p++ = '"';
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        if (c == '"' || c == '\\') {
+            *p++ = '\\';
+            *p++ = (char)c;
+        } else if (c < ' ') {
+            memcpy(p, "\\u00", 4);
+            p[4] = hex[c >> 4];
+            p[5] = hex[c & 15];
+            p += 6;
+        } else {
+            *p++ = (char)c;
+        }
+    }
+    *p++ = '"';
+    return slice_of(out, (size_t)(p - out));
+}
+
+// ---- Edits -----------------------------------------------------------------------------------
+
+// What one build is made of.
+struct builder {
+    struct exchange *x;
+    const struct target *target;
+    const struct json_scanner *scan;
+    struct json_edit edit;
+    int err;
+};
+
+static const struct json_member *member_named(const struct json_scanner *scan, struct slice name)
+{
+    for (unsigned i = 0; i < scan->count; i++)
+        if (name.len > 0 && slice_eq(scan->names[i], name))
+            return &scan->member[i];
+    return NULL;
+}
+
+static bool is_present(const struct json_member *m)
+{
+    return m && m->type != JSON_NONE;
+}
+
+static void append_text(struct builder *b, struct slice text)
+{
+    if (!text.ptr)
+        b->err = ERR_NOMEM;
+    else
+        json_edit_append(&b->edit, text);
+}
+
+static void replace_text(struct builder *b, const struct json_member *m, struct slice text)
+{
+    if (!text.ptr)
+        b->err = ERR_NOMEM;
+    else
+        json_edit_replace(&b->edit, m, text);
+}
+
+static void edit_model(struct builder *b)
+{
+    const struct json_member *m = &b->scan->member[DIALECT_MODEL];
+    struct slice inner = slice_of(m->value.ptr + 1, m->value.len - 2);
+
+    ASSERT(m->type == JSON_STRING);
+    if (!slice_eq(inner, b->x->model_sent))
+        replace_text(b, m, request_json_string(&b->x->stream->early, b->x->model_sent));
+}
+
+// The client's other stream options are kept.
+static void edit_stream_options(struct builder *b)
+{
+    const struct json_member *m = &b->scan->member[DIALECT_STREAM_OPTIONS];
+
+    if (!b->x->stream_wanted || b->x->usage_wanted || !b->x->dialect->usage_option ||
+        !b->target->provider->row->stream_usage)
+        return;
+    if (m->type == JSON_NONE) {
+        json_edit_append(&b->edit, SLICE("\"stream_options\":{\"include_usage\":true}"));
+        return;
+    }
+    if (m->type != JSON_OBJECT) {
+        json_edit_replace(&b->edit, m, SLICE("{\"include_usage\":true}"));
+        return;
+    }
+    struct json_member asked = json_object_get(m->value, SLICE("include_usage"));
+    if (asked.type != JSON_NONE) {
+        json_edit_replace(&b->edit, &asked, SLICE("true"));
+        return;
+    }
+    struct json_member first;
+    size_t at = 0;
+    bool empty = !json_object_next(m->value, &at, &first);
+    struct slice rest = slice_skip(m->value, 1);
+    replace_text(b, m,
+                 arena_printf(&b->x->stream->early, "{\"include_usage\":true%s%.*s",
+                              empty ? "" : ",", SLICE_ARG(rest)));
+}
+
+static size_t utf8_length(struct slice s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s.len; i++)
+        n += ((unsigned char)s.ptr[i] & 0xc0) != 0x80;
+    return n;
+}
+
+static void drop_long(struct builder *b, const struct json_member *m, unsigned limit)
+{
+    struct slice text;
+
+    if (m->type != JSON_STRING || m->value.len <= limit)
+        return;
+    char *out = arena_bytes(&b->x->stream->early, m->value.len);
+    if (!out)
+        b->err = ERR_NOMEM;
+    else if (json_unescape(m->value, out, &text) == 0 && utf8_length(text) > limit)
+        json_edit_remove(&b->edit, m);
+}
+
+static void reasoning_to_effort(struct builder *b, const struct json_member *m, struct slice to)
+{
+    struct json_member effort = {0};
+
+    if (m->type == JSON_OBJECT)
+        effort = json_object_get(m->value, SLICE("effort"));
+    json_edit_remove(&b->edit, m);
+    if (effort.type != JSON_STRING || is_present(member_named(b->scan, to)))
+        return;
+    struct slice value =
+        slice_eq(effort.value, SLICE("\"minimal\"")) ? SLICE("\"low\"") : effort.value;
+    append_text(
+        b, arena_printf(&b->x->stream->early, "\"%.*s\":%.*s", SLICE_ARG(to), SLICE_ARG(value)));
+}
+
+static void rename_member(struct builder *b, const struct json_member *m, struct slice to)
+{
+    if (is_present(member_named(b->scan, to))) {
+        json_edit_remove(&b->edit, m);
+        return;
+    }
+    struct slice key = request_json_string(&b->x->stream->early, to);
+    if (!key.ptr)
+        b->err = ERR_NOMEM;
+    else
+        json_edit_rename(&b->edit, m, key);
+}
+
+static void raise_to_floor(struct builder *b, const struct json_member *m, unsigned floor)
+{
+    uint64_t value;
+    if (m->type == JSON_NUMBER && json_u64(m->value, &value) == 0 && value < floor)
+        replace_text(b, m, arena_printf(&b->x->stream->early, "%u", floor));
+}
+
+static void apply_edit(struct builder *b, const struct provider_edit *e)
+{
+    const struct json_member *m = member_named(b->scan, e->member);
+
+    if (!(e->operations & 1u << b->x->route->operation) || !is_present(m))
+        return;
+    switch (e->kind) {
+    case EDIT_DROP:
+        json_edit_remove(&b->edit, m);
+        break;
+    case EDIT_RENAME:
+        rename_member(b, m, e->to);
+        break;
+    case EDIT_DROP_LONG:
+        drop_long(b, m, e->limit);
+        break;
+    case EDIT_REASONING:
+        reasoning_to_effort(b, m, e->to);
+        break;
+    case EDIT_CHOICE_ANY:
+        if (m->type == JSON_OBJECT)
+            json_edit_replace(&b->edit, m, SLICE("\"any\""));
+        break;
+    case EDIT_FLOOR:
+        raise_to_floor(b, m, e->limit);
+        break;
+    }
+}
+
+// `store` exists where the answer can be kept: chat and responses.
+static bool forces_store(const struct exchange *x, const struct config_provider *p)
+{
+    return p->disable_store &&
+           (x->route->operation == OP_CHAT || x->route->operation == OP_RESPONSES);
+}
+
+static void edit_store(struct builder *b)
+{
+    const struct json_member *m = member_named(b->scan, SLICE("store"));
+
+    if (!forces_store(b->x, b->target->provider))
+        return;
+    if (is_present(m))
+        json_edit_replace(&b->edit, m, SLICE("false"));
+    else
+        json_edit_append(&b->edit, SLICE("\"store\":false"));
+}
+
+// ---- The second scan -------------------------------------------------------------------------
+
+static void want(struct slice *names, unsigned *count, struct slice name)
+{
+    if (name.len == 0)
+        return;
+    for (unsigned i = 0; i < *count; i++)
+        if (slice_eq(names[i], name))
+            return;
+    ASSERT(*count < JSON_WANTS_MAX);
+    names[(*count)++] = name;
+}
+
+static unsigned wanted_names(const struct exchange *x, const struct config_provider *provider,
+                             struct slice *names)
+{
+    const struct provider_row *row = provider->row;
+    unsigned count = DIALECT_MEMBER_COUNT;
+
+    memcpy(names, x->scan->names, DIALECT_MEMBER_COUNT * sizeof(names[0]));
+    for (unsigned i = 0; i < row->edit_count; i++) {
+        if (!(row->edits[i].operations & 1u << x->route->operation))
+            continue;
+        want(names, &count, row->edits[i].member);
+        want(names, &count, row->edits[i].to);
+    }
+    if (forces_store(x, provider))
+        want(names, &count, SLICE("store"));
+    return count;
+}
+
+int request_scan_await(struct exchange *x, struct fiber *self, const struct target *target)
+{
+    struct slice names[JSON_WANTS_MAX];
+    unsigned count = wanted_names(x, target->provider, names);
+    int rc;
+
+    if (x->edit_scan_of == target->provider)
+        return 0;
+    x->edit_scan = NULL;
+    x->edit_scan_of = NULL;
+    if (count > DIALECT_MEMBER_COUNT) {
+        struct slice *kept = arena_alloc(&x->stream->early, count * sizeof(names[0]));
+        struct json_scanner *scan = arena_alloc(&x->stream->early, sizeof(*scan));
+        if (!kept || !scan)
+            return ERR_NOMEM;
+        memcpy(kept, names, count * sizeof(names[0]));
+        json_scan_begin(scan, x->body, kept, count, 0);
+        x->edit_scan = scan;
+        rc = exchange_scan_await(x, self, scan);
+        if (rc)
+            return rc;
+    }
+    x->edit_scan_of = target->provider;
+    return 0;
+}
+
+// ---- The head --------------------------------------------------------------------------------
+
+struct origin *request_origin(const struct config_provider *provider, const struct config_key *key,
+                              enum operation op, struct slice *ret_base, struct slice *ret_path)
+{
+    struct origin *origin = provider->path_origin[op];
+
+    *ret_base = SLICE_EMPTY;
+    *ret_path = provider->path[op];
+    if (!origin && key && key->origin) {
+        *ret_base = key->base_path;
+        origin = key->origin;
+    }
+    return origin ? origin : provider->origin;
+}
+
+static char *put(char *p, struct slice s)
+{
+    if (s.len > 0)
+        memcpy(p, s.ptr, s.len);
+    return p + s.len;
+}
+
+// A head with room for its fields, the length (`body_bytes`, or none below 0) included.
+static struct slice write_head(struct exchange *x, const struct target *target, struct slice method,
+                               struct slice path[2], struct origin *origin, int64_t body_bytes)
+{
+    struct http_field field[HEADERS_MAX];
+    unsigned count = headers_up(x, target, field, HEADERS_MAX);
+    struct slice host = origin_authority(origin);
+    size_t room = method.len + path[0].len + path[1].len + host.len + 80;
+
+    for (unsigned i = 0; i < count; i++)
+        room += field[i].name.len + field[i].value.len + 4;
+    char *out = arena_bytes(&x->stream->early, room);
+    if (!out)
+        return SLICE_EMPTY;
+    char *p = put(put(out, method), SLICE(" "));
+    p = put(put(put(p, path[0]), path[1]), SLICE(" HTTP/1.1\r\nhost: "));
+    p = put(put(p, host), SLICE("\r\n"));
+    for (unsigned i = 0; i < count; i++)
+        p = put(put(put(put(p, field[i].name), SLICE(": ")), field[i].value), SLICE("\r\n"));
+    if (body_bytes >= 0) {
+        p = put(p, SLICE("content-length: "));
+        p += fmt_u64(p, (uint64_t)body_bytes);
+        p = put(p, SLICE("\r\n"));
+    }
+    p = put(p, SLICE("\r\n"));
+    ASSERT((size_t)(p - out) <= room);
+    return slice_of(out, (size_t)(p - out));
+}
+
+static void set_head(struct request *r, struct slice head)
+{
+    r->iov[0] = (struct iovec){.iov_base = (void *)(uintptr_t)head.ptr, .iov_len = head.len};
+}
+
+int request_build(struct exchange *x, const struct target *target, struct request *ret)
+{
+    const struct provider_row *row = target->provider->row;
+    struct builder b = {.x = x, .target = target};
+    struct slice path[2];
+
+    b.scan = x->edit_scan ? x->edit_scan : x->scan;
+    json_edit_begin(&b.edit, b.scan);
+    edit_model(&b);
+    json_edit_remove(&b.edit, &b.scan->member[DIALECT_FALLBACKS]);
+    edit_stream_options(&b);
+    for (unsigned i = 0; i < row->edit_count; i++)
+        apply_edit(&b, &row->edits[i]);
+    edit_store(&b);
+    if (b.err)
+        return b.err;
+
+    unsigned pieces = json_edit_pieces(&b.edit, ret->iov + 1, &ret->body_bytes);
+    ret->origin = request_origin(target->provider, x->key, x->route->operation, &path[0], &path[1]);
+    if (!ret->origin)
+        return ERR_CONFIG;
+    struct slice head =
+        write_head(x, target, SLICE("POST"), path, ret->origin, (int64_t)ret->body_bytes);
+    if (!head.ptr)
+        return ERR_NOMEM;
+    set_head(ret, head);
+    ret->iov_count = 1 + pieces;
+    return 0;
+}
+
+int request_build_get(struct exchange *x, const struct target *target, struct origin *origin,
+                      struct slice path, struct request *ret)
+{
+    struct slice parts[2] = {path, SLICE_EMPTY};
+    struct slice head = write_head(x, target, SLICE("GET"), parts, origin, -1);
+
+    if (!head.ptr)
+        return ERR_NOMEM;
+    set_head(ret, head);
+    ret->origin = origin;
+    ret->iov_count = 1;
+    ret->body_bytes = 0;
+    return 0;
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// decode_test.c: what was compressed comes out the same, wherever the source's parts end.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "gateway/decode.h"
+#include <string.h>
+#include <zlib.h>
+
+#define TEXT_BYTES   100000
+#define PACKED_BYTES 120000
+
+// A provider's body that gives `step` bytes a part, and now and then nothing.
+struct source {
+    struct upstream up;
+    struct slice rest;
+    size_t step;
+    bool hesitates;
+    unsigned out; // parts not given back
+};
+
+static int source_take(struct body *b, struct body_part *ret)
+{
+    struct source *s = container_of(b, struct source, up.body);
+    assert_int_equal(s->out, 0);
+    s->hesitates = !s->hesitates;
+    if (s->hesitates)
+        return ERR_MORE;
+    ret->span[0] = slice_take(s->rest, s->step);
+    ret->count = ret->span[0].len > 0;
+    ret->bytes = ret->span[0].len;
+    s->rest = slice_skip(s->rest, s->step);
+    ret->last = s->rest.len == 0;
+    s->out++;
+    return 0;
+}
+
+static void source_put(struct body *b, struct body_part *part)
+{
+    (void)part;
+    container_of(b, struct source, up.body)->out--;
+}
+
+static const struct body_ops source_ops = {.take = source_take, .put = source_put};
+
+static char text[TEXT_BYTES];
+static char packed[PACKED_BYTES];
+
+// Compressible, and with runs long enough for zlib to keep some of one back.
+static size_t pack(int window_bits)
+{
+    z_stream z = {0};
+    for (size_t i = 0; i < sizeof(text); i++)
+        text[i] = (char)(i % 700 < 600 ? 'a' : 'b' + (char)(i * 7 % 23));
+    assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    z.next_in = (unsigned char *)text;
+    z.avail_in = sizeof(text);
+    z.next_out = (unsigned char *)packed;
+    z.avail_out = sizeof(packed);
+    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+    size_t n = sizeof(packed) - z.avail_out;
+    deflateEnd(&z);
+    return n;
+}
+
+// Pulls to the end: 0 and the bytes in `got`, or the error.
+static int decode(const char *coding, struct slice in, size_t step, char *got, size_t *ret_len)
+{
+    struct block_pool blocks;
+    struct arena arena;
+    struct http_field fields[] = {
+        {HTTP_N_CONTENT_ENCODING, SLICE("content-encoding"), slice_str(coding)},
+        {HTTP_N_CONTENT_TYPE, SLICE("content-type"), SLICE("text/plain")},
+        {HTTP_N_CONTENT_LENGTH, SLICE("content-length"), SLICE("5")},
+    };
+    struct source s = {.rest = in, .step = step};
+    struct decoder *d;
+    struct body_part part = {0};
+    size_t len = 0;
+    int rc = 0;
+
+    s.up.body.ops = &source_ops;
+    s.up.head = (struct http_head){.fields = fields, .count = 3, .content_length = 5};
+    block_pool_init(&blocks, 4);
+    arena_init(&arena, &blocks, 1 << 20);
+    assert_int_equal(decoder_new(&arena, NULL, &s.up, &d), 0);
+    assert_non_null(d);
+    assert_int_equal(s.up.head.count, 1);
+    assert_int_equal(s.up.head.content_length, -1);
+    struct body *b = decoder_body(d);
+    while ((rc == 0 && !part.last) || rc == ERR_MORE) {
+        rc = b->ops->take(b, &part);
+        for (unsigned i = 0; rc == 0 && i < part.count; i++) {
+            assert_true(part.span[i].len <= DECODE_OUT_BYTES &&
+                        len + part.span[i].len <= 2 * TEXT_BYTES);
+            memcpy(got + len, part.span[i].ptr, part.span[i].len);
+            len += part.span[i].len;
+        }
+        if (rc == 0)
+            b->ops->put(b, &part);
+    }
+    decoder_free(d);
+    assert_int_equal(s.out, 0);
+    arena_done(&arena);
+    block_pool_done(&blocks);
+    *ret_len = len;
+    return rc;
+}
+
+static char out[2 * TEXT_BYTES];
+
+static void both_framings_at_every_step(void **state)
+{
+    static const struct {
+        const char *coding;
+        int bits;
+    } cases[] = {{"gzip", 31}, {"X-GZIP", 31}, {"deflate", 15}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        size_t n = pack(cases[i].bits), len;
+        for (size_t step = 1; step <= n; step = step * 3 + 1) {
+            assert_int_equal(decode(cases[i].coding, slice_of(packed, n), step, out, &len), 0);
+            assert_int_equal(len, sizeof(text));
+            assert_memory_equal(out, text, sizeof(text));
+        }
+    }
+}
+
+static void two_members_are_one_text(void **state)
+{
+    (void)state;
+    size_t n = pack(31), len;
+    assert_true(2 * n <= sizeof(packed));
+    memcpy(packed + n, packed, n);
+    assert_int_equal(decode("gzip", slice_of(packed, 2 * n), 1000, out, &len), 0);
+    assert_int_equal(len, 2 * sizeof(text));
+    assert_memory_equal(out + sizeof(text), text, sizeof(text));
+}
+
+static void what_is_cut_or_no_gzip_is_an_error(void **state)
+{
+    (void)state;
+    size_t n = pack(31), len;
+    for (size_t cut = 1; cut < n; cut += n / 7)
+        assert_int_equal(decode("gzip", slice_of(packed, n - cut), 50, out, &len),
+                         ERR_UPSTREAM_TRUNCATED);
+    packed[n / 2] = (char)(packed[n / 2] ^ 0x55);
+    assert_true(decode("gzip", slice_of(packed, n), 50, out, &len) < 0);
+    assert_int_equal(decode("gzip", SLICE("plain text"), 50, out, &len), ERR_UPSTREAM_PROTOCOL);
+}
+
+static void other_codings_are_left_alone(void **state)
+{
+    (void)state;
+    struct http_field field = {HTTP_N_CONTENT_ENCODING, SLICE("content-encoding"), SLICE("br")};
+    struct source s = {0};
+    struct decoder *d = (struct decoder *)&s;
+    s.up.head = (struct http_head){.fields = &field, .count = 1};
+    assert_int_equal(decoder_new(NULL, NULL, &s.up, &d), 0);
+    assert_null(d);
+    assert_int_equal(s.up.head.count, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(both_framings_at_every_step),
+        cmocka_unit_test(two_members_are_one_text),
+        cmocka_unit_test(what_is_cut_or_no_gzip_is_an_error),
+        cmocka_unit_test(other_codings_are_left_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
