@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// admin.c: small answers about the process itself (health, version, figures, robots) and their
+// rows.
+//
+// Health names no store because there is none to ask yet; what it answers for is that a core can
+// take a request from its socket to its answer, which answering shows. While the process drains it
+// says 503, so that a balancer looks away.
+#include "admin/admin.h"
+
+#include "base/container.h"
+#include "base/err.h"
+#include "gateway/error.h"
+#include "gateway/exchange.h"
+
+// A page of all series a core may hold, with room; a scraper reads it at once.
+#define METRICS_PAGE_BYTES_MAX (256u * 1024 * 1024)
+#define GET                    (1u << HTTP_GET)
+
+static void health_await(struct exchange *x, struct fiber *self)
+{
+    if (atomic_load_explicit(&x->core->gateway->draining, memory_order_relaxed)) {
+        error_reply_await(x, self, ERR_OVERLOAD, SLICE("shutting down"), SLICE_EMPTY);
+        return;
+    }
+    json_answer_await(x, self, 200,
+                      SLICE("{\"status\":\"ok\",\"components\":{\"gateway\":\"ok\"}}"));
+}
+
+static void metrics_await(struct exchange *x, struct fiber *self)
+{
+    struct buf page;
+    buf_init(&page, METRICS_PAGE_BYTES_MAX);
+    int rc = metrics_scrape_await(x->core->gateway, x->core, self, &page);
+    if (rc == 0)
+        typed_answer_await(x, self, 200, SLICE("text/plain; version=0.0.4; charset=utf-8"),
+                           buf_slice(&page));
+    else if (!x->stream->gone)
+        error_reply_await(x, self, rc, SLICE_EMPTY, SLICE_EMPTY);
+    buf_done(&page);
+}
+
+static void version_await(struct exchange *x, struct fiber *self)
+{
+    struct slice body = arena_printf(&x->stream->arena, "\"%s\"", x->core->gateway->version);
+    if (body.ptr != NULL)
+        json_answer_await(x, self, 200, body);
+    else
+        error_reply_await(x, self, ERR_NOMEM, SLICE_EMPTY, SLICE_EMPTY);
+}
+
+static void robots_await(struct exchange *x, struct fiber *self)
+{
+    typed_answer_await(x, self, 200, SLICE("text/plain; charset=utf-8"),
+                       SLICE("User-agent: *\nAllow: /\n"));
+}
+
+const struct route admin_routes[] = {
+    {.path = "/health", .methods = GET, .serve_await = health_await},
+    {.path = "/metrics", .methods = GET, .serve_await = metrics_await},
+    {.path = "/api/version", .methods = GET, .serve_await = version_await},
+    {.path = "/robots.txt", .methods = GET, .serve_await = robots_await},
+};
+const unsigned admin_route_count = ARRAY_LEN(admin_routes);
