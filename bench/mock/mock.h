@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// mock.h: a provider that answers as it is told, for benchmarks and for `make run` without a key.
+//
+// One ring a core, no fibers, answers rendered once: the mock must cost less than what is measured
+// through it. What a request gets is said in its model name, the one member that every proxy passes
+// on: `mock` alone is a default answer; `mock:size=1400,latency_ms=20` a chat answer of 1,400
+// bytes after 20 ms; `mock:events=100,event_bytes=150,pace_us=2000` a stream of 100 events 2 ms
+// apart; `mock:fault=hangup` a closed connection. Unknown words are ignored.
+//
+//   ┌─────────┐ head and body whole ┌─────────┐ latency over ┌───────────┐ all sent
+//   │ READING │ ──────────────────► │ WAITING │ ───────────► │ ANSWERING │ ────────► READING
+//   └─────────┘                     └─────────┘              └───────────┘ ⟲ pace timer
+//        │ peer's FIN, error, or a fault that closes
+//        ▼
+//   ┌─────────┐ no operation in flight
+//   │ CLOSING │ ──────────────────────► freed
+//   └─────────┘
+//
+// A connection belongs to its core's thread.
+#ifndef RINGGATE_BENCH_MOCK_MOCK_H
+#define RINGGATE_BENCH_MOCK_MOCK_H
+
+#include "base/buf.h"
+#include "base/pool.h"
+#include "net/tls.h"
+#include "ring/ring.h"
+
+// Larger requests than any benchmark's are refused by closing.
+#define MOCK_REQUEST_BYTES_MAX (256u * 1024 * 1024)
+
+enum mock_fault {
+    MOCK_FAULT_NONE,
+    MOCK_FAULT_HANGUP, // close before a byte of the answer
+    MOCK_FAULT_CUT,    // close in the middle of the body or of an event
+    MOCK_FAULT_STALL,  // never answer
+};
+
+// What one request asked for.
+struct mock_script {
+    unsigned status;
+    unsigned size;        // bytes of a whole answer
+    unsigned events;      // of a stream
+    unsigned event_bytes; // of each
+    unsigned pace_us;     // between events; 0: all at once
+    unsigned latency_ms;
+    bool stream;
+    bool usage; // include_usage was asked for
+    enum mock_fault fault;
+};
+
+// Reads the request's path and body. Never fails: what is not understood gets the default.
+void mock_script_read(struct slice path, struct slice body, struct mock_script *ret);
+// Appends a complete answer (head and body), or for a stream its head.
+void mock_answer(struct slice path, const struct mock_script *s, struct buf *out);
+// Appends events [from, to) of a stream, each an HTTP chunk; the end of the stream is event number
+// `events`: usage when asked for, [DONE] and the last chunk.
+void mock_events(const struct mock_script *s, unsigned from, unsigned to, struct buf *out);
+
+struct mock_core {
+    struct ring *ring;
+    struct ring_bufs *bufs;
+    struct pool conns;
+    int listener[2]; // plain, TLS; -1: none
+    struct ring_op accept[2];
+    struct tls_context *tls; // borrowed from main; NULL when plain only
+};
+
+// On the core's thread: accepts from now on. 0 or a negative enum err.
+int mock_core_start(struct mock_core *c);
+size_t mock_conn_bytes(void); // of one connection, for the pool
+// A connection that was accepted on listener `tls`.
+void mock_conn_open(struct mock_core *c, int fd, bool tls);
+
+#endif
