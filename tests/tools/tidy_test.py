@@ -257,6 +257,12 @@ def test_an_exception_needs_a_rule_and_a_reason(tree):
     assert tree() == [("tools/tidy.allow", 1, "allow")]
 
 
+def test_an_exception_stands_once(tree):
+    (tree.root / "tools").mkdir()
+    (tree.root / "tools" / "tidy.allow").write_text("ring/a.c test: x\nring/a.c test: y\n")
+    assert tree("ring/a.c", GOOD) == [("tools/tidy.allow", 2, "allow")]
+
+
 def test_an_exception_nobody_needs_is_a_finding(tree):
     (tree.root / "tools").mkdir()
     (tree.root / "tools" / "tidy.allow").write_text("base/thing.c length: it was long once\n")
