@@ -31,6 +31,18 @@ struct ask {
 
 // ---- Asking ----------------------------------------------------------------------------------
 
+// An object, or the bare array some servers send; what is no JSON is no list.
+static bool looks_like_list(struct slice text)
+{
+    static const struct slice names[] = {SLICE("data"), SLICE("models")};
+    struct json_scanner scan;
+    if (json_scan(&scan, text, names, ARRAY_LEN(names), JSON_SCAN_ANY_VALUE) != 0)
+        return false;
+    return scan.type == JSON_ARRAY ||
+           (scan.type == JSON_OBJECT &&
+            (scan.member[0].type == JSON_ARRAY || scan.member[1].type == JSON_ARRAY));
+}
+
 // A 2xx list into the source; anything else into the ask's failure.
 static int take_list_await(struct ask *a, struct fiber *self, struct upstream *u,
                            int64_t *budget_ns)
@@ -54,6 +66,8 @@ static int take_list_await(struct ask *a, struct fiber *self, struct upstream *u
                           NULL);
         return ERR_UPSTREAM_PROTOCOL;
     }
+    if (!looks_like_list(slice_of(g.ptr, g.len)))
+        return ERR_UPSTREAM_PROTOCOL;
     a->source->text[a->source->texts++] = slice_of(g.ptr, g.len);
     return 0;
 }

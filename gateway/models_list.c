@@ -161,6 +161,8 @@ static void add_text(struct page *l, const struct config_provider *p, yyjson_doc
 
     if (yyjson_is_obj(root))
         array = yyjson_obj_get(root, "data");
+    if (!array)
+        array = yyjson_obj_get(root, "models");
     yyjson_arr_foreach(array, i, count, entry)
     {
         struct slice id = json_str(yyjson_obj_get(entry, "id"));

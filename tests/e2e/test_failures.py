@@ -348,3 +348,14 @@ def test_tool_argument_deltas_pass_as_deltas(gateway_of, provider_of):
         assert next(events) == delta('{"a')
         got_one.set()
         assert b"".join(events) == delta('":1}') + DONE
+
+
+def test_a_list_of_models_that_is_none_is_an_error(gateway_of, provider_of):
+    good = provider_of()
+    bad = provider_of(lambda call: call.reply(200, b"<html>", content_type="text/html"))
+    cfg = config(bad)
+    a = gateway_of(cfg).request("GET", "/v1/models?provider=openai")
+    assert a.status == 502, a.body
+    cfg["providers"]["groq"] = config(good, "groq")["providers"]["groq"]
+    a = gateway_of(cfg).request("GET", "/v1/models")
+    assert a.status == 200 and a.json()["data"], "one bad provider does not spoil the rest"
