@@ -130,7 +130,7 @@ static enum outcome refused_await(struct exchange *x, struct fiber *self, struct
         *head = u->head;
     failure_of_answer(ret, arena, u->head.status, slice_of(g.ptr, rc == 0 ? g.len : 0), head);
     const struct http_field *after = http_head_get(&u->head, HTTP_N_RETRY_AFTER);
-    if (after)
+    if (after && ret->retry_after_ms < 0) // the finer one of the two counts
         ret->retry_after_ms = attempt_retry_after_ms(after->value, ring_wall(x->core->net.ring));
     return OUTCOME_FAILED;
 }

@@ -158,17 +158,14 @@ static void read_json(struct failure *ret, struct arena *arena, struct slice bod
     ret->param = member_text(arena, inner, SLICE("param"));
 }
 
-// Retry-After in seconds (RFC 9110 §10.2.3), retry-after-ms as OpenAI sends it; -1 for neither and
-// for a date.
+// retry-after-ms as OpenAI sends it, or -1. Retry-After itself is read by attempt.c, which knows
+// the time a date is counted from.
 static int64_t retry_after_ms(const struct http_head *head)
 {
     uint64_t value;
     const struct http_field *ms = http_head_find(head, SLICE("retry-after-ms"));
     if (ms != NULL && slice_to_u64(ms->value, &value) == 0 && value < INT32_MAX)
         return (int64_t)value;
-    const struct http_field *s = http_head_get(head, HTTP_N_RETRY_AFTER);
-    if (s != NULL && slice_to_u64(s->value, &value) == 0 && value < INT32_MAX)
-        return (int64_t)value * 1000;
     return -1;
 }
 
