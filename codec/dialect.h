@@ -1,21 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// dialect.h: what one LLM wire format says, read without translating it.
+// dialect.h: one LLM wire format: what it says, and how it is turned into another.
 //
-// A dialect is a constant row: the names of the members that decide where a request goes, and
-// readers that find in an answer or a stream event what the gateway must know (usage, the end, an
-// error). This is the whole contract when client and provider speak the same dialect: the
-// canonical form is bypassed, the bytes pass, and the row only looks. Unknown members are never
-// touched because nobody takes the text apart.
+// A dialect is a constant row with two halves. The first looks: the names of the members that decide
+// where a request goes, and readers that find in an answer or a stream event what the gateway must
+// know (usage, the end, an error). That is the whole contract when client and provider speak the
+// same dialect: the canonical form is bypassed, the bytes pass, unknown members are never touched
+// because nobody takes the text apart.
 //
 //     request  ──json_scan(members)──► where model, stream, … lie ──json_edit──► upstream
 //     event    ──dialect->event────► {kind, usage} ── withhold? splice extra_fields? ──► client
 //
-// Readers take a slice and give values; they allocate nothing. Pure; any thread.
+// The second half translates, when they speak different ones: to and from the canonical form of
+// canon.h, a request, an answer or an event at a time (docs/translation.md has the rules).
+//
+//     request  ──from.read_request──► canon_request ──to.write_request──► upstream
+//     answer   ◄──from.write_answer── canon_answer  ◄──to.read_answer──── upstream
+//     event    ◄──from.write_event─── canon_event   ◄──to.read_event───── upstream
+//
+// A new vendor format is a file with such a row. The looking half takes a slice and gives values; it
+// allocates nothing. The translating half takes memory from the arena it is given. Pure.
 #ifndef RINGGATE_CODEC_DIALECT_H
 #define RINGGATE_CODEC_DIALECT_H
 
 #include "base/slice.h"
+#include "codec/canon.h"
+#include "codec/canon_stream.h"
+#include "codec/json_write.h"
 #include "codec/sse.h"
 
 // Positions in a dialect's `members`, equal in all dialects. One that a dialect lacks has the name
@@ -51,6 +62,29 @@ struct dialect_event {
     struct dialect_usage usage;
 };
 
+// The translating half. A function that is NULL says that the dialect has no such thing.
+struct dialect_translation {
+    // `text` is well-formed JSON (it has been scanned) and an object; r->arena and r->pass_extra are
+    // set, everything else is zero. 0; ERR_BAD_TYPE, ERR_MISSING, ERR_UNSUPPORTED with r->refusal
+    // naming the member; ERR_LIMIT (too many parts, nested too deeply); ERR_NOMEM.
+    int (*read_request)(struct canon_request *r, struct slice text);
+    // A request for `model` (unescaped) to w. Errors as above; r->dropped gets what did not cross.
+    int (*write_request)(struct canon_request *r, struct slice model, struct json_writer *w);
+    // `text` as it came: not known to be JSON. 0; ERR_BAD_JSON and its kin, ERR_UPSTREAM_PROTOCOL
+    // when it is no answer of this dialect; ERR_LIMIT; ERR_NOMEM.
+    int (*read_answer)(struct canon_answer *a, struct slice text);
+    int (*write_answer)(const struct canon_answer *a, const struct canon_context *c,
+                        struct json_writer *w);
+    // One event in, its canonical events into the sink at once. 0; the sink's error; ERR_BAD_SSE for
+    // an event this dialect does not allow (no JSON, a wrong type, out of order); ERR_NOMEM,
+    // ERR_LIMIT. Comments, unknown event types and keep-alives give nothing.
+    int (*read_event)(struct canon_reader *r, const struct sse_event *event,
+                      struct canon_sink *sink);
+    // The client's events for a canonical one, appended to w->out. Never called for ERROR: how an
+    // error looks is the mount's affair (gateway/error.h). 0, ERR_NOMEM, ERR_LIMIT.
+    int (*write_event)(struct canon_writer *w, const struct canon_event *e);
+};
+
 struct dialect {
     struct slice name;           // "openai_chat"
     const struct slice *members; // DIALECT_MEMBER_COUNT names
@@ -60,11 +94,20 @@ struct dialect {
     // Usage of a whole answer's text; known = false when there is none.
     void (*answer_usage)(struct slice text, struct dialect_usage *ret);
     void (*event)(const struct sse_event *event, struct dialect_event *ret);
+    const struct dialect_translation *translation; // NULL: native only
 };
 
 extern const struct dialect dialect_openai_chat;
 extern const struct dialect dialect_openai_text;
 extern const struct dialect dialect_openai_embeddings;
 extern const struct dialect dialect_openai_responses;
+extern const struct dialect dialect_openai_input_tokens; // a responses request, answered by a count
+extern const struct dialect dialect_anthropic_messages;
+extern const struct dialect dialect_anthropic_complete;
+extern const struct dialect dialect_anthropic_count_tokens;
+
+// Can a request of `client` be sent to a provider that speaks `provider`, and its answer (a stream
+// when `stream`) come back?
+bool dialect_translates(const struct dialect *client, const struct dialect *provider, bool stream);
 
 #endif

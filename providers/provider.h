@@ -13,14 +13,19 @@
 
 #include "base/slice.h"
 
-// What a request asks for. X(token, name as in extra_fields.request_type and allowed_requests,
-// streamed name or NULL, name in messages)
+// An endpoint of a vendor, each with one dialect. X(token, name as in extra_fields.request_type and
+// allowed_requests, streamed name or NULL, name in messages). Several endpoints may serve one type of
+// request: what Anthropic calls messages is a responses request to Bifrost.
 #define OPERATION_MAP(X)                                                                           \
     X(CHAT, "chat_completion", "chat_completion_stream", "chat completion")                        \
     X(TEXT, "text_completion", "text_completion_stream", "text completion")                        \
     X(EMBEDDING, "embedding", NULL, "embedding")                                                   \
     X(RESPONSES, "responses", "responses_stream", "responses")                                     \
-    X(LIST_MODELS, "list_models", NULL, "list models")
+    X(LIST_MODELS, "list_models", NULL, "list models")                                             \
+    X(MESSAGES, "responses", "responses_stream", "messages")                                       \
+    X(COMPLETE, "text_completion", "text_completion_stream", "completion")                         \
+    X(COUNT_TOKENS, "count_tokens", NULL, "count tokens")                                          \
+    X(INPUT_TOKENS, "count_tokens", NULL, "count tokens")
 
 enum operation {
 #define X(token, name, stream, text) OP_##token,
