@@ -19,7 +19,8 @@
 // What cannot cross. Three fates, decided by the writing dialect, listed in docs/translation.md:
 //   carried   the target has a member for it, perhaps by another name
 //   dropped   it has none and the answer stays right without it: reported in `dropped`
-//   refused   leaving it out would change what the client gets: ERR_UNSUPPORTED or ERR_BAD_TYPE with
+//   refused   leaving it out would change what the client gets: ERR_UNSUPPORTED or ERR_BAD_TYPE
+//   with
 //             the member named in `refusal` (a 400)
 // Unknown members travel: top-level ones in `extra`, those of a block with the block. They come out
 // when the target is the source's own dialect, or when the request allows it (pass_extra).
@@ -38,6 +39,8 @@
 #define CANON_PARTS_MAX 65536
 // Tool results inside tool results and the like.
 #define CANON_NESTING_MAX 8
+// Names in one report of what did not cross.
+#define CANON_DROPPED_MAX 64
 // Content blocks open or counted in one stream.
 #define CANON_STREAM_BLOCKS_MAX 1024
 
@@ -89,10 +92,10 @@ struct canon_block {
     struct slice signature;    // THINKING, TEXT-less reasoning: what lets it be sent back
     // IMAGE, FILE, AUDIO, REDACTED_THINKING: one of url, data (base64 literal), file_id.
     struct slice url, data, file_id;
-    struct slice media_type;   // with `data`; a literal ("image/png")
-    struct slice detail;       // IMAGE
+    struct slice media_type; // with `data`; a literal ("image/png")
+    struct slice detail;     // IMAGE
     struct slice cache_control;
-    struct slice citations;    // TEXT: what the source attaches, in its own shape
+    struct slice citations; // TEXT: what the source attaches, in its own shape
     const struct dialect *citations_of;
     struct canon_block *content; // TOOL_RESULT
     bool is_error;               // TOOL_RESULT
@@ -156,21 +159,49 @@ enum canon_reasoning_kind {
     CANON_REASONING_ADAPTIVE, // the model decides; `effort` may be given
 };
 
-// Members that cross by name alone. X(token); which dialect calls it what is in the dialect's table.
-#define CANON_PARAM_MAP(X)                                                                         \
-    X(MAX_TOKENS) X(TEMPERATURE) X(TOP_P) X(TOP_K) X(STOP) X(SEED) X(FREQUENCY_PENALTY)            \
-    X(PRESENCE_PENALTY) X(LOGIT_BIAS) X(LOGPROBS) X(TOP_LOGPROBS) X(N) X(USER) X(METADATA)         \
-    X(SERVICE_TIER) X(STORE) X(PARALLEL_TOOL_CALLS) X(PROMPT_CACHE_KEY)                            \
-    X(PROMPT_CACHE_RETENTION) X(SAFETY_IDENTIFIER) X(VERBOSITY) X(MODALITIES) X(AUDIO)             \
-    X(PREDICTION) X(WEB_SEARCH_OPTIONS) X(PREVIOUS_RESPONSE_ID) X(CONVERSATION) X(INCLUDE)         \
-    X(TRUNCATION) X(BACKGROUND) X(MAX_TOOL_CALLS) X(PROMPT_TEMPLATE) X(CONTEXT_MANAGEMENT)         \
-    X(MCP_SERVERS) X(CONTAINER) X(CACHE_CONTROL) X(SUFFIX) X(ECHO) X(BEST_OF)
-
+// Members that cross by name alone, in the order in which they are written; which dialect calls one
+// what is in the dialect's table.
 enum canon_param {
-#define X(token) CANON_P_##token,
-    CANON_PARAM_MAP(X)
-#undef X
-        CANON_PARAM_COUNT
+    CANON_P_MAX_TOKENS,
+    CANON_P_TEMPERATURE,
+    CANON_P_TOP_P,
+    CANON_P_TOP_K,
+    CANON_P_STOP,
+    CANON_P_SEED,
+    CANON_P_FREQUENCY_PENALTY,
+    CANON_P_PRESENCE_PENALTY,
+    CANON_P_LOGIT_BIAS,
+    CANON_P_LOGPROBS,
+    CANON_P_TOP_LOGPROBS,
+    CANON_P_N,
+    CANON_P_USER,
+    CANON_P_METADATA,
+    CANON_P_SERVICE_TIER,
+    CANON_P_STORE,
+    CANON_P_PARALLEL_TOOL_CALLS,
+    CANON_P_PROMPT_CACHE_KEY,
+    CANON_P_PROMPT_CACHE_RETENTION,
+    CANON_P_SAFETY_IDENTIFIER,
+    CANON_P_VERBOSITY,
+    CANON_P_MODALITIES,
+    CANON_P_AUDIO,
+    CANON_P_PREDICTION,
+    CANON_P_WEB_SEARCH_OPTIONS,
+    CANON_P_PREVIOUS_RESPONSE_ID,
+    CANON_P_CONVERSATION,
+    CANON_P_INCLUDE,
+    CANON_P_TRUNCATION,
+    CANON_P_BACKGROUND,
+    CANON_P_MAX_TOOL_CALLS,
+    CANON_P_PROMPT_TEMPLATE,
+    CANON_P_CONTEXT_MANAGEMENT,
+    CANON_P_MCP_SERVERS,
+    CANON_P_CONTAINER,
+    CANON_P_CACHE_CONTROL,
+    CANON_P_SUFFIX,
+    CANON_P_ECHO,
+    CANON_P_BEST_OF,
+    CANON_PARAM_COUNT
 };
 
 // Why a request cannot be translated; texts in the arena or static.
@@ -249,10 +280,10 @@ struct canon_answer {
 
 // What a writer of answers and events knows beside them.
 struct canon_context {
-    uint64_t now_s;           // wall clock, for `created`
-    struct slice model;       // as sent to the provider; used when it names none
-    struct slice id;          // ASCII, of this request; used when the provider gives none
-    struct slice request;     // the client's request text, for members an answer repeats; or empty
+    uint64_t now_s;       // wall clock, for `created`
+    struct slice model;   // as sent to the provider; used when it names none
+    struct slice id;      // ASCII, of this request; used when the provider gives none
+    struct slice request; // the client's request text, for members an answer repeats; or empty
 };
 
 // ---- Stream ----------------------------------------------------------------------------------

@@ -66,8 +66,8 @@ int canon_translate(struct canon_translator *t, const struct sse_event *event,
 
 // ---- For the dialects --------------------------------------------------------------------------
 
-// `event: type` (none when `type` is empty) and the start of a data line; then JSON is written; then
-// the blank line.
+// `event: type` (none when `type` is empty) and the start of a data line; then JSON is written;
+// then the blank line.
 void canon_event_open(struct json_writer *out, struct slice type);
 void canon_event_close(struct json_writer *out);
 

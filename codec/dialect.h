@@ -2,11 +2,11 @@
 //
 // dialect.h: one LLM wire format: what it says, and how it is turned into another.
 //
-// A dialect is a constant row with two halves. The first looks: the names of the members that decide
-// where a request goes, and readers that find in an answer or a stream event what the gateway must
-// know (usage, the end, an error). That is the whole contract when client and provider speak the
-// same dialect: the canonical form is bypassed, the bytes pass, unknown members are never touched
-// because nobody takes the text apart.
+// A dialect is a constant row with two halves. The first looks: the names of the members that
+// decide where a request goes, and readers that find in an answer or a stream event what the
+// gateway must know (usage, the end, an error). That is the whole contract when client and provider
+// speak the same dialect: the canonical form is bypassed, the bytes pass, unknown members are never
+// touched because nobody takes the text apart.
 //
 //     request  ──json_scan(members)──► where model, stream, … lie ──json_edit──► upstream
 //     event    ──dialect->event────► {kind, usage} ── withhold? splice extra_fields? ──► client
@@ -18,8 +18,8 @@
 //     answer   ◄──from.write_answer── canon_answer  ◄──to.read_answer──── upstream
 //     event    ◄──from.write_event─── canon_event   ◄──to.read_event───── upstream
 //
-// A new vendor format is a file with such a row. The looking half takes a slice and gives values; it
-// allocates nothing. The translating half takes memory from the arena it is given. Pure.
+// A new vendor format is a file with such a row. The looking half takes a slice and gives values;
+// it allocates nothing. The translating half takes memory from the arena it is given. Pure.
 #ifndef RINGGATE_CODEC_DIALECT_H
 #define RINGGATE_CODEC_DIALECT_H
 
@@ -64,9 +64,9 @@ struct dialect_event {
 
 // The translating half. A function that is NULL says that the dialect has no such thing.
 struct dialect_translation {
-    // `text` is well-formed JSON (it has been scanned) and an object; r->arena and r->pass_extra are
-    // set, everything else is zero. 0; ERR_BAD_TYPE, ERR_MISSING, ERR_UNSUPPORTED with r->refusal
-    // naming the member; ERR_LIMIT (too many parts, nested too deeply); ERR_NOMEM.
+    // `text` is well-formed JSON (it has been scanned) and an object; r->arena and r->pass_extra
+    // are set, everything else is zero. 0; ERR_BAD_TYPE, ERR_MISSING, ERR_UNSUPPORTED with
+    // r->refusal naming the member; ERR_LIMIT (too many parts, nested too deeply); ERR_NOMEM.
     int (*read_request)(struct canon_request *r, struct slice text);
     // A request for `model` (unescaped) to w. Errors as above; r->dropped gets what did not cross.
     int (*write_request)(struct canon_request *r, struct slice model, struct json_writer *w);
@@ -75,8 +75,8 @@ struct dialect_translation {
     int (*read_answer)(struct canon_answer *a, struct slice text);
     int (*write_answer)(const struct canon_answer *a, const struct canon_context *c,
                         struct json_writer *w);
-    // One event in, its canonical events into the sink at once. 0; the sink's error; ERR_BAD_SSE for
-    // an event this dialect does not allow (no JSON, a wrong type, out of order); ERR_NOMEM,
+    // One event in, its canonical events into the sink at once. 0; the sink's error; ERR_BAD_SSE
+    // for an event this dialect does not allow (no JSON, a wrong type, out of order); ERR_NOMEM,
     // ERR_LIMIT. Comments, unknown event types and keep-alives give nothing.
     int (*read_event)(struct canon_reader *r, const struct sse_event *event,
                       struct canon_sink *sink);

@@ -14,8 +14,8 @@
 #include "base/slice.h"
 
 // An endpoint of a vendor, each with one dialect. X(token, name as in extra_fields.request_type and
-// allowed_requests, streamed name or NULL, name in messages). Several endpoints may serve one type of
-// request: what Anthropic calls messages is a responses request to Bifrost.
+// allowed_requests, streamed name or NULL, name in messages). Several endpoints may serve one type
+// of request: what Anthropic calls messages is a responses request to Bifrost.
 #define OPERATION_MAP(X)                                                                           \
     X(CHAT, "chat_completion", "chat_completion_stream", "chat completion")                        \
     X(TEXT, "text_completion", "text_completion_stream", "text completion")                        \
