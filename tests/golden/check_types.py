@@ -115,6 +115,16 @@ class OpenAIErrorEvent(TypedDict):
     error: OpenAIError
 
 
+class TextChunkChoice(openai.types.CompletionChoice):
+    """The SDK has one type for answers and chunks; before the last chunk the reference has null."""
+
+    finish_reason: Optional[Literal["stop", "length", "content_filter"]]
+
+
+class TextChunk(openai.types.Completion):
+    choices: List[TextChunkChoice]
+
+
 TYPES = {
     ("chat", "request"): openai.types.chat.CompletionCreateParams,
     ("chat", "answer"): openai.types.chat.ChatCompletion,
@@ -124,7 +134,7 @@ TYPES = {
     ("responses", "event"): openai.types.responses.ResponseStreamEvent,
     ("text", "request"): openai.types.CompletionCreateParams,
     ("text", "answer"): openai.types.Completion,
-    ("text", "event"): Union[openai.types.Completion, OpenAIErrorEvent],
+    ("text", "event"): Union[TextChunk, OpenAIErrorEvent],
     # The beta has more (context_management, mcp_servers), and the other has what the beta shed.
     ("messages", "request"): Union[
         anthropic.types.MessageCreateParams,
