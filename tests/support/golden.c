@@ -64,9 +64,19 @@ static bool side_named(struct slice name, struct golden_side *ret)
     return false;
 }
 
+static void read_model(struct golden_case *c)
+{
+    struct slice text = c->file[GOLDEN_REQUEST_PROVIDER];
+    yyjson_doc *doc = yyjson_read(text.ptr, text.len, 0);
+    const char *model =
+        doc ? yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(doc), "model")) : NULL;
+    snprintf(c->model, sizeof(c->model), "%s", model ? model : "test-model");
+    yyjson_doc_free(doc);
+}
+
 static void read_case(struct golden *g, const char *root, const char *pair, const char *name)
 {
-    char folder[512], full[256];
+    char folder[512];
     ASSERT(g->count < CASES_MAX);
     struct golden_case *c = &g->cases[g->count];
     struct slice both = slice_str(pair);
@@ -74,12 +84,13 @@ static void read_case(struct golden *g, const char *root, const char *pair, cons
     bool known = dash > 0 && side_named(slice_take(both, (size_t)dash), &c->client) &&
                  side_named(slice_skip(both, (size_t)dash + 1), &c->provider);
     ASSERT(known);
-    snprintf(folder, sizeof(folder), "%s/%s/%s", root, pair, name);
-    snprintf(full, sizeof(full), "%s/%s", pair, name);
-    c->name = strdup(full);
+    int len = snprintf(folder, sizeof(folder), "%s/%s/%s", root, pair, name);
+    ASSERT(len > 0 && (size_t)len < sizeof(folder));
+    c->name = strdup(folder + strlen(root) + 1);
     ASSERT(c->name);
     for (size_t i = 0; i < GOLDEN_FILE_COUNT; i++)
         c->file[i] = read_file(folder, file_names[i]);
+    read_model(c);
     g->count++;
 }
 

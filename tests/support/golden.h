@@ -34,6 +34,7 @@ struct golden_side {
 struct golden_case {
     char *name; // "chat-messages/text"
     struct golden_side client, provider;
+    char model[128]; // what the provider is asked for; "test-model" when it is asked nothing
     struct slice file[GOLDEN_FILE_COUNT]; // ptr NULL: there is none
 };
 
