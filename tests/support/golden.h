@@ -47,8 +47,8 @@ struct golden {
 // Reads all below `folder`. Asserts on what cannot be read or names no dialect.
 void golden_read(struct golden *g, const char *folder);
 void golden_done(struct golden *g);
-// Can this case's requests, answers and streams be translated?
-bool golden_translates(const struct golden_case *c);
+// Can this case's requests and answers be translated, or (`stream`) its requests and streams?
+bool golden_translates(const struct golden_case *c, bool stream);
 
 // What differs, in words and with the path to it.
 struct golden_diff {

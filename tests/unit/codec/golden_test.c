@@ -317,6 +317,8 @@ static void check_round(struct report *report, const char *what, enum text_kind 
     struct desk d;
     if (!text.ptr || (kind == TEXT_STREAM && report->c->file[GOLDEN_BROKEN].ptr))
         return;
+    if (!dialect_translates(side->dialect, side->dialect, kind == TEXT_STREAM))
+        return;
     desk_open(&d, NULL);
     int rc = rewrite(&d, kind, side->dialect, text, &once);
     int again = rc ? rc : rewrite(&d, kind, side->dialect, once, &twice);
@@ -365,16 +367,18 @@ static void a_case(void **state)
     if (c->client.rules && c->file[GOLDEN_STREAM_CLIENT].ptr &&
         !c->client.rules(c->file[GOLDEN_STREAM_CLIENT], !c->file[GOLDEN_BROKEN].ptr, &verdict))
         wrong(&report, "the golden file is not legal: event %zu: %s", verdict.event, verdict.why);
-    if (!golden_translates(c)) {
-        if (report.wrong == 0)
-            skip();
-        fail();
-    }
+    bool whole = golden_translates(c, false), streams = golden_translates(c, true);
+    if (!whole && !streams && report.wrong == 0)
+        skip();
     buf_init(&written, (size_t)16 << 20);
-    check_request(&report, &written);
-    check_answer(&report, &written);
-    check_stream(&report, &written);
-    check_verbatim(&report, &written);
+    if (whole || streams)
+        check_request(&report, &written);
+    if (whole)
+        check_answer(&report, &written);
+    if (streams)
+        check_stream(&report, &written);
+    if (whole && streams)
+        check_verbatim(&report, &written);
     check_rounds(&report);
     buf_done(&written);
     if (report.wrong > 0)
@@ -402,7 +406,7 @@ static void cuts_anywhere_change_nothing(void **state)
         const struct golden_case *c = &g->cases[prng_below(&prng, g->count)];
         struct cutter cutter = {.next = cut_anywhere, .prng = &prng};
         struct report report = {.c = c};
-        if (!golden_translates(c) || !c->file[GOLDEN_STREAM_PROVIDER].ptr)
+        if (!golden_translates(c, true) || !c->file[GOLDEN_STREAM_PROVIDER].ptr)
             continue;
         check_stream_cut(&report, "stream, cut anywhere", &cutter, NULL);
         wrongs += report.wrong;
@@ -423,11 +427,13 @@ static void none_is_missing(void **state)
     for (size_t i = 0; i < g->count; i++) {
         const struct golden_case *c = &g->cases[i];
         all &= c->client.dialect->translation && c->provider.dialect->translation;
-        ran += golden_translates(c);
-        if (!golden_translates(c) && (!last || strcmp(last->client.name, c->client.name) != 0 ||
-                                      strcmp(last->provider.name, c->provider.name) != 0)) {
-            print_message("golden: SKIPPED: %s and %s do not translate\n", c->client.name,
-                          c->provider.name);
+        bool runs = golden_translates(c, false) && golden_translates(c, true);
+        ran += runs;
+        if (!runs && (!last || strcmp(last->client.name, c->client.name) != 0 ||
+                      strcmp(last->provider.name, c->provider.name) != 0)) {
+            print_message("golden: SKIPPED: %s and %s do not translate (whole: %d, streams: %d)\n",
+                          c->client.name, c->provider.name, golden_translates(c, false),
+                          golden_translates(c, true));
             last = c;
         }
     }

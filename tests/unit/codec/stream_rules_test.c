@@ -48,9 +48,11 @@ static void all_refused(stream_rules_fn rules, const char *legal, const struct e
     "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\","
 #define CHUNK(delta, finish)                                                                       \
     FRAME "\"choices\":[{\"index\":0,\"delta\":" delta ",\"finish_reason\":" finish "}]}\n\n"
-#define CALL(index, rest)  CHUNK("{\"tool_calls\":[{\"index\":" index "," rest "}]}", "null")
-#define CALL_A             CALL("0", "\"id\":\"a\",\"type\":\"function\",\"function\":{\"name\":\"f\"}")
-#define CALL_B             CALL("1", "\"id\":\"b\",\"type\":\"function\",\"function\":{\"name\":\"g\"}")
+#define CALL(index, rest) CHUNK("{\"tool_calls\":[{\"index\":" index "," rest "}]}", "null")
+#define HEAD(index, id, name)                                                                      \
+    CALL(index, "\"id\":\"" id "\",\"type\":\"function\",\"function\":{\"name\":\"" name "\"}")
+#define CALL_A             HEAD("0", "a", "f")
+#define CALL_B             HEAD("1", "b", "g")
 #define PIECE(index, text) CALL(index, "\"function\":{\"arguments\":\"" text "\"}")
 #define ROLE               CHUNK("{\"role\":\"assistant\",\"content\":\"\"}", "null")
 #define TEXT               CHUNK("{\"content\":\"x\"}", "null")
