@@ -367,6 +367,7 @@ static void a_case(void **state)
     if (c->client.rules && c->file[GOLDEN_STREAM_CLIENT].ptr &&
         !c->client.rules(c->file[GOLDEN_STREAM_CLIENT], !c->file[GOLDEN_BROKEN].ptr, &verdict))
         wrong(&report, "the golden file is not legal: event %zu: %s", verdict.event, verdict.why);
+    check_rounds(&report); // also of a dialect whose counterpart is not there yet
     bool whole = golden_translates(c, false), streams = golden_translates(c, true);
     if (!whole && !streams && report.wrong == 0)
         skip();
@@ -379,7 +380,6 @@ static void a_case(void **state)
         check_stream(&report, &written);
     if (whole && streams)
         check_verbatim(&report, &written);
-    check_rounds(&report);
     buf_done(&written);
     if (report.wrong > 0)
         fail_msg("%s: %u differences", c->name, report.wrong);
