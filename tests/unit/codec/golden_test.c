@@ -321,11 +321,14 @@ static void check_round(struct report *report, const char *what, enum text_kind 
         return;
     desk_open(&d, NULL);
     int rc = rewrite(&d, kind, side->dialect, text, &once);
+    // What another dialect refuses, its own may refuse to read.
+    bool refused = kind == TEXT_REQUEST && report->c->file[GOLDEN_REFUSED].ptr &&
+                   (rc == ERR_UNSUPPORTED || rc == ERR_BAD_TYPE);
     int again = rc ? rc : rewrite(&d, kind, side->dialect, once, &twice);
-    if (again)
+    if (again && !refused)
         wrong(report, "%s: %s through the canonical form fails %s: %d", what, side->name,
               rc ? "at once" : "the second time", again);
-    else if (!slice_eq(once, twice))
+    else if (!again && !slice_eq(once, twice))
         wrong(report, "%s: %s through the canonical form:\n    once  %.*s\n    twice %.*s", what,
               side->name, SLICE_ARG(once), SLICE_ARG(twice));
     desk_close(&d);
