@@ -2,7 +2,8 @@
 //
 // dialect_openai.c: the wire formats of the OpenAI API, as the native relay reads them.
 //
-// Four rows: chat completions, text completions, embeddings, responses. What a row must find in an
+// Five rows: chat completions, text completions, embeddings, responses and the counting of a
+// response's input tokens (whose answer is the count, and no usage). What a row must find in an
 // event (an empty `choices` with usage, an error, the end) is rare, so an event is first searched
 // for the few words that could announce it and walked as JSON only when one of them is there. An
 // ordinary delta costs one look for a quote with a `u` or an `e` behind it. A word inside a content
@@ -289,6 +290,12 @@ static void no_event(const struct sse_event *event, struct dialect_event *ret)
     begin_event(event, ret, &data);
 }
 
+static void no_usage(struct slice text, struct dialect_usage *ret)
+{
+    (void)text;
+    *ret = (struct dialect_usage){0};
+}
+
 // ---- Rows ------------------------------------------------------------------------------------
 
 const struct dialect dialect_openai_chat = {
@@ -323,4 +330,11 @@ const struct dialect dialect_openai_responses = {
     .named_events = true,
     .answer_usage = answer_usage,
     .event = responses_event,
+};
+
+const struct dialect dialect_openai_input_tokens = {
+    .name = SLICE("openai_input_tokens"),
+    .members = input_members,
+    .answer_usage = no_usage,
+    .event = no_event,
 };

@@ -61,6 +61,17 @@ static const struct known_member header_filter_members[] = {
     END,
 };
 
+static const struct known_member compat_members[] = {
+    SERVED("convert_text_to_chat", KNOWN_BOOL),
+    SERVED("convert_chat_to_responses", KNOWN_BOOL),
+    // These need a catalogue of what each model takes.
+    NOT_SERVED("should_drop_params"),
+    NOT_SERVED("should_convert_params"),
+    NOT_SERVED("azure_deepseek"),
+    NOT_SERVED("force_reasoning_only_models_to_responses"),
+    END,
+};
+
 static const struct known_member client_members[] = {
     SERVED("drop_excess_requests", KNOWN_BOOL),
     SERVED("prometheus_labels", KNOWN_STRINGS),
@@ -88,7 +99,7 @@ static const struct known_member client_members[] = {
     NOT_SERVED("whitelisted_routes"),
     NOT_SERVED("async_job_result_ttl"),
     NOT_SERVED("routing_chain_max_depth"),
-    NOT_SERVED("compat"),
+    SERVED("compat", KNOWN_OBJECT, OBJECT(compat_members)),
     NOT_SERVED("mcp_agent_depth"),
     NOT_SERVED("mcp_tool_execution_timeout"),
     NOT_SERVED("mcp_code_mode_binding_level"),
@@ -116,7 +127,7 @@ static const struct known_member server_members[] = {
     SERVED("chat_completion", kind), SERVED("chat_completion_stream", kind),                       \
         SERVED("text_completion", kind), SERVED("text_completion_stream", kind),                   \
         SERVED("embedding", kind), SERVED("responses", kind), SERVED("responses_stream", kind),    \
-        SERVED("list_models", kind), others("count_tokens"), others("compaction"),                 \
+        SERVED("list_models", kind), SERVED("count_tokens", kind), others("compaction"),           \
         others("rerank"), others("ocr"), others("responses_retrieve"), others("responses_delete"), \
         others("responses_cancel"), others("responses_input_items"), others("speech"),             \
         others("speech_stream"), others("transcription"), others("transcription_stream"),          \

@@ -15,7 +15,10 @@
 #define GATEWAY_PREFIX SLICE("x-bf-")
 
 // Fields the gateway writes behind a client's: however many those are, these find room.
-#define OWN_FIELDS_MAX 4
+#define OWN_FIELDS_MAX 5
+
+// What Anthropic wants to be told when the client does not say; the only version there is.
+#define ANTHROPIC_VERSION SLICE("2023-06-01")
 
 // What a client may never send to a provider, by whatever road: credentials meant for the gateway,
 // cookies, and the fields by which this hop is framed.
@@ -123,21 +126,69 @@ static void put_own(struct http_field *out, unsigned *count, unsigned max, struc
         put_field(out, count, max, name, value);
 }
 
+static bool asks_anthropic(const struct exchange *x, const struct target *target)
+{
+    switch (x->upstream_op) {
+    case OP_MESSAGES:
+    case OP_COMPLETE:
+    case OP_COUNT_TOKENS:
+        return true;
+    case OP_LIST_MODELS:
+        return target->provider->row->auth == AUTH_X_API_KEY;
+    default:
+        return false;
+    }
+}
+
+// Fields of the Anthropic API that a client speaking it says to a provider speaking it.
+static void put_anthropic(const struct exchange *x, struct http_field *out, unsigned *count,
+                          unsigned max)
+{
+    static const struct slice names[] = {
+        SLICE("anthropic-beta"),
+        SLICE("anthropic-dangerous-direct-browser-access"),
+        SLICE("anthropic-version"),
+    };
+    const struct http_head *request = &x->stream->request;
+    unsigned before = *count;
+
+    if (x->dialect != x->upstream_dialect)
+        return; // what was translated is the gateway's to describe
+    for (unsigned i = 0; i < request->count; i++)
+        if (request->fields[i].id == HTTP_N_OTHER &&
+            name_in(request->fields[i].name, names, ARRAY_LEN(names)) &&
+            !field_in(request->fields[i].name, out, before))
+            put_field(out, count, max, request->fields[i].name, request->fields[i].value);
+}
+
+static void put_key(const struct exchange *x, const struct target *target, struct http_field *out,
+                    unsigned *count, unsigned max)
+{
+    if (!x->key)
+        return;
+    if (target->provider->row->auth == AUTH_X_API_KEY)
+        put_own(out, count, max, SLICE("x-api-key"), x->key->value);
+    else
+        put_own(out, count, max, SLICE("authorization"), x->key->authorization);
+}
+
 unsigned headers_up(const struct exchange *x, const struct target *target, struct http_field *out,
                     unsigned max)
 {
     const struct http_head *request = &x->stream->request;
-    struct slice authorization = x->key ? x->key->authorization : SLICE_EMPTY;
+    bool anthropic = asks_anthropic(x, target);
     unsigned count = 0;
 
     // What the operator says comes first and nobody behind it repeats it.
     for (unsigned i = 0; i < target->provider->extra_header_count; i++)
         put_field(out, &count, max, target->provider->extra_headers[i].name,
                   target->provider->extra_headers[i].value);
-    put_own(out, &count, max, SLICE("authorization"), authorization);
+    put_key(x, target, out, &count, max);
 
+    unsigned clients_max = max > OWN_FIELDS_MAX ? max - OWN_FIELDS_MAX : 0;
+    if (anthropic)
+        put_anthropic(x, out, &count, clients_max);
     unsigned operators = count;
-    unsigned clients_max = max - OWN_FIELDS_MAX;
     for (unsigned i = 0; i < request->count; i++) {
         struct slice name = name_up(x->config, &request->fields[i]);
         if (name.len > 0 && !field_in(name, out, operators))
@@ -153,6 +204,8 @@ unsigned headers_up(const struct exchange *x, const struct target *target, struc
             : accept && json && accept->value.len > 0 ? accept->value
                                                       : SLICE("application/json"));
     put_own(out, &count, max, SLICE("accept-encoding"), SLICE("identity"));
+    if (anthropic)
+        put_own(out, &count, max, SLICE("anthropic-version"), ANTHROPIC_VERSION);
     put_own(out, &count, max, SLICE("user-agent"), SLICE("ringgate"));
     ASSERT(count <= max);
     return count;

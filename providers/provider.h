@@ -59,6 +59,12 @@ struct provider_edit {
     unsigned limit;
 };
 
+// How a key is shown to the vendor.
+enum provider_auth {
+    AUTH_BEARER,    // authorization: Bearer …
+    AUTH_X_API_KEY, // x-api-key: …
+};
+
 struct provider_row {
     struct slice name;
     struct slice base_url; // empty: the user's base_url or the key's own url
@@ -66,6 +72,9 @@ struct provider_row {
     struct slice path[OPERATION_COUNT];
     bool streams_text; // text completions can be streamed
     bool stream_usage; // sends usage only when stream_options.include_usage asks for it
+    // What is said in messages goes to responses rather than to chat when both are there.
+    bool prefers_responses;
+    enum provider_auth auth;
     bool key_optional; // an empty key value is fine
     bool url_per_key;  // each key has a url of its own (ollama, sgl, vllm)
     const struct provider_edit *edits;

@@ -90,20 +90,33 @@ static const struct provider_edit perplexity_edits[] = {
 
 #define EDITS(list) .edits = (list), .edit_count = ARRAY_LEN(list)
 
-#define V1_CHAT      [OP_CHAT] = SLICE("/v1/chat/completions")
-#define V1_TEXT      [OP_TEXT] = SLICE("/v1/completions")
-#define V1_EMBEDDING [OP_EMBEDDING] = SLICE("/v1/embeddings")
-#define V1_RESPONSES [OP_RESPONSES] = SLICE("/v1/responses")
-#define V1_MODELS    [OP_LIST_MODELS] = SLICE("/v1/models")
+#define V1_CHAT         [OP_CHAT] = SLICE("/v1/chat/completions")
+#define V1_TEXT         [OP_TEXT] = SLICE("/v1/completions")
+#define V1_EMBEDDING    [OP_EMBEDDING] = SLICE("/v1/embeddings")
+#define V1_RESPONSES    [OP_RESPONSES] = SLICE("/v1/responses")
+#define V1_MODELS       [OP_LIST_MODELS] = SLICE("/v1/models")
+#define V1_INPUT_TOKENS [OP_INPUT_TOKENS] = SLICE("/v1/responses/input_tokens")
 
 const struct provider_row provider__rows[] = {
     {
         .name = SLICE("openai"),
         .base_url = SLICE("https://api.openai.com"),
-        .path = {V1_CHAT, V1_TEXT, V1_EMBEDDING, V1_RESPONSES, V1_MODELS},
+        .path = {V1_CHAT, V1_TEXT, V1_EMBEDDING, V1_RESPONSES, V1_MODELS, V1_INPUT_TOKENS},
         .streams_text = true,
         .stream_usage = true,
+        .prefers_responses = true,
         .environment = {"OPENAI_API_KEY", "OPENAI_KEY"},
+    },
+    {
+        .name = SLICE("anthropic"),
+        .base_url = SLICE("https://api.anthropic.com"),
+        .path = {[OP_MESSAGES] = SLICE("/v1/messages"),
+                 [OP_COMPLETE] = SLICE("/v1/complete"),
+                 [OP_COUNT_TOKENS] = SLICE("/v1/messages/count_tokens"),
+                 // The default page is 20 models.
+                 [OP_LIST_MODELS] = SLICE("/v1/models?limit=1000")},
+        .auth = AUTH_X_API_KEY,
+        .environment = {"ANTHROPIC_API_KEY"},
     },
     {
         .name = SLICE("groq"),

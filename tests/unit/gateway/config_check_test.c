@@ -173,8 +173,10 @@ static const struct row ignored[] = {
     {"{\"plugins\":[{\"name\":\"governance\",\"enabled\":true,\"config\":{\"is_vk_mandatory\":"
      "false}}]}",
      "plugins[0]: plugins are not served yet: ignored"},
-    {"{\"providers\":{\"anthropic\":{\"keys\":[{\"nonsense\":1}]}}}",
-     "providers.anthropic: this provider is not served yet: skipped"},
+    {"{\"client\":{\"compat\":{\"should_drop_params\":true}}}",
+     "client.compat.should_drop_params: not served yet: ignored"},
+    {"{\"providers\":{\"bedrock\":{\"keys\":[{\"nonsense\":1}]}}}",
+     "providers.bedrock: this provider is not served yet: skipped"},
     {"{\"server\":{\"read_bufer_size\":1}}",
      "server.read_bufer_size: unknown member: ignored (did you mean \"read_buffer_size\"?)"},
     {OPENAI(",\"send_back_raw_response\":true"),

@@ -149,13 +149,13 @@ static void a_large_file_is_accepted(void **state)
     built_text_allowing(&b, text);
     if (b.err != 0)
         fail_msg("%.*s", SLICE_ARG(buf_slice(&b.report.errors)));
-    assert_int_equal(b.config->provider_count, 3);
-    assert_int_equal(b.limiters.count, 3);
+    assert_int_equal(b.config->provider_count, 4);
+    assert_int_equal(b.limiters.count, 4);
     assert_true(built_warning(&b, "providers.azure: this provider is not served yet: skipped"));
     assert_true(built_warning(&b,
                               "providers.openai.keys[1].value: environment variable OPENAI_SPARE "
                               "is not set: the key is disabled"));
-    assert_int_equal(built_lines(&b.report.warnings), 17);
+    assert_int_equal(built_lines(&b.report.warnings), 18);
     const struct config_provider *p = config_provider_of_model(b.config, SLICE("llama-3"));
     assert_true(p != NULL && slice_eq(p->name, SLICE("in-house")));
     built_done(&b);

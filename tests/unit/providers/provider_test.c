@@ -14,8 +14,8 @@ static void rows_are_found_by_name(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        "openai",     "groq", "cerebras", "fireworks", "nebius", "openrouter", "parasail",
-        "perplexity", "xai",  "mistral",  "ollama",    "sgl",    "vllm"};
+        "openai",   "anthropic",  "groq", "cerebras", "fireworks", "nebius", "openrouter",
+        "parasail", "perplexity", "xai",  "mistral",  "ollama",    "sgl",    "vllm"};
     unsigned count = 0;
     while (provider_at(count) != NULL)
         count++;
@@ -27,7 +27,7 @@ static void rows_are_found_by_name(void **state)
         assert_true(provider_is_standard(row->name));
     }
     assert_null(provider_find(SLICE("OpenAI")));
-    assert_null(provider_find(SLICE("anthropic")));
+    assert_null(provider_find(SLICE("bedrock")));
     assert_null(provider_find(SLICE("")));
 }
 

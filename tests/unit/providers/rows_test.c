@@ -30,7 +30,8 @@ static void a_row_is_whole(void **state)
     (void)state;
     const struct provider_row *row;
     for (unsigned i = 0; (row = provider_at(i)) != NULL; i++) {
-        assert_true(row->name.len > 0 && row->path[OP_CHAT].len > 0);
+        assert_true(row->name.len > 0);
+        assert_true(row->path[OP_CHAT].len > 0 || row->path[OP_MESSAGES].len > 0);
         assert_true(row->url_per_key == (row->base_url.len == 0));
         assert_false(row->streams_text && row->path[OP_TEXT].len == 0);
         for (unsigned op = 0; op < OPERATION_COUNT; op++) {
@@ -82,7 +83,7 @@ static void others_lose_openais_own_members(void **state)
     static const char *const members[] = {"prompt_cache_key", "verbosity", "store", "service_tier"};
     const struct provider_row *row;
     for (unsigned i = 0; (row = provider_at(i)) != NULL; i++) {
-        if (slice_eq(row->name, SLICE("openai")))
+        if (slice_eq(row->name, SLICE("openai")) || row->path[OP_CHAT].len == 0)
             continue;
         for (size_t m = 0; m < ARRAY_LEN(members); m++)
             assert_non_null(edit_of(row->name.ptr, OP_CHAT, members[m]));
@@ -114,6 +115,13 @@ static void vendors_differ_as_documented(void **state)
     assert_int_equal(edit_of("mistral", OP_CHAT, "tool_choice")->kind, EDIT_CHOICE_ANY);
     assert_false(provider_find(SLICE("mistral"))->stream_usage);
     assert_int_equal(provider_find(SLICE("mistral"))->path[OP_RESPONSES].len, 0);
+
+    const struct provider_row *anthropic = provider_find(SLICE("anthropic"));
+    assert_true(slice_eq(anthropic->path[OP_MESSAGES], SLICE("/v1/messages")));
+    assert_int_equal(anthropic->auth, AUTH_X_API_KEY);
+    assert_int_equal(anthropic->edit_count, 0);
+    assert_true(provider_find(SLICE("openai"))->prefers_responses);
+    assert_false(provider_find(SLICE("groq"))->prefers_responses);
 
     assert_true(provider_find(SLICE("vllm"))->url_per_key);
     assert_true(provider_find(SLICE("vllm"))->key_optional);
