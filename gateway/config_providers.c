@@ -44,8 +44,8 @@ static void load_allowed(struct config_provider *p, yyjson_val *custom)
         enum operation op = (enum operation)i;
         for (unsigned stream = 0; stream < 2; stream++) {
             const char *name = operation_name(op, stream).ptr; // zero-terminated literals
-            if (stream && slice_eq(operation_name(op, false), slice_str(name)))
-                continue; // never streamed
+            if (stream && !operation_streams(op))
+                continue;
             if (allowed == NULL || config__bool(allowed, name, false))
                 p->allowed |= operation_bit(op, stream);
         }
@@ -175,6 +175,23 @@ static void load_headers(struct config_builder *b, const struct config_path *at,
     }
 }
 
+static void load_betas(struct config_builder *b, struct config_provider *p, yyjson_val *network)
+{
+    yyjson_val *betas = config__get(network, "beta_header_overrides");
+    p->betas = config__alloc(b, yyjson_obj_size(betas), sizeof(*p->betas));
+    if (p->betas == NULL)
+        return;
+    yyjson_obj_iter iter = yyjson_obj_iter_with(betas);
+    for (yyjson_val *key; (key = yyjson_obj_iter_next(&iter)) != NULL;) {
+        yyjson_val *value = yyjson_obj_iter_get_val(key);
+        if (yyjson_is_bool(value))
+            p->betas[p->beta_count++] = (struct config_beta){
+                .prefix = config__copy(b, json_str(key)),
+                .supported = yyjson_get_bool(value),
+            };
+    }
+}
+
 // ---- A provider ---------------------------------------------------------------------------------
 
 static void load_patience(struct config_builder *b, const struct config_path *at,
@@ -279,10 +296,10 @@ static const struct provider_row *row_of(struct config_builder *b, const struct 
         return NULL;
     }
     struct slice base = json_str(config__get(custom, "base_provider_type"));
-    if (slice_eq(base, SLICE("openai")))
+    if (slice_eq(base, SLICE("openai")) || slice_eq(base, SLICE("anthropic")))
         return provider_find(base);
     if (provider_is_standard(base))
-        config__error(b, &type, "not served yet; \"openai\" is");
+        config__error(b, &type, "not served yet; \"openai\" and \"anthropic\" are");
     else
         config__error(b, &type, "unknown provider type");
     return NULL;
@@ -308,6 +325,7 @@ static void load_provider(struct config_builder *b, const struct config_path *at
     load_patience(b, at, p, network);
     load_slots(b, at, slots, provider);
     load_headers(b, at, p, network);
+    load_betas(b, p, network);
     load_proxy(b, at, provider);
     load_place(b, at, p, provider, custom);
 }

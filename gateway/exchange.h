@@ -112,6 +112,9 @@ struct exchange {
     unsigned target_index; // 0: the primary
     unsigned attempt;      // of this target, 0-based
     const struct config_key *key;
+    // What stands in for the key's value in this attempt: an Entra token or the caller's own OAuth
+    // bearer, as `authorization` carries it. Empty: the key's.
+    struct slice credential;
     struct slice model_sent;    // alias resolved
     enum operation upstream_op; // the provider's endpoint (plan.h), and what is spoken there
     const struct dialect *upstream_dialect;

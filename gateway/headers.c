@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/err.h"
+#include "gateway/beta.h"
 #include "gateway/error.h"
 
 #define FORWARD_PREFIX SLICE("x-bf-eh-")
@@ -16,8 +17,7 @@
 
 // Fields the gateway writes behind a client's: however many those are, these find room.
 #define OWN_FIELDS_MAX 5
-
-// What Anthropic wants to be told when the client does not say; the only version there is.
+// What a client that says nothing speaks.
 #define ANTHROPIC_VERSION SLICE("2023-06-01")
 
 // What a client may never send to a provider, by whatever road: credentials meant for the gateway,
@@ -111,6 +111,26 @@ static struct slice name_up(const struct config *c, const struct http_field *f)
     return name;
 }
 
+// Does a client of the Anthropic API speak to a provider of it? What was translated is the
+// gateway's to describe.
+static bool is_claude(const struct exchange *x)
+{
+    return (PROVIDER_CLAUDE_OPERATIONS >> x->upstream_op & 1) && x->dialect == x->upstream_dialect;
+}
+
+// The fields of that API, which need no prefix then.
+static struct slice anthropic_name_up(const struct config *c, const struct http_field *f)
+{
+    static const struct slice names[] = {
+        SLICE("anthropic-beta"),
+        SLICE("anthropic-dangerous-direct-browser-access"),
+        SLICE("anthropic-version"),
+    };
+    bool passes = f->id == HTTP_N_OTHER && name_in(f->name, names, ARRAY_LEN(names)) &&
+                  !name_in(f->name, c->header_deny, c->header_deny_count);
+    return passes ? f->name : SLICE_EMPTY;
+}
+
 static void put_field(struct http_field *out, unsigned *count, unsigned max, struct slice name,
                       struct slice value)
 {
@@ -126,75 +146,72 @@ static void put_own(struct http_field *out, unsigned *count, unsigned max, struc
         put_field(out, count, max, name, value);
 }
 
-static bool asks_anthropic(const struct exchange *x, const struct target *target)
+// A client's field; of its beta names only those that this provider may be told.
+static void put_clients(const struct exchange *x, const struct target *target,
+                        struct http_field *out, unsigned *count, unsigned max, struct slice name,
+                        struct slice value)
 {
-    switch (x->upstream_op) {
-    case OP_MESSAGES:
-    case OP_COMPLETE:
-    case OP_COUNT_TOKENS:
-        return true;
-    case OP_LIST_MODELS:
-        return target->provider->row->auth == AUTH_X_API_KEY;
-    default:
-        return false;
+    if (target->provider->row->anthropic && slice_ieq(name, SLICE("anthropic-beta"))) {
+        value = beta_filter(&x->stream->early, target->provider, value);
+        if (value.len == 0)
+            return;
     }
+    put_field(out, count, max, name, value);
 }
 
-// Fields of the Anthropic API that a client speaking it says to a provider speaking it.
-static void put_anthropic(const struct exchange *x, struct http_field *out, unsigned *count,
-                          unsigned max)
+// The version of Anthropic's API, where one must be told: the client's, the alias's or ours.
+static void put_version(const struct exchange *x, const struct target *target,
+                        struct http_field *out, unsigned *count, unsigned max)
 {
-    static const struct slice names[] = {
-        SLICE("anthropic-beta"),
-        SLICE("anthropic-dangerous-direct-browser-access"),
-        SLICE("anthropic-version"),
-    };
-    const struct http_head *request = &x->stream->request;
-    unsigned before = *count;
+    const struct provider_row *row = target->provider->row;
+    enum operation op = x->upstream_op;
+    const struct config_alias *alias = x->key ? config_key_alias(x->key, target->model) : NULL;
 
-    if (x->dialect != x->upstream_dialect)
-        return; // what was translated is the gateway's to describe
-    for (unsigned i = 0; i < request->count; i++)
-        if (request->fields[i].id == HTTP_N_OTHER &&
-            name_in(request->fields[i].name, names, ARRAY_LEN(names)) &&
-            !field_in(request->fields[i].name, out, before))
-            put_field(out, count, max, request->fields[i].name, request->fields[i].value);
-}
-
-static void put_key(const struct exchange *x, const struct target *target, struct http_field *out,
-                    unsigned *count, unsigned max)
-{
-    if (!x->key)
+    if (!row->anthropic || (row->by_family && (PROVIDER_CLAUDE_OPERATIONS >> op & 1) == 0))
         return;
-    if (target->provider->row->auth == AUTH_X_API_KEY)
-        put_own(out, count, max, SLICE("x-api-key"), x->key->value);
-    else
-        put_own(out, count, max, SLICE("authorization"), x->key->authorization);
+    put_own(out, count, max, SLICE("anthropic-version"),
+            alias && alias->anthropic_version.len > 0 ? alias->anthropic_version
+                                                      : ANTHROPIC_VERSION);
+}
+
+// What opens the provider's door: the key's value in the field its row says, or what stands in for
+// it.
+static void put_credential(const struct exchange *x, const struct target *target,
+                           struct http_field *out, unsigned *count, unsigned max)
+{
+    enum operation op = x->upstream_op;
+    const struct provider_row *row = target->provider->row;
+
+    if (x->credential.len > 0)
+        put_own(out, count, max, SLICE("authorization"), x->credential);
+    else if (x->key)
+        put_own(out, count, max, provider_auth_field(row, op), x->key->auth_value);
 }
 
 unsigned headers_up(const struct exchange *x, const struct target *target, struct http_field *out,
                     unsigned max)
 {
     const struct http_head *request = &x->stream->request;
-    bool anthropic = asks_anthropic(x, target);
     unsigned count = 0;
 
     // What the operator says comes first and nobody behind it repeats it.
     for (unsigned i = 0; i < target->provider->extra_header_count; i++)
         put_field(out, &count, max, target->provider->extra_headers[i].name,
                   target->provider->extra_headers[i].value);
-    put_key(x, target, out, &count, max);
+    put_credential(x, target, out, &count, max);
 
-    unsigned clients_max = max > OWN_FIELDS_MAX ? max - OWN_FIELDS_MAX : 0;
-    if (anthropic)
-        put_anthropic(x, out, &count, clients_max);
     unsigned operators = count;
+    unsigned clients_max = max > OWN_FIELDS_MAX ? max - OWN_FIELDS_MAX : 0;
+    bool claude = is_claude(x);
     for (unsigned i = 0; i < request->count; i++) {
         struct slice name = name_up(x->config, &request->fields[i]);
+        if (claude && name.len == 0)
+            name = anthropic_name_up(x->config, &request->fields[i]);
         if (name.len > 0 && !field_in(name, out, operators))
-            put_field(out, &count, clients_max, name, request->fields[i].value);
+            put_clients(x, target, out, &count, clients_max, name, request->fields[i].value);
     }
 
+    put_version(x, target, out, &count, max);
     const struct http_field *accept = http_head_get(request, HTTP_N_ACCEPT);
     bool json = request->method == HTTP_POST;
     put_own(out, &count, max, SLICE("content-type"),
@@ -204,8 +221,6 @@ unsigned headers_up(const struct exchange *x, const struct target *target, struc
             : accept && json && accept->value.len > 0 ? accept->value
                                                       : SLICE("application/json"));
     put_own(out, &count, max, SLICE("accept-encoding"), SLICE("identity"));
-    if (anthropic)
-        put_own(out, &count, max, SLICE("anthropic-version"), ANTHROPIC_VERSION);
     put_own(out, &count, max, SLICE("user-agent"), SLICE("ringgate"));
     ASSERT(count <= max);
     return count;

@@ -146,7 +146,7 @@ static bool fits(const struct exchange *x, const struct target *t, const struct 
 {
     const struct dialect *to = plan_dialect(step->op);
 
-    return target_has(t->provider, step->op, x->stream_wanted) &&
+    return target_has(t->provider, step->op, x->stream_wanted, t->model) &&
            (!allowed_only || target_allows(t->provider, step->op, x->stream_wanted)) &&
            (to == x->dialect || dialect_translates(x->dialect, to, x->stream_wanted)) &&
            applies(x, t, step->when);

@@ -29,8 +29,9 @@ enum target_result {
 enum target_result target_resolve(const struct config *config, enum mount mount, struct slice model,
                                   struct target *ret_target, struct slice *ret_provider);
 
-// Has the provider an endpoint for the operation?
-bool target_has(const struct config_provider *provider, enum operation op, bool stream);
+// Has the provider an endpoint for the operation with this model?
+bool target_has(const struct config_provider *provider, enum operation op, bool stream,
+                struct slice model);
 // Does the configuration allow requests of the operation's type (allowed_requests)?
 bool target_allows(const struct config_provider *provider, enum operation op, bool stream);
 

@@ -262,8 +262,9 @@ static const struct {
      "providers.mine.network_config.base_url: missing; a custom provider needs it"},
     {CUSTOM("\"base_url\":\"http://h\"", ""),
      "providers.mine.custom_provider_config.base_provider_type: missing"},
-    {CUSTOM("\"base_url\":\"http://h\"", "\"base_provider_type\":\"anthropic\""),
-     "providers.mine.custom_provider_config.base_provider_type: not served yet; \"openai\" is"},
+    {CUSTOM("\"base_url\":\"http://h\"", "\"base_provider_type\":\"cohere\""),
+     "providers.mine.custom_provider_config.base_provider_type: not served yet; \"openai\" and "
+     "\"anthropic\" are"},
     {CUSTOM("\"base_url\":\"http://h\"", "\"base_provider_type\":\"acme\""),
      "providers.mine.custom_provider_config.base_provider_type: unknown provider type"},
     {PROVIDER("groq", ",\"custom_provider_config\":{\"base_provider_type\":\"openai\"}"),

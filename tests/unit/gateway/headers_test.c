@@ -7,14 +7,17 @@
 #include "gateway/headers.h"
 
 static const struct provider_row bearer = {.auth = AUTH_BEARER};
-static const struct provider_row claude = {.auth = AUTH_X_API_KEY};
+static const struct provider_row claude = {.auth = AUTH_X_API_KEY, .anthropic = true};
 static struct config_provider provider = {.name = {"groq", 4}, .row = &bearer};
 static struct config_provider anthropic = {.name = {"anthropic", 9}, .row = &claude};
-static struct config_key key = {.value = {"sk-real", 7}, .authorization = {"Bearer sk-real", 14}};
+static struct config_key key = {.auth_value = {"Bearer sk-real", 14}};
 
 static struct fake *open_post(void)
 {
+    static const struct route route = {.operation = OP_CHAT};
     struct fake *f = fake_open();
+    provider.row = provider_find(SLICE("groq"));
+    f->x.route = &route;
     f->stream.request.method = HTTP_POST;
     f->x.target[0] = (struct target){.provider = &provider};
     f->x.target_count = 1;
@@ -67,7 +70,9 @@ static void own_fields_go_up(void **state)
 
 static struct fake *open_messages(void)
 {
+    static struct config_key plain = {.auth_value = {"sk-real", 7}};
     struct fake *f = open_post();
+    f->x.key = &plain;
     f->x.target[0].provider = &anthropic;
     f->x.upstream_op = OP_MESSAGES;
     f->x.dialect = &dialect_anthropic_messages;
@@ -80,10 +85,10 @@ static void anthropic_is_told_in_its_own_fields(void **state)
     (void)state;
     struct fake *f = open_messages();
     assert_string_equal(up(f), "x-api-key: sk-real\n"
+                               "anthropic-version: 2023-06-01\n"
                                "content-type: application/json\n"
                                "accept: application/json\n"
                                "accept-encoding: identity\n"
-                               "anthropic-version: 2023-06-01\n"
                                "user-agent: ringgate\n");
     f->x.key = NULL;
     f->x.upstream_op = OP_LIST_MODELS;
@@ -131,6 +136,7 @@ static void what_is_translated_is_described_by_the_gateway(void **state)
     assert_non_null(strstr(up(f), "anthropic-version: 2023-06-01\n"));
     f->x.upstream_dialect = &dialect_openai_chat;
     f->x.upstream_op = OP_CHAT;
+    f->x.target[0].provider = &provider;
     assert_null(strstr(up(f), "anthropic"));
     fake_close(f);
 }
@@ -222,6 +228,31 @@ static void the_operators_fields_win(void **state)
     fake_close(f);
 }
 
+static void anthropic_is_told_its_version_and_its_betas(void **state)
+{
+    (void)state;
+    struct config_beta betas[] = {{SLICE("context-1m-"), false}};
+    struct config_provider p = {.name = SLICE("p"), .betas = betas, .beta_count = 1};
+    struct config_key own = {.auth_value = SLICE("sk-ant-real")};
+    struct fake *f = open_post();
+    p.row = provider_find(SLICE("anthropic"));
+    f->x.target[0].provider = &p;
+    f->x.key = &own;
+    f->x.upstream_op = OP_MESSAGES;
+    fake_field(f, "x-bf-eh-anthropic-beta", "a-1, context-1m-2025-08-07, b-2");
+    assert_true(slice_starts(slice_str(up(f)), SLICE("x-api-key: sk-ant-real\n"
+                                                     "anthropic-beta: a-1,b-2\n")));
+    assert_non_null(strstr(up(f), "\nanthropic-version: 2023-06-01\n"));
+    assert_null(strstr(up(f), "authorization"));
+    fake_field(f, "x-bf-eh-anthropic-version", "2026-10-21");
+    assert_non_null(strstr(up(f), "\nanthropic-version: 2026-10-21\n"));
+    assert_null(strstr(up(f), "2023-06-01"));
+    f->x.credential = SLICE("Bearer sk-ant-oat01-mine");
+    assert_non_null(strstr(up(f), "authorization: Bearer sk-ant-oat01-mine\n"));
+    assert_null(strstr(up(f), "sk-ant-real"));
+    fake_close(f);
+}
+
 static void too_many_fields_stay_behind(void **state)
 {
     (void)state;
@@ -290,6 +321,7 @@ int main(void)
         cmocka_unit_test(no_secret_of_the_client_goes_up),
         cmocka_unit_test(clients_add_what_is_allowed),
         cmocka_unit_test(the_operators_fields_win),
+        cmocka_unit_test(anthropic_is_told_its_version_and_its_betas),
         cmocka_unit_test(too_many_fields_stay_behind),
         cmocka_unit_test(front_door_fields_stay_with_the_provider),
         cmocka_unit_test(a_missing_field_is_named),

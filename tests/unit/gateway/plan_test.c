@@ -22,8 +22,13 @@ void dialect_usage_update(struct dialect_usage *sum, const struct dialect_usage 
 
 #define HAS(op) [op] = SLICE("/x")
 
-static const struct provider_row plain = {.streams_text = true};
-static const struct provider_row preferring = {.prefers_responses = true};
+// A vendor has them all; what counts is what the provider was given.
+#define HAS_ALL                                                                                    \
+    HAS(OP_CHAT), HAS(OP_TEXT), HAS(OP_EMBEDDING), HAS(OP_RESPONSES), HAS(OP_MESSAGES),            \
+        HAS(OP_COMPLETE), HAS(OP_COUNT_TOKENS), HAS(OP_INPUT_TOKENS)
+
+static const struct provider_row plain = {.path = {HAS_ALL}, .streams_text = true};
+static const struct provider_row preferring = {.path = {HAS_ALL}, .prefers_responses = true};
 
 static struct config_provider chat_only = {.row = &plain, .path = {HAS(OP_CHAT)}};
 static struct config_provider text_too = {.row = &plain, .path = {HAS(OP_CHAT), HAS(OP_TEXT)}};

@@ -91,12 +91,12 @@ static void what_a_provider_has_and_allows(void **state)
     const struct config_provider *openai = built_provider(&built, "openai");
     const struct config_provider *mine = built_provider(&built, "mine");
     (void)state;
-    assert_true(target_has(openai, OP_CHAT, true));
-    assert_true(target_has(openai, OP_RESPONSES, true));
-    assert_true(target_has(openai, OP_TEXT, true));
-    assert_false(target_has(openai, OP_MESSAGES, true));
+    assert_true(target_has(openai, OP_CHAT, true, SLICE("m")));
+    assert_true(target_has(openai, OP_RESPONSES, true, SLICE("m")));
+    assert_true(target_has(openai, OP_TEXT, true, SLICE("m")));
+    assert_false(target_has(openai, OP_MESSAGES, true, SLICE("m")));
     assert_true(target_allows(openai, OP_MESSAGES, true)); // another endpoint may serve it
-    assert_true(target_has(mine, OP_CHAT, true));
+    assert_true(target_has(mine, OP_CHAT, true, SLICE("m")));
     assert_true(target_allows(mine, OP_CHAT, false));
     assert_false(target_allows(mine, OP_CHAT, true));
     assert_false(target_allows(mine, OP_EMBEDDING, false));
