@@ -56,6 +56,7 @@
     X(UPSTREAM_TIMEOUT, "request timed out", 504, true)                                            \
     X(UPSTREAM_IDLE, "provider's stream was silent for too long", 504, false)                      \
     X(UPSTREAM_TOO_LARGE, "provider's answer head is too large", 502, false)                       \
+    X(CREDENTIAL, "the provider's authority refused the credentials", 502, false)                  \
     X(QUEUE_FULL, "request dropped: queue is full", 503, false)                                    \
     X(OVERLOAD, "overloaded", 503, false)
 

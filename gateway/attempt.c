@@ -8,6 +8,7 @@
 #include "gateway/attempt.h"
 #include "base/assert.h"
 #include "base/err.h"
+#include "gateway/credential.h"
 #include "gateway/decode.h"
 #include "gateway/error.h"
 #include "gateway/limiter.h"
@@ -192,7 +193,10 @@ static enum outcome attempt_await(struct exchange *x, struct fiber *self, struct
     const struct target *t = &x->target[x->target_index];
     struct request *r = arena_alloc(&x->stream->early, sizeof(*r));
 
-    int rc = r ? request_build(x, t, r) : ERR_NOMEM;
+    int rc = credential_take_await(x, self, t->provider, x->key, ret);
+    if (rc)
+        return relay_client_left(x, rc) ? OUTCOME_GONE : OUTCOME_FAILED;
+    rc = r ? request_build(x, t, r) : ERR_NOMEM;
     if (rc)
         return fail(x, ret, rc, SLICE_EMPTY);
     rc = limiter_enter_await(t->provider->limiter, self, x->config->drop_excess_requests);
@@ -200,6 +204,8 @@ static enum outcome attempt_await(struct exchange *x, struct fiber *self, struct
         return fail(x, ret, rc, SLICE_EMPTY);
     enum outcome outcome = call_await(x, self, r, ret);
     limiter_leave(t->provider->limiter, self);
+    if (outcome == OUTCOME_FAILED && ret->status == 401)
+        credential_forget(x->core, x->key);
     return outcome;
 }
 
@@ -230,6 +236,11 @@ static int choose_key(struct exchange *x, uint64_t *used, struct failure *ret)
     struct slice asked = pin.id.len > 0 ? pin.id : pin.name;
     struct slice text;
 
+    if (credential_is_callers(x, t->provider)) {
+        x->key = NULL;
+        x->model_sent = t->model;
+        return 0;
+    }
     switch (key_choose(t->provider, t->model, &pin, &x->core->net.prng, used, &x->key,
                        &x->model_sent)) {
     case KEY_FOUND:
@@ -258,7 +269,7 @@ static int prepare_await(struct exchange *x, struct fiber *self, struct failure 
     const struct target *t = &x->target[x->target_index];
     struct arena *a = &x->stream->arena;
 
-    if (!target_supports(t->provider, x->route->operation, x->stream_wanted)) {
+    if (!target_supports(t->provider, x->route->operation, x->stream_wanted, t->model)) {
         struct slice name = operation_name(x->route->operation, x->stream_wanted);
         struct slice text = arena_printf(a, "%.*s is not supported by %.*s provider",
                                          SLICE_ARG(name), SLICE_ARG(t->provider->name));

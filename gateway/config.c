@@ -46,8 +46,11 @@ static struct config *config_new(void)
 
 static void free_provider(struct config_provider *p)
 {
-    for (unsigned i = 0; i < p->key_count; i++)
+    for (unsigned i = 0; i < p->key_count; i++) {
         origin_put(p->keys[i].origin);
+        if (p->keys[i].entra)
+            origin_put(p->keys[i].entra->origin);
+    }
     for (unsigned i = 0; i < OPERATION_COUNT; i++)
         origin_put(p->path_origin[i]);
     origin_put(p->origin);
@@ -292,7 +295,7 @@ static bool is_blacklisted(const struct config_key *k, struct slice model)
                                       lists(k->blacklist, k->blacklist_count, SLICE("*")));
 }
 
-static const struct config_alias *find_alias(const struct config_key *k, struct slice model)
+const struct config_alias *config_key_alias(const struct config_key *k, struct slice model)
 {
     for (unsigned i = 0; i < k->alias_count; i++) {
         if (slice_ieq(k->aliases[i].name, model))
@@ -305,18 +308,29 @@ bool config_key_serves(const struct config_key *k, struct slice model, struct sl
 {
     if (!k->enabled || is_blacklisted(k, model))
         return false;
-    const struct config_alias *alias = find_alias(k, model);
+    const struct config_alias *alias = config_key_alias(k, model);
     if (alias == NULL && !k->all_models && !lists(k->models, k->model_count, model))
         return false;
     *ret_model = alias != NULL ? alias->model_id : model;
     return true;
 }
 
+bool config_is_claude(const struct config_provider *p, struct slice model)
+{
+    for (unsigned i = 0; i < p->key_count; i++) {
+        const struct config_alias *alias = config_key_alias(&p->keys[i], model);
+        if (alias != NULL)
+            return alias->claude;
+    }
+    return provider_is_claude(model);
+}
+
 // Does the key name the model, rather than admit every one? A model called "*" is not the star.
 static bool names(const struct config_key *k, struct slice model)
 {
     bool listed = lists(k->models, k->model_count, model) && !slice_eq(model, SLICE("*"));
-    return k->enabled && !is_blacklisted(k, model) && (listed || find_alias(k, model) != NULL);
+    return k->enabled && !is_blacklisted(k, model) &&
+           (listed || config_key_alias(k, model) != NULL);
 }
 
 const struct config_provider *config_provider_of_model(const struct config *c, struct slice model)

@@ -30,15 +30,25 @@
 struct limiter;
 
 struct config_alias {
-    struct slice name;     // as clients say it; compared ignoring letter case
-    struct slice model_id; // as the provider says it
+    struct slice name;                           // as clients say it; compared ignoring letter case
+    struct slice model_id;                       // as the provider says it
+    bool claude;                                 // model_family says so, or a name does
+    struct slice api_version, anthropic_version; // azure; empty: the key's
+};
+
+// Azure's Entra ID: a service principal that trades its secret for tokens (gateway/credential.h).
+struct config_entra {
+    struct origin *origin; // of the authority
+    struct slice path;     // "/<tenant>/oauth2/v2.0/token"
+    struct slice form;     // the whole request body; secret
+    struct slice identity; // tells principals apart; no secret
 };
 
 struct config_key {
     struct slice id; // "id" member, or a UUID derived from provider and name
     struct slice name;
-    struct slice value;         // secret; may be empty where the row allows
-    struct slice authorization; // "Bearer " + value, for the wire; empty without value
+    struct slice value;      // secret; may be empty where the row allows
+    struct slice auth_value; // as the row's auth field carries it; empty without value
     double weight;
     bool enabled;
     bool all_models; // "*", or empty under version 1
@@ -48,8 +58,10 @@ struct config_key {
     unsigned blacklist_count;
     struct config_alias *aliases;
     unsigned alias_count;
-    struct origin *origin;  // of url_per_key rows; else NULL
-    struct slice base_path; // of that origin's url
+    struct origin *origin;      // of url_per_key rows; else NULL
+    struct slice base_path;     // of that origin's url
+    struct slice api_version;   // azure
+    struct config_entra *entra; // azure; NULL: by key
 };
 
 struct config_header {
@@ -75,6 +87,12 @@ struct config_provider {
     unsigned request_timeout_ms, stream_idle_ms;
     unsigned max_retries, backoff_initial_ms, backoff_max_ms;
     bool disable_store; // openai_config: "store": false is forced
+    // beta_header_overrides: a prefix of an anthropic-beta value, and whether it may go up.
+    struct config_beta {
+        struct slice prefix;
+        bool supported;
+    } * betas;
+    unsigned beta_count;
 };
 
 // One core's use of a snapshot: a cache line that only this core writes.
@@ -145,6 +163,10 @@ const struct config_provider *config_provider(const struct config *c, struct sli
 // Does this key serve `model` (enabled, not blacklisted, listed or alias)? *ret_model is what the
 // provider is to be asked for (the alias resolved, else `model` itself).
 bool config_key_serves(const struct config_key *k, struct slice model, struct slice *ret_model);
+// The alias of that key a client calls `model`; NULL when the name is no alias.
+const struct config_alias *config_key_alias(const struct config_key *k, struct slice model);
+// Is `model` one of Claude's at this provider: by its name, or by an alias of a key that says so?
+bool config_is_claude(const struct config_provider *p, struct slice model);
 // For a bare model on /v1: the first provider, in file order, with a key whose list (not "*") or
 // aliases name it; NULL when none.
 const struct config_provider *config_provider_of_model(const struct config *c, struct slice model);

@@ -134,6 +134,11 @@ void config__key_identity(struct config_builder *b, const struct config_provider
 void config__load_keys(struct config_builder *b, const struct config_path *at,
                        const struct config_network *network, struct config_provider *p,
                        struct slice base_url, yyjson_val *provider);
+// What a key of azure says beyond its endpoint: versions and a service principal. `config` may be
+// NULL. (config_azure.c)
+void config__load_azure(struct config_builder *b, const struct config_path *at,
+                        const struct config_network *network, const struct config_provider *p,
+                        struct config_key *key, yyjson_val *config);
 // Parses `text` and makes its origin; *ret_path is the URL's path without a trailing slash, in the
 // snapshot's memory. False when something was said.
 bool config__origin(struct config_builder *b, const struct config_path *path,

@@ -197,6 +197,12 @@ static void check_secret_map(struct config_builder *b, const struct config_path 
     check_map(b, path, value, member, check_secret);
 }
 
+static void check_bool_map(struct config_builder *b, const struct config_path *path,
+                           yyjson_val *value, const struct known_member *member)
+{
+    check_map(b, path, value, member, check_bool);
+}
+
 static void check_alias(struct config_builder *b, const struct config_path *path, yyjson_val *value,
                         const struct known_member *member)
 {
@@ -270,13 +276,21 @@ static void check_plugins(struct config_builder *b, const struct config_path *pa
 // ---- Members ------------------------------------------------------------------------------------
 
 static const check_fn checks[KNOWN_TYPE_COUNT] = {
-    [KNOWN_ANY] = check_any,         [KNOWN_BOOL] = check_bool,
-    [KNOWN_INTEGER] = check_integer, [KNOWN_INTEGER_OR_0] = check_integer,
-    [KNOWN_NUMBER] = check_number,   [KNOWN_DURATION] = check_duration,
-    [KNOWN_STRING] = check_string,   [KNOWN_SECRET] = check_secret,
-    [KNOWN_STRINGS] = check_strings, [KNOWN_OBJECT] = check_nested,
-    [KNOWN_OBJECTS] = check_objects, [KNOWN_SECRET_MAP] = check_secret_map,
-    [KNOWN_ALIASES] = check_aliases, [KNOWN_PROVIDERS] = check_providers,
+    [KNOWN_ANY] = check_any,
+    [KNOWN_BOOL] = check_bool,
+    [KNOWN_INTEGER] = check_integer,
+    [KNOWN_INTEGER_OR_0] = check_integer,
+    [KNOWN_NUMBER] = check_number,
+    [KNOWN_DURATION] = check_duration,
+    [KNOWN_STRING] = check_string,
+    [KNOWN_SECRET] = check_secret,
+    [KNOWN_STRINGS] = check_strings,
+    [KNOWN_OBJECT] = check_nested,
+    [KNOWN_OBJECTS] = check_objects,
+    [KNOWN_SECRET_MAP] = check_secret_map,
+    [KNOWN_BOOL_MAP] = check_bool_map,
+    [KNOWN_ALIASES] = check_aliases,
+    [KNOWN_PROVIDERS] = check_providers,
     [KNOWN_PLUGINS] = check_plugins,
 };
 

@@ -13,6 +13,7 @@
 #include "gateway/config_build.h"
 
 #include "base/assert.h"
+#include "base/container.h"
 #include "base/err.h"
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -76,9 +77,11 @@ static void load_value(struct config_builder *b, const struct config_path *at,
         config__error(b, &path, "holds characters that cannot be sent in a header");
         return;
     }
-    if (text.len > 0) {
-        key->authorization = arena_printf(&b->config->memory, "Bearer %.*s", SLICE_ARG(text));
-        b->no_memory |= key->authorization.ptr == NULL;
+    if (text.len > 0 && p->row->auth == AUTH_BEARER) {
+        key->auth_value = arena_printf(&b->config->memory, "Bearer %.*s", SLICE_ARG(text));
+        b->no_memory |= key->auth_value.ptr == NULL;
+    } else if (text.len > 0) {
+        key->auth_value = text;
     } else if (key->enabled && !p->key_less && !p->row->key_optional) {
         config__warn(b, &path, "empty: the key is disabled");
         key->enabled = false;
@@ -128,6 +131,15 @@ static bool load_alias(struct config_builder *b, const struct config_path *at,
         config__error(b, at, "an alias and its model may not be empty or begin or end with space");
         return false;
     }
+    struct slice family = json_str(is_object ? config__get(value, "model_family") : NULL);
+    alias->claude = family.len > 0
+                        ? slice_eq(family, SLICE("anthropic"))
+                        : provider_is_claude(alias->name) || provider_is_claude(alias->model_id);
+    if (is_object) {
+        alias->api_version = config__copy(b, json_str(config__get(value, "api_version")));
+        alias->anthropic_version =
+            config__copy(b, json_str(config__get(value, "anthropic_version")));
+    }
     for (unsigned i = 0; i < key->alias_count; i++) {
         if (slice_ieq(key->aliases[i].name, alias->name)) {
             config__error(b, at, "this alias is there already (letter case does not count)");
@@ -155,10 +167,17 @@ static void load_aliases(struct config_builder *b, const struct config_path *at,
     }
 }
 
-// ---- A key's own place (ollama, sgl, vllm) ------------------------------------------------------
+// ---- A key's own place (ollama, sgl, vllm, azure) -----------------------------------------------
 
-static const char *const place_members[] = {"ollama_key_config", "sgl_key_config",
-                                            "vllm_key_config"};
+static const struct {
+    const char *member;
+    const char *url; // inside it
+} places[] = {
+    {"ollama_key_config", "url"},
+    {"sgl_key_config", "url"},
+    {"vllm_key_config", "url"},
+    {"azure_key_config", "endpoint"},
+};
 
 // Is `member` "<vendor>_key_config"?
 static bool is_place_of(const char *member, struct slice vendor)
@@ -190,29 +209,36 @@ static void load_place(struct config_builder *b, const struct config_path *at,
                        struct slice base_url, struct config_key *key, yyjson_val *object)
 {
     struct config_path place = *at, url = *at, model = *at;
+    const char *url_member = "url";
     yyjson_val *config = NULL;
-    for (size_t i = 0; i < sizeof(place_members) / sizeof(place_members[0]); i++) {
-        struct config_path member = CONFIG_MEMBER(at, place_members[i]);
-        if (config__get(object, place_members[i]) == NULL)
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        const char *name = places[i].member;
+        struct config_path member = CONFIG_MEMBER(at, name);
+        bool own = p->row->url_per_key && is_place_of(name, p->row->name);
+        if (own)
+            url_member = places[i].url;
+        if (config__get(object, name) == NULL)
             continue;
-        if (!p->row->url_per_key || !is_place_of(place_members[i], p->row->name)) {
+        if (!own) {
             config__warn(b, &member, "means nothing to this provider: ignored");
             continue;
         }
         place = member;
-        config = config__get(object, place_members[i]);
+        config = config__get(object, name);
     }
     if (!p->row->url_per_key)
         return;
-    url = CONFIG_MEMBER(&place, "url");
+    url = CONFIG_MEMBER(&place, url_member);
     struct slice text = base_url;
-    if (config != NULL && !config__text_set(b, &url, config__get(config, "url"), &text))
+    if (config != NULL && !config__text_set(b, &url, config__get(config, url_member), &text))
         return;
     if (text.len == 0) {
-        config__error(b, at, "a key of this provider needs %.*s_key_config.url",
-                      SLICE_ARG(p->row->name));
+        config__error(b, at, "a key of this provider needs %.*s_key_config.%s",
+                      SLICE_ARG(p->row->name), url_member);
         return;
     }
+    if (p->row->auth == AUTH_AZURE)
+        config__load_azure(b, &place, network, p, key, config);
     if (config__origin(b, &url, network, text, &key->origin, &key->base_path))
         key->base_path = config__without_v1(key->base_path);
     model = CONFIG_MEMBER(&place, "model_name");

@@ -116,7 +116,7 @@ static const struct known_member server_members[] = {
     SERVED("chat_completion", kind), SERVED("chat_completion_stream", kind),                       \
         SERVED("text_completion", kind), SERVED("text_completion_stream", kind),                   \
         SERVED("embedding", kind), SERVED("responses", kind), SERVED("responses_stream", kind),    \
-        SERVED("list_models", kind), others("count_tokens"), others("compaction"),                 \
+        SERVED("list_models", kind), SERVED("count_tokens", kind), others("compaction"),           \
         others("rerank"), others("ocr"), others("responses_retrieve"), others("responses_delete"), \
         others("responses_cancel"), others("responses_input_items"), others("speech"),             \
         others("speech_stream"), others("transcription"), others("transcription_stream"),          \
@@ -164,15 +164,26 @@ static const struct known_member vllm_key_members[] = {
     END,
 };
 
+// Any of the three that make a service principal wants the other two (config_azure.c).
+static const struct known_member azure_key_members[] = {
+    SERVED("endpoint", KNOWN_SECRET, .required = true),
+    SERVED("client_id", KNOWN_SECRET),
+    SERVED("client_secret", KNOWN_SECRET),
+    SERVED("tenant_id", KNOWN_SECRET),
+    SERVED("scopes", KNOWN_STRINGS),
+    SERVED("api_version", KNOWN_STRING),
+    END,
+};
+
 static const struct known_member alias_members[] = {
     SERVED("model_id", KNOWN_STRING, .required = true),
+    SERVED("model_family", KNOWN_STRING),
+    SERVED("api_version", KNOWN_STRING),
+    SERVED("anthropic_version", KNOWN_STRING),
     // Names for prices and logs, and other vendors' addressing.
     QUIET("model_name"),
-    QUIET("model_family"),
     QUIET("description"),
     NOT_SERVED("region"),
-    NOT_SERVED("api_version"),
-    NOT_SERVED("anthropic_version"),
     NOT_SERVED("endpoint"),
     NOT_SERVED("project_id"),
     NOT_SERVED("project_number"),
@@ -195,8 +206,8 @@ static const struct known_member key_members[] = {
     SERVED("ollama_key_config", KNOWN_OBJECT, OBJECT(url_key_members)),
     SERVED("sgl_key_config", KNOWN_OBJECT, OBJECT(url_key_members)),
     SERVED("vllm_key_config", KNOWN_OBJECT, OBJECT(vllm_key_members)),
+    SERVED("azure_key_config", KNOWN_OBJECT, OBJECT(azure_key_members)),
     NOT_SERVED("use_for_batch_api"),
-    NOT_SERVED("azure_key_config"),
     NOT_SERVED("vertex_key_config"),
     NOT_SERVED("bedrock_key_config"),
     NOT_SERVED("bedrock_mantle_key_config"),
@@ -221,7 +232,7 @@ static const struct known_member network_members[] = {
     SERVED("max_conns_per_host", KNOWN_INTEGER_OR_0, .min = 1, .max = 10000),
     SERVED("allow_private_network", KNOWN_BOOL),
     NOT_SERVED("enforce_http2"),
-    NOT_SERVED("beta_header_overrides"),
+    SERVED("beta_header_overrides", KNOWN_BOOL_MAP),
     NOT_SERVED("stream_throughput_guard"),
     END,
 };

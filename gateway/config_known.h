@@ -24,6 +24,7 @@ enum known_type {
     KNOWN_OBJECT,       // `object`
     KNOWN_OBJECTS,      // array of `object`
     KNOWN_SECRET_MAP,   // free names, each a KNOWN_SECRET
+    KNOWN_BOOL_MAP,     // free names, each a KNOWN_BOOL
     KNOWN_ALIASES,      // free names, each a string or `object`
     KNOWN_PROVIDERS,    // free names, each `object` when the provider is served
     KNOWN_PLUGINS,      // one of them restricts access

@@ -32,7 +32,7 @@
 
 static bool is_streamed(const struct provider_row *row, enum operation op)
 {
-    return op == OP_CHAT || op == OP_RESPONSES || (op == OP_TEXT && row->streams_text);
+    return operation_streams(op) && (row->streams_text || (op != OP_TEXT && op != OP_COMPLETE));
 }
 
 static unsigned operation_bit(enum operation op, bool stream)
@@ -178,6 +178,23 @@ static void load_headers(struct config_builder *b, const struct config_path *at,
     }
 }
 
+static void load_betas(struct config_builder *b, struct config_provider *p, yyjson_val *network)
+{
+    yyjson_val *betas = config__get(network, "beta_header_overrides");
+    p->betas = config__alloc(b, yyjson_obj_size(betas), sizeof(*p->betas));
+    if (p->betas == NULL)
+        return;
+    yyjson_obj_iter iter = yyjson_obj_iter_with(betas);
+    for (yyjson_val *key; (key = yyjson_obj_iter_next(&iter)) != NULL;) {
+        yyjson_val *value = yyjson_obj_iter_get_val(key);
+        if (yyjson_is_bool(value))
+            p->betas[p->beta_count++] = (struct config_beta){
+                .prefix = config__copy(b, json_str(key)),
+                .supported = yyjson_get_bool(value),
+            };
+    }
+}
+
 // ---- A provider ---------------------------------------------------------------------------------
 
 static void load_patience(struct config_builder *b, const struct config_path *at,
@@ -282,10 +299,10 @@ static const struct provider_row *row_of(struct config_builder *b, const struct 
         return NULL;
     }
     struct slice base = json_str(config__get(custom, "base_provider_type"));
-    if (slice_eq(base, SLICE("openai")))
+    if (slice_eq(base, SLICE("openai")) || slice_eq(base, SLICE("anthropic")))
         return provider_find(base);
     if (provider_is_standard(base))
-        config__error(b, &type, "not served yet; \"openai\" is");
+        config__error(b, &type, "not served yet; \"openai\" and \"anthropic\" are");
     else
         config__error(b, &type, "unknown provider type");
     return NULL;
@@ -311,6 +328,7 @@ static void load_provider(struct config_builder *b, const struct config_path *at
     load_patience(b, at, p, network);
     load_slots(b, at, slots, provider);
     load_headers(b, at, p, network);
+    load_betas(b, p, network);
     load_proxy(b, at, provider);
     load_place(b, at, p, provider, custom);
 }

@@ -207,6 +207,14 @@ void failure_of_answer(struct failure *ret, struct arena *arena, unsigned status
 // The first of the keys this exchange may have sent that stands in `text`, and where; -1: none.
 static ptrdiff_t find_secret(const struct exchange *x, struct slice text, struct slice *ret_secret)
 {
+    const struct slice bearer = SLICE("Bearer ");
+    struct slice token =
+        slice_starts(x->credential, bearer) ? slice_skip(x->credential, bearer.len) : SLICE_EMPTY;
+    ptrdiff_t found = token.len >= SECRET_BYTES_MIN ? slice_find(text, token) : -1;
+    if (found >= 0) {
+        *ret_secret = token;
+        return found;
+    }
     for (unsigned t = 0; t < x->target_count; t++) {
         const struct config_provider *p = x->target[t].provider;
         for (unsigned k = 0; k < p->key_count; k++) {

@@ -109,6 +109,9 @@ struct exchange {
     unsigned target_index; // 0: the primary
     unsigned attempt;      // of this target, 0-based
     const struct config_key *key;
+    // What stands in for the key's value in this attempt: an Entra token or the caller's own OAuth
+    // bearer, as `authorization` carries it. Empty: the key's.
+    struct slice credential;
     struct slice model_sent;        // alias resolved
     struct json_scanner *edit_scan; // with the members a provider's edits need, or NULL
     const struct config_provider *edit_scan_of;

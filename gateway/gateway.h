@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "gateway/config.h"
+#include "gateway/credential.h"
 #include "gateway/metrics.h"
 #include "gateway/route.h"
 #include "net/core.h"
@@ -37,6 +38,7 @@ struct gateway_core {
     struct net_server server; // container_of leads back here
     struct config *config;    // current snapshot
     struct metrics metrics;
+    struct credentials credentials;
     struct log log;
     struct ring_hook log_hook; // writes the log's filled half at the end of a turn
     struct ring_op log_write;

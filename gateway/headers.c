@@ -9,13 +9,16 @@
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/err.h"
+#include "gateway/beta.h"
 #include "gateway/error.h"
 
 #define FORWARD_PREFIX SLICE("x-bf-eh-")
 #define GATEWAY_PREFIX SLICE("x-bf-")
 
 // Fields the gateway writes behind a client's: however many those are, these find room.
-#define OWN_FIELDS_MAX 4
+#define OWN_FIELDS_MAX 5
+// What a client that says nothing speaks.
+#define ANTHROPIC_VERSION SLICE("2023-06-01")
 
 // What a client may never send to a provider, by whatever road: credentials meant for the gateway,
 // cookies, and the fields by which this hop is framed.
@@ -123,27 +126,69 @@ static void put_own(struct http_field *out, unsigned *count, unsigned max, struc
         put_field(out, count, max, name, value);
 }
 
+// A client's field; of its beta names only those that this provider may be told.
+static void put_clients(const struct exchange *x, const struct target *target,
+                        struct http_field *out, unsigned *count, unsigned max, struct slice name,
+                        struct slice value)
+{
+    if (target->provider->row->anthropic && slice_ieq(name, SLICE("anthropic-beta"))) {
+        value = beta_filter(&x->stream->early, target->provider, value);
+        if (value.len == 0)
+            return;
+    }
+    put_field(out, count, max, name, value);
+}
+
+// The version of Anthropic's API, where one must be told: the client's, the alias's or ours.
+static void put_version(const struct exchange *x, const struct target *target,
+                        struct http_field *out, unsigned *count, unsigned max)
+{
+    const struct provider_row *row = target->provider->row;
+    enum operation op = x->route->operation;
+    const struct config_alias *alias = x->key ? config_key_alias(x->key, target->model) : NULL;
+
+    if (!row->anthropic || (row->by_family && (PROVIDER_CLAUDE_OPERATIONS >> op & 1) == 0))
+        return;
+    put_own(out, count, max, SLICE("anthropic-version"),
+            alias && alias->anthropic_version.len > 0 ? alias->anthropic_version
+                                                      : ANTHROPIC_VERSION);
+}
+
+// What opens the provider's door: the key's value in the field its row says, or what stands in for
+// it.
+static void put_credential(const struct exchange *x, const struct target *target,
+                           struct http_field *out, unsigned *count, unsigned max)
+{
+    enum operation op = x->route->operation;
+    const struct provider_row *row = target->provider->row;
+
+    if (x->credential.len > 0)
+        put_own(out, count, max, SLICE("authorization"), x->credential);
+    else if (x->key)
+        put_own(out, count, max, provider_auth_field(row, op), x->key->auth_value);
+}
+
 unsigned headers_up(const struct exchange *x, const struct target *target, struct http_field *out,
                     unsigned max)
 {
     const struct http_head *request = &x->stream->request;
-    struct slice authorization = x->key ? x->key->authorization : SLICE_EMPTY;
     unsigned count = 0;
 
     // What the operator says comes first and nobody behind it repeats it.
     for (unsigned i = 0; i < target->provider->extra_header_count; i++)
         put_field(out, &count, max, target->provider->extra_headers[i].name,
                   target->provider->extra_headers[i].value);
-    put_own(out, &count, max, SLICE("authorization"), authorization);
+    put_credential(x, target, out, &count, max);
 
     unsigned operators = count;
-    unsigned clients_max = max - OWN_FIELDS_MAX;
+    unsigned clients_max = max > OWN_FIELDS_MAX ? max - OWN_FIELDS_MAX : 0;
     for (unsigned i = 0; i < request->count; i++) {
         struct slice name = name_up(x->config, &request->fields[i]);
         if (name.len > 0 && !field_in(name, out, operators))
-            put_field(out, &count, clients_max, name, request->fields[i].value);
+            put_clients(x, target, out, &count, clients_max, name, request->fields[i].value);
     }
 
+    put_version(x, target, out, &count, max);
     const struct http_field *accept = http_head_get(request, HTTP_N_ACCEPT);
     bool json = request->method == HTTP_POST;
     put_own(out, &count, max, SLICE("content-type"),

@@ -8,6 +8,7 @@
 #include "gateway/models.h"
 #include "base/assert.h"
 #include "base/err.h"
+#include "gateway/credential.h"
 #include "gateway/decode.h"
 #include "gateway/error.h"
 #include "gateway/headers.h"
@@ -88,9 +89,15 @@ static int ask_key_await(struct ask *a, struct fiber *self, const struct config_
         return ERR_NOMEM;
     if (!origin)
         return ERR_CONFIG;
-    x->key = key; // for the head; nothing parks before it is written
-    int rc = request_build_get(x, &a->target, origin, path, r);
+    int rc = credential_take_await(x, self, a->target.provider, key, &a->failure);
+    if (rc)
+        return rc;
+    // For the head; nothing parks before it is written.
+    x->key = key;
+    path = request_expand(x, &a->target, path);
+    rc = request_build_get(x, &a->target, origin, path, r);
     x->key = NULL;
+    x->credential = SLICE_EMPTY;
     if (rc)
         return rc;
     struct upstream_call call = {.origin = r->origin,
@@ -117,7 +124,7 @@ static void ask_await(struct ask *a, struct fiber *self)
     unsigned asked = 0;
 
     a->err = 0;
-    if (!target_supports(p, OP_LIST_MODELS, false))
+    if (!target_supports(p, OP_LIST_MODELS, false, SLICE_EMPTY))
         return;
     if (p->key_less)
         a->err = ask_key_await(a, self, NULL);

@@ -97,6 +97,7 @@ static int make_core(struct core_thread *t)
     if (rc < 0)
         return rc;
     core->config = p->config;
+    credentials_init(&core->credentials);
     core->server.on_request = gateway_on_request;
     core->server.refusal = gateway_refusal;
     rc = log_init(&core->log, o->log_level, o->log_style);
@@ -159,6 +160,7 @@ static void unmake_core(struct core_thread *t, bool made)
     }
     fiber_sched_free(t->fibers);
     ring_free(t->ring);
+    credentials_done(&core->credentials);
     metrics_done(&core->metrics);
     if (core->log.half[0] != NULL)
         log_flush(&core->log, STDERR_FILENO);

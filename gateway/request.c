@@ -309,6 +309,55 @@ static char *put(char *p, struct slice s)
     return p + s.len;
 }
 
+// The model as one segment of a path (RFC 3986 3.3).
+static struct slice encode_segment(struct arena *arena, struct slice s)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    char *out = arena_bytes(arena, s.len * 3 + 1);
+    char *p = out;
+
+    for (size_t i = 0; out && i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+            memchr("-._~", c, 4)) {
+            *p++ = (char)c;
+        } else {
+            *p++ = '%';
+            *p++ = hex[c >> 4];
+            *p++ = hex[c & 15];
+        }
+    }
+    return slice_of(out, out ? (size_t)(p - out) : 0);
+}
+
+static struct slice replace_once(struct arena *arena, struct slice path, struct slice what,
+                                 struct slice by)
+{
+    ptrdiff_t at = slice_find(path, what);
+    if (at < 0 || !path.ptr)
+        return path;
+    struct slice rest = slice_skip(path, (size_t)at + what.len);
+    return arena_printf(arena, "%.*s%.*s%.*s", (int)at, path.ptr, SLICE_ARG(by), SLICE_ARG(rest));
+}
+
+struct slice request_expand(struct exchange *x, const struct target *target, struct slice path)
+{
+    struct arena *early = &x->stream->early;
+    const struct config_alias *alias = x->key ? config_key_alias(x->key, target->model) : NULL;
+
+    if (!target->provider->row->path_templates)
+        return path;
+    struct slice version = alias && alias->api_version.len > 0 ? alias->api_version
+                           : x->key                            ? x->key->api_version
+                                                               : SLICE_EMPTY;
+    struct slice model = encode_segment(early, x->model_sent);
+    if (!model.ptr)
+        return SLICE_EMPTY;
+    // The version first: a model could be called {api_version}, once encoded it no longer is.
+    path = replace_once(early, path, PROVIDER_PATH_VERSION, version);
+    return replace_once(early, path, PROVIDER_PATH_MODEL, model);
+}
+
 // A head with room for its fields, the length (`body_bytes`, or none below 0) included.
 static struct slice write_head(struct exchange *x, const struct target *target, struct slice method,
                                struct slice path[2], struct origin *origin, int64_t body_bytes)
@@ -364,6 +413,9 @@ int request_build(struct exchange *x, const struct target *target, struct reques
     ret->origin = request_origin(target->provider, x->key, x->route->operation, &path[0], &path[1]);
     if (!ret->origin)
         return ERR_CONFIG;
+    path[1] = request_expand(x, target, path[1]);
+    if (!path[1].ptr)
+        return ERR_NOMEM;
     struct slice head =
         write_head(x, target, SLICE("POST"), path, ret->origin, (int64_t)ret->body_bytes);
     if (!head.ptr)

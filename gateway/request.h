@@ -43,6 +43,10 @@ int request_build_get(struct exchange *x, const struct target *target, struct or
 struct origin *request_origin(const struct config_provider *provider, const struct config_key *key,
                               enum operation op, struct slice *ret_base, struct slice *ret_path);
 
+// `path` with {model} and {api_version} filled in, for rows that have such; the same slice for all
+// others. In the early arena; ptr NULL without memory.
+struct slice request_expand(struct exchange *x, const struct target *target, struct slice path);
+
 // `s` as a JSON string literal with its quotes, in the arena; ptr NULL without memory.
 struct slice request_json_string(struct arena *arena, struct slice s);
 

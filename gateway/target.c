@@ -69,13 +69,15 @@ enum target_result target_resolve(const struct config *config, enum mount mount,
     return resolve_bare(config, mount, model, prefix, ret_target, ret_provider);
 }
 
-bool target_supports(const struct config_provider *provider, enum operation op, bool stream)
+bool target_supports(const struct config_provider *provider, enum operation op, bool stream,
+                     struct slice model)
 {
     ASSERT(op < OPERATION_COUNT);
 
-    if (provider->path[op].len == 0)
+    bool claude = provider->row->by_family && config_is_claude(provider, model);
+    if (provider->path[op].len == 0 || !provider_has(provider->row, op, claude))
         return false;
-    if (stream && op == OP_TEXT && !provider->row->streams_text)
+    if (stream && (op == OP_TEXT || op == OP_COMPLETE) && !provider->row->streams_text)
         return false;
     unsigned bit = stream ? 1u << (16 + op) : 1u << op;
     return !provider->custom || (provider->allowed & bit) != 0;

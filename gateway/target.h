@@ -29,8 +29,9 @@ enum target_result {
 enum target_result target_resolve(const struct config *config, enum mount mount, struct slice model,
                                   struct target *ret_target, struct slice *ret_provider);
 
-// Has the vendor the operation, and does the configuration allow it?
-bool target_supports(const struct config_provider *provider, enum operation op, bool stream);
+// Has the vendor the operation for this model, and does the configuration allow it?
+bool target_supports(const struct config_provider *provider, enum operation op, bool stream,
+                     struct slice model);
 
 // A key the client asks for by header; both empty: none. The id wins.
 struct key_pin {

@@ -14,18 +14,26 @@
 // the phrases.
 #define RATE_LIMIT_TEXT_MAX 4096
 
+static const struct {
+    const char *whole;
+    const char *stream; // NULL: never streamed
+} operation_names[OPERATION_COUNT] = {
+#define X(token, name, stream_name, text) [OP_##token] = {name, stream_name},
+    OPERATION_MAP(X)
+#undef X
+};
+
+bool operation_streams(enum operation op)
+{
+    ASSERT(op < OPERATION_COUNT);
+    return operation_names[op].stream != NULL;
+}
+
 struct slice operation_name(enum operation op, bool stream)
 {
-    static const struct {
-        const char *whole;
-        const char *stream; // NULL: never streamed
-    } names[OPERATION_COUNT] = {
-#define X(token, name, stream_name, text) [OP_##token] = {name, stream_name},
-        OPERATION_MAP(X)
-#undef X
-    };
     ASSERT(op < OPERATION_COUNT);
-    return slice_str(stream && names[op].stream ? names[op].stream : names[op].whole);
+    return slice_str(stream && operation_names[op].stream ? operation_names[op].stream
+                                                          : operation_names[op].whole);
 }
 
 const struct provider_row *provider_at(unsigned index)
@@ -92,6 +100,34 @@ bool provider_is_standard(struct slice name)
             return true;
     }
     return false;
+}
+
+bool provider_is_claude(struct slice model)
+{
+    return slice_ifind(model, SLICE("claude")) >= 0;
+}
+
+bool provider_has(const struct provider_row *row, enum operation op, bool claude)
+{
+    ASSERT(op < OPERATION_COUNT);
+    if (row->path[op].len == 0)
+        return false;
+    bool is_claudes = (PROVIDER_CLAUDE_OPERATIONS >> op & 1) != 0;
+    return !row->by_family || op == OP_LIST_MODELS || claude == is_claudes;
+}
+
+struct slice provider_auth_field(const struct provider_row *row, enum operation op)
+{
+    bool claude = (PROVIDER_CLAUDE_OPERATIONS >> op & 1) != 0;
+    switch (row->auth) {
+    case AUTH_X_API_KEY:
+        return SLICE("x-api-key");
+    case AUTH_AZURE:
+        return claude ? SLICE("x-api-key") : SLICE("api-key");
+    case AUTH_BEARER:
+    default:
+        return SLICE("authorization");
+    }
 }
 
 bool provider_is_rate_limit(struct slice text)

@@ -36,6 +36,8 @@ enum operation {
 
 // "chat_completion" or "chat_completion_stream".
 struct slice operation_name(enum operation op, bool stream);
+// Can it be streamed at all?
+bool operation_streams(enum operation op);
 
 // An edit of a top-level request member that a vendor needs; applied by splicing (docs/relay.md).
 enum provider_edit_kind {
@@ -59,15 +61,35 @@ struct provider_edit {
     unsigned limit;
 };
 
+// How a key travels.
+enum provider_auth {
+    AUTH_BEARER,    // authorization: Bearer <key>
+    AUTH_X_API_KEY, // x-api-key: <key>
+    AUTH_AZURE,     // api-key: <key>, at Claude's endpoints x-api-key; or an Entra bearer token
+};
+
+// Stands for the model, percent-encoded, and for the key's api_version in a row's path.
+#define PROVIDER_PATH_MODEL   SLICE("{model}")
+#define PROVIDER_PATH_VERSION SLICE("{api_version}")
+
+// Operations whose dialect is Anthropic's; a vendor that has both kinds (azure) serves Claude by
+// these and all other models by the rest.
+#define PROVIDER_CLAUDE_OPERATIONS (1u << OP_MESSAGES | 1u << OP_COMPLETE | 1u << OP_COUNT_TOKENS)
+
 struct provider_row {
     struct slice name;
     struct slice base_url; // empty: the user's base_url or the key's own url
     // Appended to the base URL; empty: the vendor does not have the operation.
     struct slice path[OPERATION_COUNT];
-    bool streams_text; // text completions can be streamed
-    bool stream_usage; // sends usage only when stream_options.include_usage asks for it
-    bool key_optional; // an empty key value is fine
-    bool url_per_key;  // each key has a url of its own (ollama, sgl, vllm)
+    enum provider_auth auth;
+    bool path_templates;    // a path holds {model} or {api_version}
+    bool by_family;         // Claude and other models have different endpoints
+    bool prefers_responses; // what comes as messages goes to its responses rather than to its chat
+    bool anthropic;         // Anthropic's own rules: version and beta fields, the caller's OAuth
+    bool streams_text;      // text completions can be streamed
+    bool stream_usage;      // sends usage only when stream_options.include_usage asks for it
+    bool key_optional;      // an empty key value is fine
+    bool url_per_key;       // each key has a url of its own (ollama, sgl, vllm; azure: an endpoint)
     const struct provider_edit *edits;
     unsigned edit_count;
     const char *environment[2]; // variables with a key, for start without a file
@@ -81,6 +103,14 @@ bool provider_is_standard(struct slice name);
 struct slice provider_standard_at(unsigned index);
 // Iterates the rows; NULL past the end.
 const struct provider_row *provider_at(unsigned index);
+
+// Does the row have the operation for this model? `claude`: the model is one of Claude's (or, for
+// rows that are not by_family, anything).
+bool provider_has(const struct provider_row *row, enum operation op, bool claude);
+// Is a model, by its name, one of Claude's? Case-insensitive.
+bool provider_is_claude(struct slice model);
+// The field that carries a key for this operation, lower case.
+struct slice provider_auth_field(const struct provider_row *row, enum operation op);
 
 // True when an error text or code says "slow down" in any of the vendors' ways: retries then go to
 // the next key. Case-insensitive substring search over a bounded prefix of `text`.

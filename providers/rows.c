@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// rows.c: the vendors that speak the OpenAI dialect, one row each.
+// rows.c: the vendors, one row each: those that speak the OpenAI dialect, Anthropic, and Azure,
+// which hosts models of both.
 //
 // What a row leaves out is as meaningful as what it holds: an operation without a path is answered
 // with "<op> is not supported by <provider> provider" and nothing is sent. `responses` has a path
@@ -95,15 +96,58 @@ static const struct provider_edit perplexity_edits[] = {
 #define V1_EMBEDDING [OP_EMBEDDING] = SLICE("/v1/embeddings")
 #define V1_RESPONSES [OP_RESPONSES] = SLICE("/v1/responses")
 #define V1_MODELS    [OP_LIST_MODELS] = SLICE("/v1/models")
+#define V1_INPUT     [OP_INPUT_TOKENS] = SLICE("/v1/responses/input_tokens")
+#define AZURE(tail)  SLICE("/openai/deployments/{model}" tail "?api-version={api_version}")
 
 const struct provider_row provider__rows[] = {
     {
         .name = SLICE("openai"),
         .base_url = SLICE("https://api.openai.com"),
-        .path = {V1_CHAT, V1_TEXT, V1_EMBEDDING, V1_RESPONSES, V1_MODELS},
+        .path = {V1_CHAT, V1_TEXT, V1_EMBEDDING, V1_RESPONSES, V1_MODELS, V1_INPUT},
         .streams_text = true,
         .stream_usage = true,
+        .prefers_responses = true,
         .environment = {"OPENAI_API_KEY", "OPENAI_KEY"},
+    },
+    {
+        .name = SLICE("anthropic"),
+        .base_url = SLICE("https://api.anthropic.com"),
+        .path =
+            {
+                [OP_MESSAGES] = SLICE("/v1/messages"),
+                [OP_COMPLETE] = SLICE("/v1/complete"),
+                [OP_COUNT_TOKENS] = SLICE("/v1/messages/count_tokens"),
+                V1_MODELS,
+            },
+        .auth = AUTH_X_API_KEY,
+        .streams_text = true,
+        .anthropic = true,
+        .environment = {"ANTHROPIC_API_KEY", "ANTHROPIC_KEY"},
+    },
+    {
+        // The model in a path is a deployment; aliases map names to deployments. The responses API
+        // has one path for all of them and a version of its own.
+        .name = SLICE("azure"),
+        .path =
+            {
+                [OP_CHAT] = AZURE("/chat/completions"),
+                [OP_TEXT] = AZURE("/completions"),
+                [OP_EMBEDDING] = AZURE("/embeddings"),
+                [OP_RESPONSES] = SLICE("/openai/v1/responses?api-version=preview"),
+                [OP_INPUT_TOKENS] = SLICE("/openai/v1/responses/input_tokens?api-version=preview"),
+                [OP_MESSAGES] = SLICE("/anthropic/v1/messages"),
+                [OP_COUNT_TOKENS] = SLICE("/anthropic/v1/messages/count_tokens"),
+                [OP_LIST_MODELS] = SLICE("/openai/models?api-version={api_version}"),
+            },
+        .auth = AUTH_AZURE,
+        .path_templates = true,
+        .by_family = true,
+        .prefers_responses = true,
+        .streams_text = true,
+        .stream_usage = true,
+        .key_optional = true, // Entra
+        .url_per_key = true,
+        .anthropic = true,
     },
     {
         .name = SLICE("groq"),

@@ -55,7 +55,7 @@ static void values_come_in_many_forms(void **state)
         char bearer[64];
         snprintf(bearer, sizeof(bearer), "Bearer %s", rows[i].value);
         assert_text(k->value, rows[i].value);
-        assert_text(k->authorization, bearer);
+        assert_text(k->auth_value, bearer);
         assert_true(k->enabled);
         assert_true(k->weight == 1);
         built_done(&b);
@@ -183,7 +183,7 @@ static void keys_have_their_own_place(void **state)
                                "\"url\":\"env.TEST_URL\"}}"));
     assert_int_equal(b.report.warnings.len, 0);
     assert_true(k->enabled);
-    assert_int_equal(k->authorization.len, 0);
+    assert_int_equal(k->auth_value.len, 0);
     assert_text(origin_authority(k->origin), "box:11434");
     assert_text(k->base_path, "");
     assert_text(origin_authority(k[1].origin), "127.0.0.1:9000");

@@ -73,7 +73,8 @@ static void the_schemas_members_are_known(void **state)
         "\"model_name\":\"n\",\"model_family\":\"openai\",\"description\":\"d\",\"region\":\"r\","
         "\"api_version\":\"v\",\"anthropic_version\":\"v\",\"endpoint\":\"e\",\"project_id\":\"p\","
         "\"project_number\":\"1\",\"force_single_region\":true,\"inference_profile_arn\":\"a\","
-        "\"use_deployments_endpoint\":true}},\"bedrock_key_config\":{},\"azure_key_config\":{},"
+        "\"use_deployments_endpoint\":true}},\"bedrock_key_config\":{},"
+        "\"azure_key_config\":{\"endpoint\":\"https://h\"},"
         "\"vertex_key_config\":{},\"bedrock_mantle_key_config\":{},\"replicate_key_config\":{}}],"
         "\"network_config\":{\"base_url\":\"https://h\",\"extra_headers\":{},"
         "\"default_request_timeout_in_seconds\":1,\"max_retries\":0,\"retry_backoff_initial\":100,"
@@ -149,13 +150,12 @@ static void a_large_file_is_accepted(void **state)
     built_text_allowing(&b, text);
     if (b.err != 0)
         fail_msg("%.*s", SLICE_ARG(buf_slice(&b.report.errors)));
-    assert_int_equal(b.config->provider_count, 3);
-    assert_int_equal(b.limiters.count, 3);
-    assert_true(built_warning(&b, "providers.azure: this provider is not served yet: skipped"));
+    assert_int_equal(b.config->provider_count, 5);
+    assert_int_equal(b.limiters.count, 5);
     assert_true(built_warning(&b,
                               "providers.openai.keys[1].value: environment variable OPENAI_SPARE "
                               "is not set: the key is disabled"));
-    assert_int_equal(built_lines(&b.report.warnings), 17);
+    assert_int_equal(built_lines(&b.report.warnings), 16);
     const struct config_provider *p = config_provider_of_model(b.config, SLICE("llama-3"));
     assert_true(p != NULL && slice_eq(p->name, SLICE("in-house")));
     built_done(&b);

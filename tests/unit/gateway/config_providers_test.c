@@ -41,7 +41,7 @@ static void defaults_are_bifrosts(void **state)
     assert_false(p->custom || p->key_less || p->disable_store);
     assert_text(origin_authority(p->origin), "api.openai.com");
     assert_text(p->path[OP_CHAT], "/v1/chat/completions");
-    assert_int_equal(p->allowed, 0x1f | (1u << 16) | (1u << 17) | (1u << 19));
+    assert_int_equal(p->allowed, 0x11f | (1u << 16) | (1u << 17) | (1u << 19));
     assert_int_equal(b.config->version, 2);
     assert_int_equal(b.config->body_bytes_max, 100 * 1024 * 1024);
     assert_int_equal(b.config->head_bytes_max, 65536);
@@ -257,8 +257,9 @@ static const struct {
      "providers.mine.network_config.base_url: missing; a custom provider needs it"},
     {CUSTOM("\"base_url\":\"http://h\"", ""),
      "providers.mine.custom_provider_config.base_provider_type: missing"},
-    {CUSTOM("\"base_url\":\"http://h\"", "\"base_provider_type\":\"anthropic\""),
-     "providers.mine.custom_provider_config.base_provider_type: not served yet; \"openai\" is"},
+    {CUSTOM("\"base_url\":\"http://h\"", "\"base_provider_type\":\"cohere\""),
+     "providers.mine.custom_provider_config.base_provider_type: not served yet; \"openai\" and "
+     "\"anthropic\" are"},
     {CUSTOM("\"base_url\":\"http://h\"", "\"base_provider_type\":\"acme\""),
      "providers.mine.custom_provider_config.base_provider_type: unknown provider type"},
     {PROVIDER("groq", ",\"custom_provider_config\":{\"base_provider_type\":\"openai\"}"),

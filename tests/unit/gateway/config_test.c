@@ -223,7 +223,7 @@ static void without_a_file_the_environment_counts(void **state)
     assert_true(slice_eq(c->providers[1].name, SLICE("mistral")));
     const struct config_key *k = &c->providers[0].keys[0];
     assert_true(slice_eq(k->name, SLICE("OPENAI_KEY_auto_detected")));
-    assert_true(slice_eq(k->authorization, SLICE("Bearer sk-from-env")));
+    assert_true(slice_eq(k->auth_value, SLICE("Bearer sk-from-env")));
     assert_true(k->all_models && k->enabled);
     assert_true(k->weight == 1);
     assert_null(c->providers[0].limiter);

@@ -6,11 +6,14 @@
 #include "gateway/headers.h"
 
 static struct config_provider provider = {.name = {"groq", 4}};
-static struct config_key key = {.authorization = {"Bearer sk-real", 14}};
+static struct config_key key = {.auth_value = {"Bearer sk-real", 14}};
 
 static struct fake *open_post(void)
 {
+    static const struct route route = {.operation = OP_CHAT};
     struct fake *f = fake_open();
+    provider.row = provider_find(SLICE("groq"));
+    f->x.route = &route;
     f->stream.request.method = HTTP_POST;
     f->x.target[0] = (struct target){.provider = &provider};
     f->x.target_count = 1;
@@ -137,12 +140,39 @@ static void the_operators_fields_win(void **state)
     struct config_provider p = {
         .name = SLICE("p"), .extra_headers = extra, .extra_header_count = ARRAY_LEN(extra)};
     struct fake *f = open_post();
+    p.row = provider.row;
     f->x.target[0].provider = &p;
     fake_field(f, "x-bf-eh-x-org", "theirs");
     const char *text = up(f);
     assert_true(slice_starts(slice_str(text), SLICE("Authorization: Other\nX-Org: ours\n")));
     assert_null(strstr(text, "sk-real"));
     assert_null(strstr(text, "theirs"));
+    fake_close(f);
+}
+
+static void anthropic_is_told_its_version_and_its_betas(void **state)
+{
+    (void)state;
+    struct config_beta betas[] = {{SLICE("context-1m-"), false}};
+    struct config_provider p = {.name = SLICE("p"), .betas = betas, .beta_count = 1};
+    struct config_key own = {.auth_value = SLICE("sk-ant-real")};
+    struct route route = {.operation = OP_MESSAGES};
+    struct fake *f = open_post();
+    p.row = provider_find(SLICE("anthropic"));
+    f->x.target[0].provider = &p;
+    f->x.key = &own;
+    f->x.route = &route;
+    fake_field(f, "x-bf-eh-anthropic-beta", "a-1, context-1m-2025-08-07, b-2");
+    assert_true(slice_starts(slice_str(up(f)), SLICE("x-api-key: sk-ant-real\n"
+                                                     "anthropic-beta: a-1,b-2\n")));
+    assert_non_null(strstr(up(f), "\nanthropic-version: 2023-06-01\n"));
+    assert_null(strstr(up(f), "authorization"));
+    fake_field(f, "x-bf-eh-anthropic-version", "2026-10-21");
+    assert_non_null(strstr(up(f), "\nanthropic-version: 2026-10-21\n"));
+    assert_null(strstr(up(f), "2023-06-01"));
+    f->x.credential = SLICE("Bearer sk-ant-oat01-mine");
+    assert_non_null(strstr(up(f), "authorization: Bearer sk-ant-oat01-mine\n"));
+    assert_null(strstr(up(f), "sk-ant-real"));
     fake_close(f);
 }
 
@@ -211,6 +241,7 @@ int main(void)
         cmocka_unit_test(no_secret_of_the_client_goes_up),
         cmocka_unit_test(clients_add_what_is_allowed),
         cmocka_unit_test(the_operators_fields_win),
+        cmocka_unit_test(anthropic_is_told_its_version_and_its_betas),
         cmocka_unit_test(too_many_fields_stay_behind),
         cmocka_unit_test(front_door_fields_stay_with_the_provider),
         cmocka_unit_test(a_missing_field_is_named),

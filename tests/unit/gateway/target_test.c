@@ -88,11 +88,11 @@ static void what_a_provider_supports(void **state)
     const struct config_provider *openai = built_provider(&built, "openai");
     const struct config_provider *mine = built_provider(&built, "mine");
     (void)state;
-    assert_true(target_supports(openai, OP_CHAT, true));
-    assert_true(target_supports(openai, OP_RESPONSES, true));
-    assert_true(target_supports(mine, OP_CHAT, false));
-    assert_false(target_supports(mine, OP_CHAT, true));
-    assert_false(target_supports(mine, OP_EMBEDDING, false));
+    assert_true(target_supports(openai, OP_CHAT, true, SLICE("m")));
+    assert_true(target_supports(openai, OP_RESPONSES, true, SLICE("m")));
+    assert_true(target_supports(mine, OP_CHAT, false, SLICE("m")));
+    assert_false(target_supports(mine, OP_CHAT, true, SLICE("m")));
+    assert_false(target_supports(mine, OP_EMBEDDING, false, SLICE("m")));
 }
 
 static const struct config_key *choose(const char *provider, const char *model, struct prng *prng,

@@ -13,9 +13,10 @@
 static void rows_are_found_by_name(void **state)
 {
     (void)state;
-    static const char *const names[] = {
-        "openai",     "groq", "cerebras", "fireworks", "nebius", "openrouter", "parasail",
-        "perplexity", "xai",  "mistral",  "ollama",    "sgl",    "vllm"};
+    static const char *const names[] = {"openai", "groq",       "cerebras", "fireworks",
+                                        "nebius", "openrouter", "parasail", "perplexity",
+                                        "xai",    "mistral",    "ollama",   "sgl",
+                                        "vllm",   "anthropic",  "azure"};
     unsigned count = 0;
     while (provider_at(count) != NULL)
         count++;
@@ -27,7 +28,7 @@ static void rows_are_found_by_name(void **state)
         assert_true(provider_is_standard(row->name));
     }
     assert_null(provider_find(SLICE("OpenAI")));
-    assert_null(provider_find(SLICE("anthropic")));
+    assert_null(provider_find(SLICE("cohere")));
     assert_null(provider_find(SLICE("")));
 }
 

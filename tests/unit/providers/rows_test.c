@@ -30,12 +30,15 @@ static void a_row_is_whole(void **state)
     (void)state;
     const struct provider_row *row;
     for (unsigned i = 0; (row = provider_at(i)) != NULL; i++) {
-        assert_true(row->name.len > 0 && row->path[OP_CHAT].len > 0);
+        assert_true(row->name.len > 0);
+        assert_true(row->path[OP_CHAT].len > 0 || row->path[OP_MESSAGES].len > 0);
         assert_true(row->url_per_key == (row->base_url.len == 0));
-        assert_false(row->streams_text && row->path[OP_TEXT].len == 0);
+        assert_false(row->streams_text && row->path[OP_TEXT].len == 0 &&
+                     row->path[OP_COMPLETE].len == 0);
         for (unsigned op = 0; op < OPERATION_COUNT; op++) {
             struct slice path = row->path[op];
             assert_true(path.len == 0 || path.ptr[0] == '/');
+            assert_true(row->path_templates || slice_find_char(path, '{') < 0);
         }
         if (row->base_url.len > 0) {
             assert_true(slice_starts(row->base_url, SLICE("https://")));
@@ -82,7 +85,9 @@ static void others_lose_openais_own_members(void **state)
     static const char *const members[] = {"prompt_cache_key", "verbosity", "store", "service_tier"};
     const struct provider_row *row;
     for (unsigned i = 0; (row = provider_at(i)) != NULL; i++) {
-        if (slice_eq(row->name, SLICE("openai")))
+        // azure is OpenAI's own, hosted; anthropic has no chat.
+        if (slice_eq(row->name, SLICE("openai")) || slice_eq(row->name, SLICE("azure")) ||
+            row->path[OP_CHAT].len == 0)
             continue;
         for (size_t m = 0; m < ARRAY_LEN(members); m++)
             assert_non_null(edit_of(row->name.ptr, OP_CHAT, members[m]));
@@ -121,6 +126,45 @@ static void vendors_differ_as_documented(void **state)
     assert_string_equal(provider_find(SLICE("openai"))->environment[1], "OPENAI_KEY");
 }
 
+static void azure_serves_claude_by_claudes_endpoints(void **state)
+{
+    (void)state;
+    const struct provider_row *azure = provider_find(SLICE("azure"));
+    assert_true(provider_has(azure, OP_CHAT, false));
+    assert_false(provider_has(azure, OP_CHAT, true));
+    assert_true(provider_has(azure, OP_MESSAGES, true));
+    assert_false(provider_has(azure, OP_MESSAGES, false));
+    assert_false(provider_has(azure, OP_COMPLETE, true));
+    assert_true(provider_has(azure, OP_LIST_MODELS, true));
+    assert_true(provider_has(azure, OP_LIST_MODELS, false));
+    const struct provider_row *openai = provider_find(SLICE("openai"));
+    assert_true(provider_has(openai, OP_CHAT, true)); // whoever calls a model so
+    assert_false(provider_has(openai, OP_MESSAGES, true));
+    assert_true(provider_is_claude(SLICE("us.anthropic.Claude-sonnet-4")));
+    assert_false(provider_is_claude(SLICE("gpt-4o")));
+}
+
+static void a_key_travels_in_the_field_of_its_vendor(void **state)
+{
+    (void)state;
+    static const struct {
+        struct slice vendor;
+        enum operation op;
+        struct slice field;
+    } rows[] = {
+        {SLICE("openai"), OP_CHAT, SLICE("authorization")},
+        {SLICE("anthropic"), OP_MESSAGES, SLICE("x-api-key")},
+        {SLICE("anthropic"), OP_LIST_MODELS, SLICE("x-api-key")},
+        {SLICE("azure"), OP_CHAT, SLICE("api-key")},
+        {SLICE("azure"), OP_LIST_MODELS, SLICE("api-key")},
+        {SLICE("azure"), OP_MESSAGES, SLICE("x-api-key")},
+        {SLICE("azure"), OP_COUNT_TOKENS, SLICE("x-api-key")},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        assert_true(slice_eq(provider_auth_field(provider_find(rows[i].vendor), rows[i].op),
+                             rows[i].field));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +173,8 @@ int main(void)
         cmocka_unit_test(openai_is_never_edited),
         cmocka_unit_test(others_lose_openais_own_members),
         cmocka_unit_test(vendors_differ_as_documented),
+        cmocka_unit_test(azure_serves_claude_by_claudes_endpoints),
+        cmocka_unit_test(a_key_travels_in_the_field_of_its_vendor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
