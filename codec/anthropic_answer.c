@@ -143,17 +143,23 @@ static struct slice without_prefix(struct slice id)
     return id;
 }
 
-void anthropic__write_frame(struct json_writer *w, struct slice id, struct slice model,
-                            const struct canon_context *c)
+void anthropic__write_id(struct json_writer *w, struct slice prefix, struct slice id,
+                         const struct canon_context *c)
 {
     json_key(w, SLICE("id"));
     json_string_open(w);
-    json_string_inner(w, SLICE("msg_"));
+    json_string_inner(w, prefix);
     if (anthropic__is_empty(id))
         json_string_bytes(w, c->id);
     else
         json_string_inner(w, without_prefix(anthropic__inner(id)));
     json_string_close(w);
+}
+
+void anthropic__write_frame(struct json_writer *w, struct slice id, struct slice model,
+                            const struct canon_context *c)
+{
+    anthropic__write_id(w, SLICE("msg_"), id, c);
     json_member(w, SLICE("type"), SLICE("\"message\""));
     json_member(w, SLICE("role"), SLICE("\"assistant\""));
     if (model.len > 0)

@@ -251,15 +251,7 @@ static int read_answer(struct canon_answer *a, struct slice text)
 static void write_id_and_model(struct json_writer *w, struct slice id, struct slice model,
                                const struct canon_context *c, struct slice reason)
 {
-    json_key(w, SLICE("id"));
-    if (anthropic__is_empty(id)) {
-        json_string_open(w);
-        json_string_inner(w, SLICE("compl_"));
-        json_string_bytes(w, c->id);
-        json_string_close(w);
-    } else {
-        json_raw(w, id);
-    }
+    anthropic__write_id(w, SLICE("compl_"), id, c);
     json_member(w, SLICE("stop_reason"), reason);
     if (model.len > 0)
         json_member(w, SLICE("model"), model);

@@ -123,6 +123,9 @@ enum canon_stop anthropic__read_stop(struct slice literal);
 // stop_reason and stop_sequence.
 void anthropic__write_stop(struct json_writer *w, enum canon_stop stop, struct slice sequence,
                            bool refused);
+// "id": `prefix` and the provider's id (a literal) without its own, or the request's.
+void anthropic__write_id(struct json_writer *w, struct slice prefix, struct slice id,
+                         const struct canon_context *c);
 // "id", "type", "role" and "model" of a message.
 void anthropic__write_frame(struct json_writer *w, struct slice id, struct slice model,
                             const struct canon_context *c);

@@ -212,7 +212,7 @@ static void answers_are_written(void **state)
     d.a.id = SLICE("\"cmpl-1\"");
     d.a.model = SLICE("\"gpt\"");
     assert_int_equal(T.write_answer(&d.a, &context, &d.w), 0);
-    same(desk_text(&d), "{\"type\":\"completion\",\"completion\":\"ab\\n\",\"id\":\"cmpl-1\","
+    same(desk_text(&d), "{\"type\":\"completion\",\"completion\":\"ab\\n\",\"id\":\"compl_1\","
                         "\"stop_reason\":\"max_tokens\",\"model\":\"gpt\"}");
     desk_close(&d);
     desk_open(&d, DESK_BYTES);
@@ -245,7 +245,7 @@ static int feed(struct stream *s, const char *type, const char *data)
 
 #define EVENT(text, reason)                                                                        \
     "event: completion\ndata: {\"type\":\"completion\",\"completion\":\"" text                     \
-    "\",\"id\":\"c\",\"stop_reason\":" reason ",\"model\":\"m\"}\n\n"
+    "\",\"id\":\"compl_c\",\"stop_reason\":" reason ",\"model\":\"m\"}\n\n"
 #define PIECE(text, reason)                                                                        \
     "{\"type\":\"completion\",\"id\":\"c\",\"completion\":\"" text "\",\"stop_reason\":" reason    \
     ",\"model\":\"m\"}"
