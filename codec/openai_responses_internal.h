@@ -67,6 +67,10 @@ static inline struct slice responses__inner(struct slice literal)
 int responses__join(struct arena *arena, const struct slice *pieces, unsigned count,
                     struct slice *ret);
 
+// JSON text as it may stand in a line of an event: line ends, which can only lie between its
+// tokens, are left out. 0 or ERR_NOMEM.
+int responses__one_line(struct arena *arena, struct slice text, struct slice *ret);
+
 // ---- Sealed reasoning --------------------------------------------------------------------------
 
 // What `encrypted_content` of an item with `id` (literals; the id may be absent) is in canonical

@@ -223,7 +223,7 @@ static void text_delta(struct canon_writer *w, const struct canon_event *e)
 }
 
 // Probabilities come apart from their text.
-static void logprobs_delta(struct canon_writer *w, struct slice value)
+static int logprobs_delta(struct canon_writer *w, struct slice value)
 {
     struct state *s = state_of(w);
     enum json_type type;
@@ -233,12 +233,16 @@ static void logprobs_delta(struct canon_writer *w, struct slice value)
     if (responses__is(value, '{')) // chat's
         value = json_object_get(value, SLICE("content")).value;
     if (!responses__is(value, '[') || !json_array_next(value, &at, &type, &element))
-        return;
+        return 0;
+    int rc = responses__one_line(w->arena, value, &value);
+    if (rc)
+        return rc;
     json_raw(&s->logs, responses__inner(value));
     open_item_event(w, SLICE("response.output_text.delta"), CANON_TEXT);
     json_member(w->out, SLICE("delta"), SLICE("\"\""));
     json_member(w->out, SLICE("logprobs"), value);
     close_event(w);
+    return 0;
 }
 
 // The citations that were held, as annotations; *ret without brackets, in the arena.
@@ -461,6 +465,8 @@ static int write_start(struct canon_writer *w, const struct canon_event *e)
     s->usage = e->usage;
     int rc =
         responses__frame_init(&s->frame, w->arena, id, model, e->created_s, &w->context, s->repeat);
+    for (size_t i = 0; rc == 0 && i < RESPONSES_REPEAT_COUNT; i++)
+        rc = responses__one_line(w->arena, s->repeat[i], &s->repeat[i]);
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(types); i++) {
         open_event(w, types[i]);
         json_key(w->out, SLICE("response"));
@@ -516,30 +522,29 @@ static void write_text(struct canon_writer *w, const struct canon_event *e)
         call_delta(w, inner);
 }
 
-static void write_block_delta(struct canon_writer *w, const struct canon_event *e)
+static int write_block_delta(struct canon_writer *w, const struct canon_event *e)
 {
     struct state *s = state_of(w);
 
     switch (e->delta) {
     case CANON_DELTA_TEXT:
         write_text(w, e);
-        return;
+        return 0;
     case CANON_DELTA_SIGNATURE:
     case CANON_DELTA_DATA:
         json_string_inner(&s->aside, responses__inner(e->text));
-        return;
+        return 0;
     case CANON_DELTA_CITATION:
         if (e->block != CANON_TEXT)
-            return;
+            return 0;
         if (s->aside.len == 0)
             json_array(&s->aside);
         json_raw(&s->aside, e->text);
-        return;
+        return 0;
     case CANON_DELTA_LOGPROBS:
-        if (e->block == CANON_TEXT)
-            logprobs_delta(w, e->text);
-        return;
+        return e->block == CANON_TEXT ? logprobs_delta(w, e->text) : 0;
     }
+    return 0;
 }
 
 static int write_block_stop(struct canon_writer *w, const struct canon_event *e)
@@ -592,7 +597,7 @@ int responses__write_event(struct canon_writer *w, const struct canon_event *e)
         rc = write_block_start(w, e);
         break;
     case CANON_BLOCK_DELTA:
-        write_block_delta(w, e);
+        rc = write_block_delta(w, e);
         break;
     case CANON_BLOCK_STOP:
         rc = write_block_stop(w, e);

@@ -221,6 +221,18 @@ static void a_custom_tool_taken_for_a_function(void **state)
     desk_close(&s.d);
 }
 
+static void what_is_repeated_stays_on_its_line(void **state)
+{
+    (void)state;
+    struct stream s;
+    stream_open(&s, 64 << 20, "{'metadata':{\n'a':\r\n'b'}}");
+    assert_int_equal(put_start(&s), 0);
+    struct slice got;
+    assert_int_equal(json_writer_done(&s.d.w, &got), 0);
+    assert_true(slice_find(got, SLICE("\"metadata\":{\"a\":\"b\"}")) > 0);
+    desk_close(&s.d);
+}
+
 static void a_custom_tools_own_call(void **state)
 {
     (void)state;
@@ -381,6 +393,7 @@ int main(void)
         cmocka_unit_test(texts_are_parts_of_one_message),
         cmocka_unit_test(calls),
         cmocka_unit_test(a_custom_tool_taken_for_a_function),
+        cmocka_unit_test(what_is_repeated_stays_on_its_line),
         cmocka_unit_test(a_custom_tools_own_call),
         cmocka_unit_test(thoughts_and_searches),
         cmocka_unit_test(log_probabilities_of_both_shapes),
