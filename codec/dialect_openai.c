@@ -312,6 +312,8 @@ static const struct dialect_translation responses_translation = {
     .write_request = responses__write_request,
     .read_answer = responses__read_answer,
     .write_answer = responses__write_answer,
+    .read_event = responses__read_event,
+    .write_event = responses__write_event,
 };
 
 static const struct dialect_translation count_translation = {

@@ -10,6 +10,9 @@
 //                └──┘  └──────┘  └──┘  └──┘
 //                message  reasoning  function_call  message
 //
+// What an assistant said is a message with a string for each text: a part `output_text` belongs to
+// an item with an id, and nobody has one.
+//
 // A thought goes only to who sealed it. One with OpenAI's seal is put together again from the
 // signature that carried it; any other would be refused as forged, so it is dropped and reported.
 //
@@ -43,10 +46,10 @@ static const struct slice role_names[] = {
 
 // ---- Parts -----------------------------------------------------------------------------------
 
-static void write_text(struct json_writer *w, struct slice text, bool output)
+static void write_text(struct json_writer *w, struct slice text)
 {
     json_object(w);
-    json_member(w, SLICE("type"), output ? SLICE("\"output_text\"") : SLICE("\"input_text\""));
+    json_member(w, SLICE("type"), SLICE("\"input_text\""));
     json_member(w, SLICE("text"), text.len > 0 ? text : SLICE("\"\""));
     json_object_end(w);
 }
@@ -143,23 +146,13 @@ static void write_audio(struct json_writer *w, const struct canon_block *b)
     json_object_end(w);
 }
 
-static void write_refusal(struct json_writer *w, struct slice text)
-{
-    json_object(w);
-    json_member(w, SLICE("type"), SLICE("\"refusal\""));
-    json_member(w, SLICE("refusal"), text.len > 0 ? text : SLICE("\"\""));
-    json_object_end(w);
-}
-
-// A block that is a part of a message or a result. *ret_written: it was one.
+// A block that is a part of a message or a result.
 static int write_part(struct writer *x, const struct canon_block *b)
 {
     switch (b->kind) {
     case CANON_TEXT:
-        write_text(x->w, b->text, x->role == CANON_ASSISTANT);
-        return 0;
     case CANON_REFUSAL:
-        write_refusal(x->w, b->text);
+        write_text(x->w, b->text);
         return 0;
     case CANON_IMAGE:
         write_image(x->w, b);
@@ -175,17 +168,23 @@ static int write_part(struct writer *x, const struct canon_block *b)
     }
 }
 
+static bool is_text(enum canon_block_kind kind)
+{
+    return kind == CANON_TEXT || kind == CANON_REFUSAL;
+}
+
 static bool is_part(enum canon_block_kind kind)
 {
-    return kind == CANON_TEXT || kind == CANON_REFUSAL || kind == CANON_IMAGE ||
-           kind == CANON_FILE || kind == CANON_AUDIO;
+    return is_text(kind) || kind == CANON_IMAGE || kind == CANON_FILE || kind == CANON_AUDIO;
 }
 
 static void drop_block(struct writer *x, const struct canon_block *b)
 {
     struct json_member type = json_object_get(b->raw, SLICE("type"));
     struct slice name = type.type == JSON_STRING ? responses__inner(type.value) : SLICE_EMPTY;
-    canon_drop(x->r, name.len > 0 ? name : SLICE("content"));
+    if (name.len == 0)
+        name = b->kind == CANON_WEB_SEARCH ? SLICE("server_tool_use") : SLICE("content");
+    canon_drop(x->r, name);
 }
 
 // ---- Message items ---------------------------------------------------------------------------
@@ -210,7 +209,15 @@ static void close_content(struct writer *x)
 static bool is_lone_text(const struct canon_message *m)
 {
     const struct canon_block *b = m->blocks;
-    return b && !b->next && b->kind == CANON_TEXT && b->cache_control.len == 0;
+    return b && !b->next && is_text(b->kind) && b->cache_control.len == 0;
+}
+
+static void write_said(struct writer *x, const struct canon_block *b)
+{
+    close_content(x);
+    open_item(x);
+    json_raw(x->w, b->text.len > 0 ? b->text : SLICE("\"\""));
+    json_object_end(x->w);
 }
 
 // ---- Items of their own ------------------------------------------------------------------------
@@ -296,7 +303,7 @@ static int write_output(struct writer *x, const struct canon_block *result)
     int rc = 0;
 
     for (const struct canon_block *b = result->content; b; b = b->next)
-        text_only &= b->kind == CANON_TEXT || !is_part(b->kind);
+        text_only &= is_text(b->kind) || !is_part(b->kind);
     if (text_only)
         json_string_open(x->w);
     else
@@ -353,6 +360,10 @@ static int write_block(struct writer *x, const struct canon_block *b)
         close_content(x);
         return item_kinds[b->kind](x, b);
     }
+    if (is_text(b->kind) && x->role == CANON_ASSISTANT) {
+        write_said(x, b);
+        return 0;
+    }
     if (!x->open) {
         open_item(x);
         json_array(x->w);
@@ -368,9 +379,7 @@ static int write_message(struct writer *x, const struct canon_message *m)
     // A result's parts are a user's.
     x->role = m->role == CANON_TOOL ? CANON_USER : m->role;
     if (is_lone_text(m)) {
-        open_item(x);
-        json_raw(x->w, m->blocks->text);
-        json_object_end(x->w);
+        write_said(x, m->blocks);
         return 0;
     }
     for (const struct canon_block *b = m->blocks; rc == 0 && b; b = b->next)

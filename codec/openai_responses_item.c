@@ -115,11 +115,12 @@ static bool has_elements(struct slice array)
 
 static int read_text(struct responses_items *x, struct slice part, struct canon_block ***tail)
 {
-    enum { TEXT, ANNOTATIONS, CACHE, COUNT };
+    enum { TEXT, ANNOTATIONS, CACHE, LOGPROBS, COUNT };
     static const struct responses_field fields[COUNT] = {
         [TEXT] = {SLICE("text"), RESPONSES_STRING | RESPONSES_REQUIRED},
         [ANNOTATIONS] = {SLICE("annotations"), RESPONSES_ARRAY},
         [CACHE] = {SLICE("cache_control"), RESPONSES_OBJECT},
+        [LOGPROBS] = {SLICE("logprobs"), RESPONSES_ARRAY},
     };
     struct slice v[COUNT];
     struct canon_block *b;
@@ -130,6 +131,8 @@ static int read_text(struct responses_items *x, struct slice part, struct canon_
     if (rc)
         return rc;
     b->text = v[TEXT];
+    if (x->logprobs.len == 0 && has_elements(v[LOGPROBS]))
+        x->logprobs = v[LOGPROBS];
     b->cache_control = v[CACHE];
     if (has_elements(v[ANNOTATIONS])) {
         b->citations = v[ANNOTATIONS];
@@ -550,7 +553,10 @@ static int read_search(struct responses_items *x, struct slice item)
 static int read_reference(struct responses_items *x, struct slice item)
 {
     (void)item;
-    return responses__bad(x, ERR_UNSUPPORTED, SLICE("id")); // the history is not here
+    if (!x->request)
+        return ERR_UPSTREAM_PROTOCOL;
+    return canon_refuse(x->request, ERR_UNSUPPORTED, slice_str(x->input),
+                        "`%s[%u]` names an item whose history is not here", x->input, x->at);
 }
 
 static bool ends_with(struct slice s, struct slice end)

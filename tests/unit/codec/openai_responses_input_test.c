@@ -61,11 +61,11 @@ static void an_assistants_message_is_a_run_of_items(void **state)
     expect_written(
         &d, "[{'type':'reasoning','id':'rs_1','summary':[{'type':'summary_text','text':'why'}],"
             "'encrypted_content':'gAA'},"
-            "{'type':'message','role':'assistant','content':[{'type':'output_text','text':'a'},"
-            "{'type':'refusal','refusal':'no'}]},"
+            "{'type':'message','role':'assistant','content':'a'},"
+            "{'type':'message','role':'assistant','content':'no'},"
             "{'type':'function_call','call_id':'t1','name':'f','arguments':'{ \\'k\\': \\'v\\'}'},"
             "{'type':'function_call','call_id':'t2','name':'f','arguments':'{}'},"
-            "{'type':'message','role':'assistant','content':[{'type':'output_text','text':'b'}]}]");
+            "{'type':'message','role':'assistant','content':'b'}]");
     expect_dropped(&d, "reasoning,server_tool_use");
     desk_close(&d);
 }

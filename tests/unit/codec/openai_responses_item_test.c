@@ -194,8 +194,8 @@ static void wrong_items_are_named(void **state)
         {"{'type':'reasoning','summary':'s'}", "input[0].summary", ERR_BAD_TYPE},
         {"{'type':'reasoning','summary':['s']}", "input[0].summary[0]", ERR_BAD_TYPE},
         {"{'type':'reasoning','summary':[{'text':1}]}", "input[0].summary[0].text", ERR_BAD_TYPE},
-        {"{'type':'item_reference','id':'msg_1'}", "input[0].id", ERR_UNSUPPORTED},
-        {"{'id':'msg_1'}", "input[0].id", ERR_UNSUPPORTED},
+        {"{'type':'item_reference','id':'msg_1'}", "input", ERR_UNSUPPORTED},
+        {"{'id':'msg_1'}", "input", ERR_UNSUPPORTED},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct desk d;

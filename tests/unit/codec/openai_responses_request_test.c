@@ -99,7 +99,7 @@ static void choices(void **state)
         {"{'input':'x','tool_choice':'required'}", CANON_CHOICE_REQUIRED},
         {"{'input':'x','tool_choice':{'type':'any'}}", CANON_CHOICE_REQUIRED},
         {"{'input':'x','tool_choice':{'type':'function','name':'f'}}", CANON_CHOICE_TOOL},
-        {"{'input':'x','tool_choice':{'type':'custom','name':'f'}}", CANON_CHOICE_TOOL},
+        {"{'input':'x','tool_choice':{'type':'custom','name':'f'}}", CANON_CHOICE_OPAQUE},
         {"{'input':'x','tool_choice':{'type':'file_search'}}", CANON_CHOICE_OPAQUE},
         {"{'input':'x','tool_choice':null}", CANON_CHOICE_UNSET},
     };
