@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// dialect_openai.c: the wire formats of the OpenAI API, as the native relay reads them.
+// dialect_openai.c: the wire formats of the OpenAI API, as the native relay reads them; how they
+// are translated is in openai_*.c, the rows at the end join both.
 //
 // Four rows: chat completions, text completions, embeddings, responses. What a row must find in an
 // event (an empty `choices` with usage, an error, the end) is rare, so an event is first searched
@@ -17,6 +18,7 @@
 #include "codec/dialect.h"
 #include "codec/json_scan.h"
 #include "codec/lanes.h"
+#include "codec/openai_internal.h"
 
 #include <stddef.h>
 
@@ -291,6 +293,24 @@ static void no_event(const struct sse_event *event, struct dialect_event *ret)
 
 // ---- Rows ------------------------------------------------------------------------------------
 
+static const struct dialect_translation chat_translation = {
+    .read_request = openai_chat__read_request,
+    .write_request = openai_chat__write_request,
+    .read_answer = openai_chat__read_answer,
+    .write_answer = openai_chat__write_answer,
+    .read_event = openai__read_event,
+    .write_event = openai__write_event,
+};
+
+static const struct dialect_translation text_translation = {
+    .read_request = openai_text__read_request,
+    .write_request = openai_text__write_request,
+    .read_answer = openai_text__read_answer,
+    .write_answer = openai_text__write_answer,
+    .read_event = openai__read_event,
+    .write_event = openai__write_event,
+};
+
 const struct dialect dialect_openai_chat = {
     .name = SLICE("openai_chat"),
     .members = chat_members,
@@ -298,6 +318,7 @@ const struct dialect dialect_openai_chat = {
     .usage_option = true,
     .answer_usage = answer_usage,
     .event = chat_event,
+    .translation = &chat_translation,
 };
 
 const struct dialect dialect_openai_text = {
@@ -307,6 +328,7 @@ const struct dialect dialect_openai_text = {
     .usage_option = true,
     .answer_usage = answer_usage,
     .event = chat_event,
+    .translation = &text_translation,
 };
 
 const struct dialect dialect_openai_embeddings = {
