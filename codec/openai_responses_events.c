@@ -334,12 +334,12 @@ static int end_thought(const struct reading *x, struct slice item)
     if (rc)
         return rc;
     bool is_open = s->open && s->block == CANON_THINKING;
-    if (!is_open && sealed.len == 0)
+    if (!is_open && sealed.len <= 2)
         return 0;
     if (!is_open)
         rc = start_block(x, redacted ? CANON_REDACTED_THINKING : CANON_THINKING,
                          CANON_TOOL_FUNCTION, place, SLICE_EMPTY, SLICE_EMPTY);
-    if (rc == 0 && sealed.len > 0 && !(is_open && redacted))
+    if (rc == 0 && sealed.len > 2 && !(is_open && redacted))
         rc = give_delta(x, redacted ? CANON_DELTA_DATA : CANON_DELTA_SIGNATURE, sealed);
     return rc ? rc : stop_block(x);
 }

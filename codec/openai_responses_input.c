@@ -32,6 +32,7 @@ struct writer {
     struct json_writer *w;
     enum canon_role role;
     bool own;
+    bool as_string;       // texts are messages of their own
     bool open;            // a message item's content
     struct slice *custom; // ids of custom calls so far; room for CUSTOM_CALLS_MAX
     unsigned custom_count;
@@ -162,6 +163,9 @@ static int write_part(struct writer *x, const struct canon_block *b)
     case CANON_AUDIO:
         write_audio(x->w, b);
         return 0;
+    case CANON_OPAQUE:
+        json_raw(x->w, b->raw);
+        return 0;
     default:
         ASSERT(!"a part");
         return 0;
@@ -173,9 +177,13 @@ static bool is_text(enum canon_block_kind kind)
     return kind == CANON_TEXT || kind == CANON_REFUSAL;
 }
 
-static bool is_part(enum canon_block_kind kind)
+// Opaque ones of this dialect may be parts or items; which, the reader has noted.
+static bool is_part(const struct writer *x, const struct canon_block *b)
 {
-    return is_text(kind) || kind == CANON_IMAGE || kind == CANON_FILE || kind == CANON_AUDIO;
+    if (b->kind == CANON_OPAQUE)
+        return x->own && b->tool == CANON_TOOL_OPAQUE;
+    return is_text(b->kind) || b->kind == CANON_IMAGE || b->kind == CANON_FILE ||
+           b->kind == CANON_AUDIO;
 }
 
 static void drop_block(struct writer *x, const struct canon_block *b)
@@ -206,10 +214,19 @@ static void close_content(struct writer *x)
     x->open = false;
 }
 
-static bool is_lone_text(const struct canon_message *m)
+// Is a text all that is left of the message?
+static bool is_lone_text(const struct writer *x, const struct canon_message *m)
 {
-    const struct canon_block *b = m->blocks;
-    return b && !b->next && is_text(b->kind) && b->cache_control.len == 0;
+    const struct canon_block *text = NULL;
+
+    for (const struct canon_block *b = m->blocks; b; b = b->next) {
+        if (b->kind == CANON_OPAQUE && !x->own)
+            continue;
+        if (text || !is_text(b->kind) || b->cache_control.len > 0)
+            return false;
+        text = b;
+    }
+    return text != NULL;
 }
 
 static void write_said(struct writer *x, const struct canon_block *b)
@@ -303,13 +320,13 @@ static int write_output(struct writer *x, const struct canon_block *result)
     int rc = 0;
 
     for (const struct canon_block *b = result->content; b; b = b->next)
-        text_only &= is_text(b->kind) || !is_part(b->kind);
+        text_only &= is_text(b->kind) || !is_part(x, b);
     if (text_only)
         json_string_open(x->w);
     else
         json_array(x->w);
     for (const struct canon_block *b = result->content; rc == 0 && b; b = b->next) {
-        if (!is_part(b->kind))
+        if (!is_part(x, b))
             drop_block(x, b);
         else if (text_only)
             json_string_inner(x->w, responses__inner(b->text));
@@ -356,11 +373,11 @@ static int (*const item_kinds[CANON_BLOCK_KIND_COUNT])(struct writer *x,
 
 static int write_block(struct writer *x, const struct canon_block *b)
 {
-    if (!is_part(b->kind)) {
+    if (!is_part(x, b)) {
         close_content(x);
         return item_kinds[b->kind](x, b);
     }
-    if (is_text(b->kind) && x->role == CANON_ASSISTANT) {
+    if (is_text(b->kind) && x->as_string) {
         write_said(x, b);
         return 0;
     }
@@ -378,10 +395,7 @@ static int write_message(struct writer *x, const struct canon_message *m)
 
     // A result's parts are a user's.
     x->role = m->role == CANON_TOOL ? CANON_USER : m->role;
-    if (is_lone_text(m)) {
-        write_said(x, m->blocks);
-        return 0;
-    }
+    x->as_string = m->role == CANON_ASSISTANT || is_lone_text(x, m);
     for (const struct canon_block *b = m->blocks; rc == 0 && b; b = b->next)
         rc = write_block(x, b);
     close_content(x);

@@ -185,7 +185,7 @@ static int read_image(struct responses_items *x, struct slice part, struct canon
     return 0;
 }
 
-// `"data:application/pdf;base64,JVBE…"` into its type and its data; *ret_type stays empty when the
+// `"data:application/pdf;base64,JVBE…"` into its type and its data; both stay as they are when the
 // literal is no such URL.
 static int split_data_url(struct arena *arena, struct slice literal, struct slice *ret_type,
                           struct slice *ret_data)
@@ -196,7 +196,6 @@ static int split_data_url(struct arena *arena, struct slice literal, struct slic
     struct slice inner = responses__inner(literal);
     struct slice type;
 
-    *ret_type = SLICE_EMPTY;
     if (!slice_starts(inner, SLICE("data:")))
         return 0;
     ptrdiff_t comma = slice_find_char(slice_take(inner, TYPE_BYTES_MAX), ',');
@@ -249,11 +248,16 @@ static int read_file(struct responses_items *x, struct slice part, struct canon_
         b->url = v[URL];
     if (b->file_id.len > 0 || b->url.len > 0)
         return 0;
-    b->data = v[DATA];
     rc = split_data_url(x->arena, v[DATA], &b->media_type, &b->data);
-    if (rc == 0 && b->media_type.len == 0)
-        b->media_type = v[TYPE].len > 0 ? v[TYPE] : SLICE("\"application/pdf\"");
-    return rc;
+    if (rc || b->data.len > 0)
+        return rc;
+    if (slice_starts(v[DATA], SLICE("\"data:"))) { // one whose data is no base64
+        b->url = v[DATA];
+        return 0;
+    }
+    b->data = v[DATA];
+    b->media_type = v[TYPE].len > 0 ? v[TYPE] : SLICE("\"application/pdf\"");
+    return 0;
 }
 
 static int read_audio(struct responses_items *x, struct slice part, struct canon_block ***tail)
@@ -305,9 +309,11 @@ static int read_part(struct responses_items *x, struct slice part, struct canon_
         if (responses__key_is(type, part_kinds[i].type))
             return part_kinds[i].read(x, part, tail);
     rc = add_block(x, tail, CANON_OPAQUE, &b);
-    if (rc == 0)
-        b->raw = part;
-    return rc;
+    if (rc)
+        return rc;
+    b->raw = part;
+    b->tool = CANON_TOOL_OPAQUE; // a part, no item: see write_input
+    return 0;
 }
 
 // A content: a literal or an array of parts.
@@ -510,7 +516,7 @@ static int read_reasoning(struct responses_items *x, struct slice item)
         rc = join_thoughts(x, "content", v[CONTENT], &text);
     if (rc == 0 && v[SEALED].len > 2)
         rc = responses__unseal(x->arena, v[ID], v[SEALED], &redacted, &sealed);
-    if (rc || (sealed.len == 0 && text.len == 2)) // nothing is in it
+    if (rc || (sealed.len <= 2 && (redacted || text.len == 2))) // nothing is in it
         return rc;
     rc = open_message(x, CANON_ASSISTANT, true);
     if (rc == 0)

@@ -106,6 +106,33 @@ static void parts_of_every_kind(void **state)
     desk_close(&d);
 }
 
+static void data_urls_of_files(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *data, *type, *bytes, *url;
+    } rows[] = {
+        {"data:text/plain;base64,QQ==", "'text/plain'", "'QQ=='", ""},
+        {"data:;base64,QQ==", "", "", "'data:;base64,QQ=='"},
+        {"data:text/plain,QQ", "", "", "'data:text/plain,QQ'"},
+        {"data:text/plain;base64", "", "", "'data:text/plain;base64'"},
+        {"data:a\\;base64,QQ==", "", "", "'data:a\\;base64,QQ=='"},
+        {"QQ==", "'application/pdf'", "'QQ=='", ""},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char item[512];
+        struct desk d;
+        snprintf(item, sizeof(item),
+                 "{'role':'user','content':[{'type':'input_file','file_data':'%s'}]}",
+                 rows[i].data);
+        assert_int_equal(read(&d, item), 0);
+        expect_text(d.r.messages->blocks->media_type, rows[i].type);
+        expect_text(d.r.messages->blocks->data, rows[i].bytes);
+        expect_text(d.r.messages->blocks->url, rows[i].url);
+        desk_close(&d);
+    }
+}
+
 static void seals_say_whose_they_are(void **state)
 {
     (void)state;
@@ -225,6 +252,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_assistants_turn_is_one_message),
         cmocka_unit_test(parts_of_every_kind),
+        cmocka_unit_test(data_urls_of_files),
         cmocka_unit_test(seals_say_whose_they_are),
         cmocka_unit_test(items_of_others_tools_are_opaque),
         cmocka_unit_test(an_output_that_is_an_object_is_text),
