@@ -135,13 +135,14 @@ const anthropic = (mount) => (model, stream) => {
   };
 };
 
-const vercel = (make) => (model, stream) => {
+// Unless it is told not to, this SDK refers to stored items by id, which no other vendor has.
+const vercel = (make, providerOptions) => (model, stream) => {
   const languageModel = make(model);
   const messages = [{ role: 'user', content: QUESTION }];
   const tools = { weather: tool({ description: TOOL.description, inputSchema: jsonSchema(SCHEMA) }) };
   return {
     async turn() {
-      const request = { model: languageModel, system: SYSTEM, messages, tools, maxRetries: 0 };
+      const request = { model: languageModel, system: SYSTEM, messages, tools, maxRetries: 0, providerOptions };
       let failed;
       const r = stream ? streamText({ ...request, onError: ({ error }) => (failed = error) }) : await generateText(request);
       if (stream) await r.consumeStream();
@@ -182,7 +183,7 @@ const clients = {
   'anthropic on /anthropic': anthropic('/anthropic'),
   'anthropic on /langchain/anthropic': anthropic('/langchain/anthropic'),
   'ai-sdk openai chat': vercel((m) => openaiOf('/openai/v1').chat(m)),
-  'ai-sdk openai responses': vercel((m) => openaiOf('/openai/v1').responses(m)),
+  'ai-sdk openai responses': vercel((m) => openaiOf('/openai/v1').responses(m), { openai: { store: false } }),
   'ai-sdk anthropic': vercel((m) => anthropicOf()(m)),
 };
 

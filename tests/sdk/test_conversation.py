@@ -136,7 +136,7 @@ class AnthropicMessages(OpenAIChat):
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("model", ["openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5",
-                                   "chatonly/llama"])
+                                   "cerebras/llama"])
 @pytest.mark.parametrize("client", [OpenAIChat, OpenAIResponses, AnthropicMessages])
 def test_three_turns_with_two_tools(url, client, model, stream):
     talk = client(url, model, stream)

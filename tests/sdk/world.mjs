@@ -341,7 +341,7 @@ const paths = {
   '/v1/messages': 'messages',
 };
 
-export const MODELS = { openai: 'openai/gpt-4o-mini', anthropic: 'anthropic/claude-sonnet-4-5', chatonly: 'chatonly/llama' };
+export const MODELS = { openai: 'openai/gpt-4o-mini', anthropic: 'anthropic/claude-sonnet-4-5', cerebras: 'cerebras/llama' };
 
 export async function startWorld() {
   const script = (request, body, response) => {
@@ -351,22 +351,15 @@ export async function startWorld() {
     return undefined;
   };
   const provider = await startProvider(script);
-  const entry = (more) => ({
+  const entry = () => ({
     keys: [{ name: 'k', value: 'sk-provider', weight: 1, models: ['*'] }],
     network_config: { base_url: provider.url },
-    ...more,
   });
   const gateway = await startGateway({
     providers: {
       openai: entry(),
       anthropic: entry(),
-      // A server that has chat and nothing else.
-      chatonly: entry({
-        custom_provider_config: {
-          base_provider_type: 'openai',
-          request_path_overrides: { responses: '/nowhere' },
-        },
-      }),
+      cerebras: entry(), // has chat, and no responses
     },
   });
   return {
