@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Coding agents: requests of their shape and size, with the providers they know and those they do not.
+"""Coding agents: requests of their shape and size, with providers they know and do not know.
 
 Claude Code says hello with 115 kB: a HEAD of the base, then one streamed POST whose body is mostly
 system prompt and tool schemas. Codex sends 39 kB to the Responses API. The bodies are made here, in
@@ -11,7 +11,7 @@ import pytest
 
 from harness import anthropic_script, both, message_events
 
-WORDS = ("When the user asks for help, read the file before you change it; say what you did and why. "
+WORDS = ("When the user asks for help, read the file before you change it; say what you did. "
          "Never print a secret \u2014 not even a part of it. ")
 
 

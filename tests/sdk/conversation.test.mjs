@@ -9,7 +9,18 @@ import { createOpenAI } from '@ai-sdk/openai';
 import Anthropic from '@anthropic-ai/sdk';
 import { generateText, jsonSchema, streamText, tool } from 'ai';
 import OpenAI from 'openai';
-import { ANSWERS, MODELS, QUESTION, RESULTS, SCHEMA, SYSTEM, THANKS, TOOL, USAGE, startWorld } from './world.mjs';
+import {
+  ANSWERS,
+  MODELS,
+  QUESTION,
+  RESULTS,
+  SCHEMA,
+  SYSTEM,
+  THANKS,
+  TOOL,
+  USAGE,
+  startWorld,
+} from './world.mjs';
 
 let world;
 before(async () => {
@@ -17,13 +28,17 @@ before(async () => {
 });
 after(() => world.stop());
 
-// ---- The clients: one turn each, in the SDK's own words ------------------------------------------
+// ---- The clients: one turn each, in the SDK's own words ----------------------------------------
 //
-// talk(stream, model) → { ask(history) → { text, calls: [{id, name, args}], stop, usage }, … }: `start`
-// makes a history, `add…` go on with it.
+// client(model, stream) → { turn() → { text, calls: [{ id, name, args }], stop, usage },
+// results(…) and say(…) go on with the history, stops: how each turn is to end }.
 
 const openaiChat = (mount) => (model, stream) => {
-  const client = new OpenAI({ baseURL: `${world.gateway.url}${mount}`, apiKey: 'x', maxRetries: 0 });
+  const client = new OpenAI({
+    baseURL: `${world.gateway.url}${mount}`,
+    apiKey: 'x',
+    maxRetries: 0,
+  });
   const history = [
     { role: 'system', content: SYSTEM },
     { role: 'user', content: QUESTION },
@@ -61,7 +76,11 @@ const openaiChat = (mount) => (model, stream) => {
 };
 
 const openaiResponses = (mount) => (model, stream) => {
-  const client = new OpenAI({ baseURL: `${world.gateway.url}${mount}`, apiKey: 'x', maxRetries: 0 });
+  const client = new OpenAI({
+    baseURL: `${world.gateway.url}${mount}`,
+    apiKey: 'x',
+    maxRetries: 0,
+  });
   const history = [{ role: 'user', content: QUESTION }];
   return {
     async turn() {
@@ -89,14 +108,20 @@ const openaiResponses = (mount) => (model, stream) => {
       };
     },
     results: (all) =>
-      history.push(...all.map(([id, output]) => ({ type: 'function_call_output', call_id: id, output }))),
+      history.push(
+        ...all.map(([id, output]) => ({ type: 'function_call_output', call_id: id, output })),
+      ),
     say: (content) => history.push({ role: 'user', content }),
     stops: ['completed', 'completed', 'completed'],
   };
 };
 
 const anthropic = (mount) => (model, stream) => {
-  const client = new Anthropic({ baseURL: `${world.gateway.url}${mount}`, apiKey: 'x', maxRetries: 0 });
+  const client = new Anthropic({
+    baseURL: `${world.gateway.url}${mount}`,
+    apiKey: 'x',
+    maxRetries: 0,
+  });
   const history = [{ role: 'user', content: QUESTION }];
   const { parameters, ...rest } = TOOL;
   return {
@@ -113,7 +138,10 @@ const anthropic = (mount) => (model, stream) => {
         : await client.messages.create(request);
       history.push({ role: 'assistant', content: m.content });
       return {
-        text: m.content.filter((b) => b.type === 'text').map((b) => b.text).join(''),
+        text: m.content
+          .filter((b) => b.type === 'text')
+          .map((b) => b.text)
+          .join(''),
         calls: m.content
           .filter((b) => b.type === 'tool_use')
           .map((b) => ({ id: b.id, name: b.name, args: b.input })),
@@ -139,21 +167,40 @@ const anthropic = (mount) => (model, stream) => {
 const vercel = (make, providerOptions) => (model, stream) => {
   const languageModel = make(model);
   const messages = [{ role: 'user', content: QUESTION }];
-  const tools = { weather: tool({ description: TOOL.description, inputSchema: jsonSchema(SCHEMA) }) };
+  const tools = {
+    weather: tool({ description: TOOL.description, inputSchema: jsonSchema(SCHEMA) }),
+  };
   return {
     async turn() {
-      const request = { model: languageModel, system: SYSTEM, messages, tools, maxRetries: 0, providerOptions };
+      const request = {
+        model: languageModel,
+        system: SYSTEM,
+        messages,
+        tools,
+        maxRetries: 0,
+        providerOptions,
+      };
       let failed;
-      const r = stream ? streamText({ ...request, onError: ({ error }) => (failed = error) }) : await generateText(request);
+      const r = stream
+        ? streamText({ ...request, onError: ({ error }) => (failed = error) })
+        : await generateText(request);
       if (stream) await r.consumeStream();
       if (failed) throw failed;
       messages.push(...(await r.response).messages);
       const usage = await r.usage;
       return {
         text: await r.text,
-        calls: (await r.toolCalls).map((c) => ({ id: c.toolCallId, name: c.toolName, args: c.input })),
+        calls: (await r.toolCalls).map((c) => ({
+          id: c.toolCallId,
+          name: c.toolName,
+          args: c.input,
+        })),
         stop: await r.finishReason,
-        usage: { input: usage.inputTokens, cached: usage.cachedInputTokens ?? 0, output: usage.outputTokens },
+        usage: {
+          input: usage.inputTokens,
+          cached: usage.cachedInputTokens ?? 0,
+          output: usage.outputTokens,
+        },
       };
     },
     results: (all) =>
@@ -172,7 +219,8 @@ const vercel = (make, providerOptions) => (model, stream) => {
 };
 
 const openaiOf = (mount) => createOpenAI({ baseURL: `${world.gateway.url}${mount}`, apiKey: 'x' });
-const anthropicOf = () => createAnthropic({ baseURL: `${world.gateway.url}/anthropic/v1`, apiKey: 'x' });
+const anthropicOf = () =>
+  createAnthropic({ baseURL: `${world.gateway.url}/anthropic/v1`, apiKey: 'x' });
 
 const clients = {
   'openai chat on /v1': openaiChat('/v1'),
@@ -183,7 +231,9 @@ const clients = {
   'anthropic on /anthropic': anthropic('/anthropic'),
   'anthropic on /langchain/anthropic': anthropic('/langchain/anthropic'),
   'ai-sdk openai chat': vercel((m) => openaiOf('/openai/v1').chat(m)),
-  'ai-sdk openai responses': vercel((m) => openaiOf('/openai/v1').responses(m), { openai: { store: false } }),
+  'ai-sdk openai responses': vercel((m) => openaiOf('/openai/v1').responses(m), {
+    openai: { store: false },
+  }),
   'ai-sdk anthropic': vercel((m) => anthropicOf()(m)),
 };
 
@@ -214,4 +264,5 @@ async function hold(client, model, stream) {
 for (const [name, client] of Object.entries(clients))
   for (const [provider, model] of Object.entries(MODELS))
     for (const stream of [false, true])
-      test(`${name} with ${provider}, ${stream ? 'streamed' : 'whole'}`, () => hold(client, model, stream));
+      test(`${name} with ${provider}, ${stream ? 'streamed' : 'whole'}`, () =>
+        hold(client, model, stream));

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The conversation of world.mjs, held by the official Python SDKs.
 
-The providers there answer only when what reaches them is the conversation so far, so what is left to
-look at here is what the SDK makes of the answers.
+The providers there answer only when what reaches them is the conversation so far, so what is left
+to look at here is what the SDK makes of the answers.
 """
 import json
 import os
@@ -43,7 +43,8 @@ class OpenAIChat:
     def __init__(self, url, model, stream):
         self.client = openai.OpenAI(base_url=url + "/openai/v1", api_key="x", max_retries=0)
         self.model, self.stream = model, stream
-        self.history = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": QUESTION}]
+        self.history = [{"role": "system", "content": SYSTEM},
+                        {"role": "user", "content": QUESTION}]
 
     def turn(self):
         request = {"model": self.model, "messages": self.history,

@@ -6,18 +6,25 @@
 //   2  the two results                                assistant: an answer
 //   3  user: thank you                                assistant: a farewell
 //
-// A provider answers only when what it was sent is exactly the conversation so far, whatever road it
-// took; anything else is a 400 that says what was wrong. So a test that sees the right answers has
-// also seen that system prompt, history, tools, calls and results arrived whole.
+// A provider answers only when what it was sent is exactly the conversation so far, whatever road
+// it took; anything else is a 400 that says what was wrong. So a test that sees the right answers
+// has also seen that system prompt, history, tools, calls and results arrived whole.
 import assert from 'node:assert/strict';
 import { pathToFileURL } from 'node:url';
 import { startGateway, startProvider } from './harness.mjs';
 
 export const SYSTEM = 'Be brief.';
 export const QUESTION = 'What is the weather in Paris and Oslo?';
-export const RESULTS = { Paris: '{"sky":"sunny","celsius":21}', Oslo: '{"sky":"snow","celsius":-3}' };
+export const RESULTS = {
+  Paris: '{"sky":"sunny","celsius":21}',
+  Oslo: '{"sky":"snow","celsius":-3}',
+};
 export const THANKS = 'Thank you \u00e9 \u{1F30D} "quoted" \\ and\nmore';
-export const ANSWERS = ['Let me look.', 'Paris: sunny, 21. Oslo: snow, -3.', "You're welcome \u{1F31E}"];
+export const ANSWERS = [
+  'Let me look.',
+  'Paris: sunny, 21. Oslo: snow, -3.',
+  "You're welcome \u{1F31E}",
+];
 // Of each turn: all of the prompt, of it cached, and the answer.
 export const USAGE = [
   { input: 30, cached: 0, output: 25 },
@@ -26,7 +33,10 @@ export const USAGE = [
 ];
 export const SCHEMA = {
   type: 'object',
-  properties: { city: { type: 'string', description: 'A city' }, unit: { type: 'string', enum: ['c', 'f'] } },
+  properties: {
+    city: { type: 'string', description: 'A city' },
+    unit: { type: 'string', enum: ['c', 'f'] },
+  },
   required: ['city'],
 };
 export const TOOL = { name: 'weather', description: 'The weather somewhere', parameters: SCHEMA };
@@ -42,17 +52,23 @@ const texts = (content) =>
         .map((p) => p.text)
         .join('');
 
-const call = (id, name, args) => ({ id, name, args: typeof args === 'string' ? JSON.parse(args) : args });
+const call = (id, name, args) => ({
+  id,
+  name,
+  args: typeof args === 'string' ? JSON.parse(args) : args,
+});
 
 const readers = {
   chat(body) {
     const said = { system: '', turns: [], tools: body.tools?.map((t) => t.function) };
     for (const m of body.messages) {
       if (m.role === 'system' || m.role === 'developer') said.system += texts(m.content);
-      else if (m.role === 'tool') said.turns.push({ result: m.tool_call_id, text: texts(m.content) });
+      else if (m.role === 'tool')
+        said.turns.push({ result: m.tool_call_id, text: texts(m.content) });
       else {
         const turn = { role: m.role, text: texts(m.content) };
-        if (m.tool_calls) turn.calls = m.tool_calls.map((c) => call(c.id, c.function.name, c.function.arguments));
+        if (m.tool_calls)
+          turn.calls = m.tool_calls.map((c) => call(c.id, c.function.name, c.function.arguments));
         said.turns.push(turn);
       }
     }
@@ -60,7 +76,8 @@ const readers = {
   },
   responses(body) {
     const said = { system: texts(body.instructions), turns: [], tools: body.tools };
-    const items = typeof body.input === 'string' ? [{ role: 'user', content: body.input }] : body.input;
+    const items =
+      typeof body.input === 'string' ? [{ role: 'user', content: body.input }] : body.input;
     for (const i of items) {
       const last = said.turns.at(-1);
       if (i.type === 'function_call') {
@@ -82,7 +99,9 @@ const readers = {
     };
     for (const m of body.messages) {
       const parts = typeof m.content === 'string' ? [{ type: 'text', text: m.content }] : m.content;
-      const calls = parts.filter((p) => p.type === 'tool_use').map((p) => call(p.id, p.name, p.input));
+      const calls = parts
+        .filter((p) => p.type === 'tool_use')
+        .map((p) => call(p.id, p.name, p.input));
       for (const p of parts.filter((q) => q.type === 'tool_result'))
         said.turns.push({ result: p.tool_use_id, text: texts(p.content) });
       const text = texts(parts);
@@ -112,7 +131,10 @@ function expected(n) {
 function check(said) {
   const n = said.turns.length < 2 ? 0 : said.turns.length < 5 ? 1 : 2;
   const ids = {};
-  const plain = said.turns.map((t) => ({ ...t, calls: t.calls?.map((c) => ({ name: c.name, args: c.args })) }));
+  const plain = said.turns.map((t) => ({
+    ...t,
+    calls: t.calls?.map((c) => ({ name: c.name, args: c.args })),
+  }));
   for (const t of said.turns) for (const c of t.calls ?? []) ids[c.id] = c.args.city;
   for (const t of plain) {
     if (t.result) t.result = ids[t.result];
@@ -121,7 +143,11 @@ function check(said) {
   assert.deepEqual(plain, expected(n));
   assert.equal(said.system, SYSTEM);
   assert.deepEqual(
-    said.tools?.map((t) => [t.name, t.description, JSON.stringify({ ...t.parameters, $schema: undefined, additionalProperties: undefined })]),
+    said.tools?.map((t) => [
+      t.name,
+      t.description,
+      JSON.stringify({ ...t.parameters, $schema: undefined, additionalProperties: undefined }),
+    ]),
     [[TOOL.name, TOOL.description, JSON.stringify(SCHEMA)]],
   );
   return n;
@@ -168,7 +194,9 @@ const makers = {
         object: 'chat.completion',
         created: 1700000000,
         model,
-        choices: [{ index: 0, message, logprobs: null, finish_reason: n === 0 ? 'tool_calls' : 'stop' }],
+        choices: [
+          { index: 0, message, logprobs: null, finish_reason: n === 0 ? 'tool_calls' : 'stop' },
+        ],
         usage: openaiUsage(USAGE[n]),
       };
     },
@@ -183,9 +211,15 @@ const makers = {
       const out = [chunk({ role: 'assistant', content: '' })];
       for (const p of pieces(ANSWERS[n])) out.push(chunk({ content: p }));
       for (const [i, c] of n === 0 ? CITIES.entries() : []) {
-        const open = { index: i, id: `call_${i}`, type: 'function', function: { name: TOOL.name, arguments: '' } };
+        const open = {
+          index: i,
+          id: `call_${i}`,
+          type: 'function',
+          function: { name: TOOL.name, arguments: '' },
+        };
         out.push(chunk({ tool_calls: [open] }));
-        for (const p of pieces(argument(c))) out.push(chunk({ tool_calls: [{ index: i, function: { arguments: p } }] }));
+        for (const p of pieces(argument(c)))
+          out.push(chunk({ tool_calls: [{ index: i, function: { arguments: p } }] }));
       }
       out.push(chunk({}, n === 0 ? 'tool_calls' : 'stop'));
       out.push({ ...chunk({}), choices: [], usage: openaiUsage(USAGE[n]) });
@@ -240,8 +274,13 @@ const makers = {
       ];
       for (const [index, item] of whole.output.entries()) {
         const at = { item_id: item.id, output_index: index };
-        const added = item.type === 'message' ? { ...item, content: [] } : { ...item, arguments: '' };
-        out.push({ type: 'response.output_item.added', output_index: index, item: { ...added, status: 'in_progress' } });
+        const added =
+          item.type === 'message' ? { ...item, content: [] } : { ...item, arguments: '' };
+        out.push({
+          type: 'response.output_item.added',
+          output_index: index,
+          item: { ...added, status: 'in_progress' },
+        });
         if (item.type === 'message') {
           const part = item.content[0];
           const place = { ...at, content_index: 0 };
@@ -253,7 +292,12 @@ const makers = {
         } else {
           for (const p of pieces(item.arguments))
             out.push({ type: 'response.function_call_arguments.delta', ...at, delta: p });
-          out.push({ type: 'response.function_call_arguments.done', ...at, name: item.name, arguments: item.arguments });
+          out.push({
+            type: 'response.function_call_arguments.done',
+            ...at,
+            name: item.name,
+            arguments: item.arguments,
+          });
         }
         out.push({ type: 'response.output_item.done', output_index: index, item });
       }
@@ -265,7 +309,12 @@ const makers = {
     answer(n, model) {
       const content = [{ type: 'text', text: ANSWERS[n] }];
       for (const [i, c] of n === 0 ? CITIES.entries() : [])
-        content.push({ type: 'tool_use', id: `toolu_${i}`, name: TOOL.name, input: { city: c, unit: 'c' } });
+        content.push({
+          type: 'tool_use',
+          id: `toolu_${i}`,
+          name: TOOL.name,
+          input: { city: c, unit: 'c' },
+        });
       return {
         id: `msg_${n}`,
         type: 'message',
@@ -282,7 +331,12 @@ const makers = {
       const out = [
         {
           type: 'message_start',
-          message: { ...whole, content: [], stop_reason: null, usage: { ...whole.usage, output_tokens: 1 } },
+          message: {
+            ...whole,
+            content: [],
+            stop_reason: null,
+            usage: { ...whole.usage, output_tokens: 1 },
+          },
         },
         { type: 'ping' },
       ];
@@ -297,7 +351,9 @@ const makers = {
           out.push({
             type: 'content_block_delta',
             index,
-            delta: text ? { type: 'text_delta', text: p } : { type: 'input_json_delta', partial_json: p },
+            delta: text
+              ? { type: 'text_delta', text: p }
+              : { type: 'input_json_delta', partial_json: p },
           });
         out.push({ type: 'content_block_stop', index });
       }
@@ -341,7 +397,11 @@ const paths = {
   '/v1/messages': 'messages',
 };
 
-export const MODELS = { openai: 'openai/gpt-4o-mini', anthropic: 'anthropic/claude-sonnet-4-5', cerebras: 'cerebras/llama' };
+export const MODELS = {
+  openai: 'openai/gpt-4o-mini',
+  anthropic: 'anthropic/claude-sonnet-4-5',
+  cerebras: 'cerebras/llama',
+};
 
 export async function startWorld() {
   const script = (request, body, response) => {
