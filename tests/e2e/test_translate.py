@@ -350,6 +350,21 @@ def test_a_vendors_edits_apply_to_what_was_written(gateway_of, provider_of):
     assert "max_completion_tokens" not in sent and "stream_options" not in sent
 
 
+def test_the_token_limit_has_the_name_the_vendor_knows(gateway_of, provider_of):
+    p = provider_of()
+    g = gateway_of(config(p, "cerebras"))
+    g.post("/anthropic/v1/messages", messages("cerebras/m"))
+    sent = p.call().json()
+    assert sent["max_tokens"] == 64 and "max_completion_tokens" not in sent
+    g.post("/v1/chat/completions", chat("cerebras/m", max_completion_tokens=7))
+    assert p.call().json()["max_completion_tokens"] == 7, "a client's own words stay"
+    g = gateway_of(config(p, "mine", custom_provider_config={
+        "base_provider_type": "openai", "is_key_less": True}))
+    g.post("/anthropic/v1/messages", messages("mine/m"))
+    sent = p.call().json()
+    assert sent["max_tokens"] == 64 and "max_completion_tokens" not in sent
+
+
 def test_usage_is_withheld_from_a_drop_in_that_did_not_ask(gateway):
     body = chat("anthropic/claude-x", stream=True)
     events = stream(gateway, "/openai/v1/chat/completions", body)
