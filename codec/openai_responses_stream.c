@@ -495,7 +495,7 @@ static int write_block_start(struct canon_writer *w, const struct canon_event *e
     empty(&s->text);
     empty(&s->aside);
     empty(&s->logs);
-    if (e->block != CANON_TEXT && e->block != CANON_REFUSAL)
+    if (responses__is_item(e->block))
         end_message(w);
     switch (e->block) {
     case CANON_TEXT:
