@@ -195,7 +195,8 @@ static void write_annotations(struct json_writer *w, const struct canon_block *b
         if (b->kind != CANON_TEXT)
             continue;
         uint64_t end = start + code_points(b->text);
-        for (size_t at = 0; json_array_next(b->citations, &at, &type, &element);)
+        for (size_t at = 0;
+             b->citations.len > 0 && json_array_next(b->citations, &at, &type, &element);)
             if (type == JSON_OBJECT)
                 any |= write_citation(w, element, start, end, !any);
         start = end;
