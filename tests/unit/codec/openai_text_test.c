@@ -49,6 +49,18 @@ static void prompts_become_one_message(void **state)
             "'logprobs':true,'top_logprobs':2,'n':1}");
 }
 
+static void unknown_members_are_not_another_dialects(void **state)
+{
+    (void)state;
+    struct desk d;
+    desk_open(&d, 1 << 20);
+    assert_int_equal(rewrite(&d, TEXT, CHAT, "{'prompt':'a','zeal':1}"), 0);
+    expect_written(&d, "{'model':'m','messages':[{'role':'user','content':'a'}]}");
+    describe_dropped(&d);
+    expect_said(&d, "zeal");
+    desk_close(&d);
+}
+
 static void what_a_chat_cannot_complete_is_refused(void **state)
 {
     (void)state;
@@ -186,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prompts_stay_prompts),
         cmocka_unit_test(prompts_become_one_message),
+        cmocka_unit_test(unknown_members_are_not_another_dialects),
         cmocka_unit_test(what_a_chat_cannot_complete_is_refused),
         cmocka_unit_test(foreign_parameters_are_dropped),
         cmocka_unit_test(wrong_types_are_named),
