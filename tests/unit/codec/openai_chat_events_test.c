@@ -66,6 +66,9 @@ static void thoughts_have_three_names(void **state)
     // Details that say nothing do not hide what does.
     EXPECT(START " [0 think 'a' 'b'] stop:end end", "{'reasoning':'a','reasoning_details':[7]}",
            "{'reasoning_details':[{'type':'reasoning.text','text':''}],'reasoning':'b'}");
+    EXPECT(START " [0 think 'a' 'b'] [1 think 'c'] stop:end end",
+           "{'reasoning_details':[{'index':0,'text':'a'}]}", "{'reasoning':'b'}",
+           "{'reasoning_details':[{'index':1,'text':'c'}]}");
     EXPECT(START " [0 think 'a'] [1 text 'x'] [2 think 'b' 'c'] stop:end end",
            "{'reasoning_details':[{'index':0,'text':'a'}]}", "{'content':'x'}",
            "{'reasoning_details':[{'index':1,'text':'b'}]}",

@@ -33,6 +33,11 @@ static void prompts_stay_prompts(void **state)
             "{'model':'m','prompt':'a\\n','max_tokens':5,'stop':'b','logprobs':2,'n':2,'user':'u',"
             "'suffix':'s','echo':true,'best_of':3,'stream':true,"
             "'stream_options':{'include_usage':true},'zeal':1}");
+#define ALL                                                                                        \
+    "'max_tokens':5,'temperature':1,'top_p':2,'stop':['a'],'seed':4,'frequency_penalty':5,"        \
+    "'presence_penalty':6,'logit_bias':{},'logprobs':7,'n':8,'user':'u','suffix':'s','echo':true," \
+    "'best_of':9"
+    written(TEXT, TEXT, "{'prompt':'a'," ALL "}", "{'model':'m','prompt':'a'," ALL "}");
     written(TEXT, TEXT, "{'prompt':['a']}", "{'model':'m','prompt':'a'}");
     written(TEXT, TEXT, "{'prompt':['a','b']}", "{'model':'m','prompt':['a','b']}");
     written(TEXT, TEXT, "{'prompt':[1,2]}", "{'model':'m','prompt':[1,2]}");
