@@ -622,8 +622,7 @@ def test_a_client_that_leaves_ends_the_providers_stream(gateway_of, provider_of)
 
     def script(call):
         call.stream_head()
-        for e in message_events()[:4]:
-            call.chunk(e)
+        call.chunk(b"".join(message_events()[:4]))
         if call.wait_closed():
             left.set()
 
