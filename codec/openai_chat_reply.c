@@ -64,21 +64,26 @@ void openai__write_frame(const struct canon_answer *a, const struct canon_contex
         json_string(w, c->model);
 }
 
-// The texts of one kind as one string; null when there are none.
-static void write_joined(struct json_writer *w, const struct canon_block *blocks,
+void openai__write_joined(struct json_writer *w, const struct canon_block *blocks,
+                          enum canon_block_kind kind)
+{
+    json_string_open(w);
+    for (const struct canon_block *b = blocks; b; b = b->next)
+        if (b->kind == kind)
+            json_string_inner(w, openai__inner(b->text));
+    json_string_close(w);
+}
+
+// Null when there are none.
+static void write_member(struct json_writer *w, struct slice name, const struct canon_block *blocks,
                          enum canon_block_kind kind)
 {
-    bool any = false;
-    for (const struct canon_block *b = blocks; b; b = b->next) {
-        if (b->kind != kind)
-            continue;
-        if (!any)
-            json_string_open(w);
-        any = true;
-        json_string_inner(w, openai__inner(b->text));
-    }
-    if (any)
-        json_string_close(w);
+    const struct canon_block *b = blocks;
+    while (b && b->kind != kind)
+        b = b->next;
+    json_key(w, name);
+    if (b)
+        openai__write_joined(w, b, kind);
     else
         json_null(w);
 }
@@ -95,7 +100,7 @@ static void write_thoughts(struct json_writer *w, const struct canon_block *bloc
     }
     if (said) {
         json_key(w, SLICE("reasoning"));
-        write_joined(w, blocks, CANON_THINKING);
+        openai__write_joined(w, blocks, CANON_THINKING);
     }
     if (!any)
         return;
@@ -195,7 +200,8 @@ static void write_annotations(struct json_writer *w, const struct canon_block *b
         if (b->kind != CANON_TEXT)
             continue;
         uint64_t end = start + code_points(b->text);
-        for (size_t at = 0; json_array_next(b->citations, &at, &type, &element);)
+        for (size_t at = 0;
+             b->citations.len > 0 && json_array_next(b->citations, &at, &type, &element);)
             if (type == JSON_OBJECT)
                 any |= write_citation(w, element, start, end, !any);
         start = end;
@@ -213,10 +219,8 @@ static void write_message(const struct canon_answer *a, struct json_writer *w)
         calls |= b->kind == CANON_TOOL_CALL;
     json_object(w);
     json_member(w, SLICE("role"), SLICE("\"assistant\""));
-    json_key(w, SLICE("content"));
-    write_joined(w, a->blocks, CANON_TEXT);
-    json_key(w, SLICE("refusal"));
-    write_joined(w, a->blocks, CANON_REFUSAL);
+    write_member(w, SLICE("content"), a->blocks, CANON_TEXT);
+    write_member(w, SLICE("refusal"), a->blocks, CANON_REFUSAL);
     write_thoughts(w, a->blocks);
     if (calls)
         openai__write_calls(w, a->blocks);

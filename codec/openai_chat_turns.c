@@ -56,14 +56,9 @@ static void begin_part(struct turns *t, struct slice type)
 
 static void end_part(struct turns *t, const struct canon_block *b)
 {
-    bool own = t->r->from == &dialect_openai_chat;
-    if (own)
+    if (t->r->from == &dialect_openai_chat)
         json_member(t->w, SLICE("cache_control"), b->cache_control);
-    for (const struct canon_member *m = own ? b->extra : NULL; m; m = m->next) {
-        json_string(t->w, m->name);
-        json_plain(t->w, SLICE(":"));
-        json_raw(t->w, m->value);
-    }
+    openai__write_extra(t->r, b->extra, t->w);
     json_object_end(t->w);
 }
 
@@ -185,16 +180,6 @@ static void write_parts(struct turns *t, const struct canon_block *b, bool assis
     json_array_end(t->w);
 }
 
-static void write_joined(struct json_writer *w, const struct canon_block *b,
-                         enum canon_block_kind kind)
-{
-    json_string_open(w);
-    for (; b; b = b->next)
-        if (b->kind == kind)
-            json_string_inner(w, openai__inner(b->text));
-    json_string_close(w);
-}
-
 static void write_content(struct turns *t, const struct canon_block *blocks,
                           const struct content *c, bool assistant)
 {
@@ -214,16 +199,6 @@ static const struct slice roles[] = {
     [CANON_DEVELOPER] = SLICE("\"developer\""),
     [CANON_USER] = SLICE("\"user\""),
 };
-
-static void write_extra(struct turns *t, const struct canon_message *m)
-{
-    bool own = t->r->from == &dialect_openai_chat;
-    for (const struct canon_member *e = own ? m->extra : NULL; e; e = e->next) {
-        json_string(t->w, e->name);
-        json_plain(t->w, SLICE(":"));
-        json_raw(t->w, e->value);
-    }
-}
 
 // A tool message takes text only, so what else there is goes before what the user says next.
 static void show(struct turns *t, const struct canon_block *b)
@@ -250,7 +225,7 @@ static void write_result(struct turns *t, const struct canon_block *b)
     json_member(t->w, SLICE("role"), SLICE("\"tool\""));
     json_member(t->w, SLICE("tool_call_id"), b->id);
     json_key(t->w, SLICE("content"));
-    write_joined(t->w, b->content, CANON_TEXT);
+    openai__write_joined(t->w, b->content, CANON_TEXT);
     json_object_end(t->w);
 }
 
@@ -289,14 +264,14 @@ static void write_assistant(struct turns *t, const struct canon_message *m)
     write_content(t, m->blocks, &c, true);
     if (count[CANON_REFUSAL] > 0) {
         json_key(t->w, SLICE("refusal"));
-        write_joined(t->w, m->blocks, CANON_REFUSAL);
+        openai__write_joined(t->w, m->blocks, CANON_REFUSAL);
     }
     json_member(t->w, SLICE("name"), m->name);
     if (thoughts > 0)
         write_details(t, m->blocks);
     if (count[CANON_TOOL_CALL] > 0)
         openai__write_calls(t->w, m->blocks);
-    write_extra(t, m);
+    openai__write_extra(t->r, m->extra, t->w);
     json_object_end(t->w);
 }
 
@@ -310,7 +285,7 @@ static void write_said(struct turns *t, const struct canon_message *m, struct sl
     json_member(t->w, SLICE("role"), role);
     write_content(t, m->blocks, &c, false);
     json_member(t->w, SLICE("name"), m->name);
-    write_extra(t, m);
+    openai__write_extra(t->r, m->extra, t->w);
     json_object_end(t->w);
 }
 

@@ -66,16 +66,6 @@ static void drop_params(struct canon_request *r)
 
 // ---- Tools -------------------------------------------------------------------------------------
 
-static void write_extra(const struct canon_request *r, const struct canon_member *extra,
-                        struct json_writer *w)
-{
-    for (; extra && r->from == &dialect_openai_chat; extra = extra->next) {
-        json_string(w, extra->name);
-        json_plain(w, SLICE(":"));
-        json_raw(w, extra->value);
-    }
-}
-
 // A grammar lies in a member of its own in chat and is flat elsewhere.
 static void write_format(const struct canon_tool *tool, struct json_writer *w)
 {
@@ -117,7 +107,7 @@ static void write_tool(const struct canon_request *r, const struct canon_tool *t
         json_member(w, SLICE("parameters"), tool->parameters);
         json_member(w, SLICE("strict"), tool->strict);
     }
-    write_extra(r, tool->extra, w);
+    openai__write_extra(r, tool->extra, w);
     json_object_end(w);
     if (r->from == &dialect_openai_chat)
         json_member(w, SLICE("cache_control"), tool->cache_control);
@@ -364,10 +354,10 @@ static const struct slice reserved[] = {
     SLICE("functions"),      SLICE("function_call"),
 };
 
-static bool may_pass(const struct canon_request *r, struct slice name,
+static bool may_pass(const struct canon_request *r, const struct dialect *to, struct slice name,
                      const struct openai_param *table, size_t count)
 {
-    if (!r->pass_extra && r->from != &dialect_openai_chat && r->from != &dialect_openai_text)
+    if (!r->pass_extra && r->from != to)
         return false;
     // Two limits would be one too many.
     if (slice_eq(name, SLICE("max_tokens")) && r->param[CANON_P_MAX_TOKENS].len > 0)
@@ -381,7 +371,23 @@ static bool may_pass(const struct canon_request *r, struct slice name,
     return true;
 }
 
-void openai__write_rest(struct canon_request *r, struct json_writer *w,
+static void write_member(const struct canon_member *m, struct json_writer *w)
+{
+    json_string(w, m->name);
+    json_plain(w, SLICE(":"));
+    json_raw(w, m->value);
+}
+
+void openai__write_extra(const struct canon_request *r, const struct canon_member *extra,
+                         struct json_writer *w)
+{
+    if (r->from != &dialect_openai_chat)
+        return;
+    for (; extra; extra = extra->next)
+        write_member(extra, w);
+}
+
+void openai__write_rest(struct canon_request *r, const struct dialect *to, struct json_writer *w,
                         const struct openai_param *table, size_t count)
 {
     if (r->stream) {
@@ -389,13 +395,10 @@ void openai__write_rest(struct canon_request *r, struct json_writer *w,
         json_member(w, SLICE("stream_options"), SLICE("{\"include_usage\":true}"));
     }
     for (const struct canon_member *m = r->extra; m; m = m->next) {
-        if (!may_pass(r, m->name, table, count)) {
+        if (may_pass(r, to, m->name, table, count))
+            write_member(m, w);
+        else
             canon_drop(r, m->name);
-            continue;
-        }
-        json_string(w, m->name);
-        json_plain(w, SLICE(":"));
-        json_raw(w, m->value);
     }
 }
 
@@ -416,7 +419,7 @@ int openai_chat__write_request(struct canon_request *r, struct slice model, stru
     write_params(r, w);
     drop_params(r);
     write_web_search(r, w);
-    openai__write_rest(r, w, params, ARRAY_LEN(params));
+    openai__write_rest(r, &dialect_openai_chat, w, params, ARRAY_LEN(params));
     json_object_end(w);
     return w->err;
 }

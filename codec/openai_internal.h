@@ -118,10 +118,13 @@ struct openai_param {
     enum canon_param param;
     struct slice name;
 };
-// Members of streams, then those nobody knows: written when allowed (`reserved` are never), else
-// reported.
-void openai__write_rest(struct canon_request *r, struct json_writer *w,
+// Members of streams, then those nobody knows: written when it is their own dialect or allowed,
+// never over one that is written or the gateway's; else reported.
+void openai__write_rest(struct canon_request *r, const struct dialect *to, struct json_writer *w,
                         const struct openai_param *params, size_t params_count);
+// Unknown members of a part, when they are chat's own.
+void openai__write_extra(const struct canon_request *r, const struct canon_member *extra,
+                         struct json_writer *w);
 
 int openai_chat__read_request(struct canon_request *r, struct slice text);
 int openai_chat__write_request(struct canon_request *r, struct slice model, struct json_writer *w);
@@ -188,6 +191,9 @@ enum openai_called { CALLED_NAME, CALLED_ARGUMENTS, CALLED_INPUT, CALLED_COUNT }
 extern const struct slice openai__call_names[CALL_COUNT];
 extern const struct slice openai__called_names[CALLED_COUNT];
 void openai__write_calls(struct json_writer *w, const struct canon_block *blocks);
+// The texts of one kind as one string, nothing between them.
+void openai__write_joined(struct json_writer *w, const struct canon_block *blocks,
+                          enum canon_block_kind kind);
 // Tool arguments as a string, whatever they were.
 void openai__write_arguments(struct json_writer *w, const struct canon_block *call);
 

@@ -299,8 +299,11 @@ int openai__read_data_url(struct arena *arena, struct slice url, struct slice *r
     ptrdiff_t comma = slice_find_char(inner, ',');
     if (comma < 0)
         return 0;
-    struct slice head = slice_skip(url_head(inner, (size_t)comma, quoted, plain), 5);
-    if (head.len < marker.len || !slice_ieq(slice_skip(head, head.len - marker.len), marker))
+    struct slice head = url_head(inner, (size_t)comma, quoted, plain);
+    if (head.len < 5 + marker.len)
+        return 0;
+    head = slice_skip(head, 5);
+    if (!slice_ieq(slice_skip(head, head.len - marker.len), marker))
         return 0;
     ptrdiff_t semicolon = slice_find_char(head, ';');
     struct slice type = slice_take(head, (size_t)semicolon);

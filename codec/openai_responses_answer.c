@@ -249,7 +249,7 @@ static int write_output(struct answer_writer *x)
             rc = add_part(x, b);
             continue;
         }
-        rc = end_message(x);
+        rc = responses__is_item(b->kind) ? end_message(x) : 0;
         if (rc == 0)
             rc = write_item(x, b);
     }

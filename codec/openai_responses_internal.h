@@ -158,6 +158,9 @@ bool responses__is_custom(const struct responses_frame *f, struct slice name);
 // literal; all of the text when it is no such object. 0 or ERR_NOMEM.
 int responses__custom_input(struct arena *arena, struct slice arguments, struct slice *ret);
 
+// Is a block of this kind an item of its own, which ends the message before it? What is neither
+// that nor part of a message is left out, and the texts around it are neighbours.
+bool responses__is_item(enum canon_block_kind kind);
 // The parts of a message and the items, as they are when they begin (`running`) or when all is
 // known. Texts are insides of literals.
 // `annotations` and `logprobs` come without brackets.

@@ -193,6 +193,12 @@ bool responses__annotation(struct json_writer *w, struct slice citation, uint64_
 
 // ---- Parts and items ---------------------------------------------------------------------------
 
+bool responses__is_item(enum canon_block_kind kind)
+{
+    return kind == CANON_THINKING || kind == CANON_REDACTED_THINKING || kind == CANON_TOOL_CALL ||
+           kind == CANON_WEB_SEARCH;
+}
+
 static void write_inner(struct json_writer *w, struct slice key, struct slice inner)
 {
     json_key(w, key);

@@ -38,6 +38,7 @@ struct state {
     struct json_writer aside;   // citations, a signature, data: what is told when its block ends
     struct json_writer logs;    // log probabilities of the open part
     struct responses_call call; // the open one
+    struct slice place;         // of the open block: see set_place
     struct canon_usage usage;
     uint32_t sequence;
     uint16_t item;       // output_index of the open item or the next one
@@ -101,26 +102,37 @@ static void close_event(struct canon_writer *w)
     canon_event_close(w->out);
 }
 
-static const char *const prefixes[CANON_BLOCK_KIND_COUNT] = {
-    [CANON_TEXT] = "msg_",     [CANON_REFUSAL] = "msg_",
-    [CANON_THINKING] = "rs_",  [CANON_REDACTED_THINKING] = "rs_",
-    [CANON_TOOL_CALL] = "fc_", [CANON_WEB_SEARCH] = "ws_",
-};
-
-// An event of the open item, or of its open part.
-static void open_item_event(struct canon_writer *w, struct slice type, enum canon_block_kind block)
+// What every event of a block says first: the members item_id, output_index and, where there is
+// one, the part's index. Made when the block begins, because a delta should cost little. The call
+// that begins is known already. 0 or ERR_NOMEM.
+static int set_place(struct canon_writer *w, enum canon_block_kind block)
 {
+    static const struct {
+        const char *prefix, *part; // of the id; the name of the part's index or NULL
+    } places[CANON_BLOCK_KIND_COUNT] = {
+        [CANON_TEXT] = {"msg_", "content_index"},    [CANON_REFUSAL] = {"msg_", "content_index"},
+        [CANON_THINKING] = {"rs_", "summary_index"}, [CANON_REDACTED_THINKING] = {"rs_", NULL},
+        [CANON_TOOL_CALL] = {"fc_", NULL},           [CANON_WEB_SEARCH] = {"ws_", NULL},
+    };
     struct state *s = state_of(w);
     bool custom = block == CANON_TOOL_CALL && s->call.tool == CANON_TOOL_CUSTOM;
+    struct json_writer place;
 
+    json_writer_init(&place, w->arena, 0);
+    json_key(&place, SLICE("item_id"));
+    responses__item_id(&place, &s->frame, custom ? "ctc_" : places[block].prefix, s->item);
+    json_member_number(&place, SLICE("output_index"), s->item);
+    if (places[block].part)
+        json_member_number(&place, slice_str(places[block].part),
+                           block == CANON_THINKING ? 0 : s->part);
+    return json_writer_done(&place, &s->place);
+}
+
+// An event of the open block.
+static void open_item_event(struct canon_writer *w, struct slice type)
+{
     open_event(w, type);
-    json_key(w->out, SLICE("item_id"));
-    responses__item_id(w->out, &s->frame, custom ? "ctc_" : prefixes[block], s->item);
-    json_member_number(w->out, SLICE("output_index"), s->item);
-    if (block == CANON_TEXT || block == CANON_REFUSAL)
-        json_member_number(w->out, SLICE("content_index"), s->part);
-    if (block == CANON_THINKING)
-        json_member_number(w->out, SLICE("summary_index"), 0);
+    json_raw(w->out, state_of(w)->place); // members, with their own commas between
 }
 
 static void write_inner(struct json_writer *w, struct slice key, struct slice inner)
@@ -192,7 +204,7 @@ static void write_part(struct json_writer *w, enum canon_block_kind block, struc
         responses__text_part(w, text, annotations, logs);
 }
 
-static void begin_part(struct canon_writer *w, const struct canon_event *e)
+static int begin_part(struct canon_writer *w, const struct canon_event *e)
 {
     struct state *s = state_of(w);
 
@@ -203,19 +215,22 @@ static void begin_part(struct canon_writer *w, const struct canon_event *e)
         responses__message(w->out, &s->frame, s->item, SLICE_EMPTY, true);
         close_event(w);
     }
-    open_item_event(w, SLICE("response.content_part.added"), e->block);
+    int rc = set_place(w, e->block);
+    if (rc)
+        return rc;
+    open_item_event(w, SLICE("response.content_part.added"));
     json_key(w->out, SLICE("part"));
     write_part(w->out, e->block, SLICE_EMPTY, SLICE_EMPTY, SLICE_EMPTY);
     close_event(w);
+    return 0;
 }
 
 static void text_delta(struct canon_writer *w, const struct canon_event *e)
 {
     bool refusal = e->block == CANON_REFUSAL;
 
-    open_item_event(w,
-                    refusal ? SLICE("response.refusal.delta") : SLICE("response.output_text.delta"),
-                    e->block);
+    open_item_event(w, refusal ? SLICE("response.refusal.delta")
+                               : SLICE("response.output_text.delta"));
     json_member(w->out, SLICE("delta"), e->text);
     if (!refusal)
         json_member(w->out, SLICE("logprobs"), SLICE("[]"));
@@ -238,7 +253,7 @@ static int logprobs_delta(struct canon_writer *w, struct slice value)
     if (rc)
         return rc;
     json_raw(&s->logs, responses__inner(value));
-    open_item_event(w, SLICE("response.output_text.delta"), CANON_TEXT);
+    open_item_event(w, SLICE("response.output_text.delta"));
     json_member(w->out, SLICE("delta"), SLICE("\"\""));
     json_member(w->out, SLICE("logprobs"), value);
     close_event(w);
@@ -266,7 +281,7 @@ static int tell_annotations(struct canon_writer *w, struct slice *ret)
         size_t before = all.len;
         if (!responses__annotation(&all, citation, length) || all.err)
             continue;
-        open_item_event(w, SLICE("response.output_text.annotation.added"), CANON_TEXT);
+        open_item_event(w, SLICE("response.output_text.annotation.added"));
         json_member_number(w->out, SLICE("annotation_index"), count);
         json_key(w->out, SLICE("annotation"));
         json_raw(w->out, slice_skip(held(&all), before + (count > 0)));
@@ -286,13 +301,13 @@ static int end_part(struct canon_writer *w, const struct canon_event *e)
     int rc = refusal ? 0 : tell_annotations(w, &annotations);
     if (rc)
         return rc;
-    open_item_event(
-        w, refusal ? SLICE("response.refusal.done") : SLICE("response.output_text.done"), e->block);
+    open_item_event(w,
+                    refusal ? SLICE("response.refusal.done") : SLICE("response.output_text.done"));
     write_inner(w->out, refusal ? SLICE("refusal") : SLICE("text"), text);
     if (!refusal)
         write_list(w->out, SLICE("logprobs"), held(&s->logs));
     close_event(w);
-    open_item_event(w, SLICE("response.content_part.done"), e->block);
+    open_item_event(w, SLICE("response.content_part.done"));
     json_key(w->out, SLICE("part"));
     write_part(w->out, e->block, text, annotations, held(&s->logs));
     close_event(w);
@@ -316,17 +331,15 @@ static int begin_call(struct canon_writer *w, const struct canon_event *e)
     begin_item(w);
     responses__call(w->out, &s->frame, s->item, &s->call, SLICE_EMPTY, true);
     close_event(w);
-    return 0;
+    return set_place(w, CANON_TOOL_CALL);
 }
 
 static void call_delta(struct canon_writer *w, struct slice inner)
 {
     bool custom = state_of(w)->call.tool == CANON_TOOL_CUSTOM;
 
-    open_item_event(w,
-                    custom ? SLICE("response.custom_tool_call_input.delta")
-                           : SLICE("response.function_call_arguments.delta"),
-                    CANON_TOOL_CALL);
+    open_item_event(w, custom ? SLICE("response.custom_tool_call_input.delta")
+                              : SLICE("response.function_call_arguments.delta"));
     write_inner(w->out, SLICE("delta"), inner);
     close_event(w);
 }
@@ -348,10 +361,8 @@ static int end_call(struct canon_writer *w)
         text = SLICE("{}"); // a call without arguments is still a call with an object
         call_delta(w, text);
     }
-    open_item_event(w,
-                    custom ? SLICE("response.custom_tool_call_input.done")
-                           : SLICE("response.function_call_arguments.done"),
-                    CANON_TOOL_CALL);
+    open_item_event(w, custom ? SLICE("response.custom_tool_call_input.done")
+                              : SLICE("response.function_call_arguments.done"));
     write_inner(w->out, custom ? SLICE("input") : SLICE("arguments"), text);
     close_event(w);
     responses__call(&s->output, &s->frame, s->item, &s->call, text, false);
@@ -387,11 +398,11 @@ static void thought_delta(struct canon_writer *w, struct slice literal)
 
     if (!s->summarised) {
         s->summarised = true;
-        open_item_event(w, SLICE("response.reasoning_summary_part.added"), CANON_THINKING);
+        open_item_event(w, SLICE("response.reasoning_summary_part.added"));
         write_summary(w->out, SLICE_EMPTY);
         close_event(w);
     }
-    open_item_event(w, SLICE("response.reasoning_summary_text.delta"), CANON_THINKING);
+    open_item_event(w, SLICE("response.reasoning_summary_text.delta"));
     json_member(w->out, SLICE("delta"), literal);
     close_event(w);
 }
@@ -405,10 +416,10 @@ static int end_thought(struct canon_writer *w, bool redacted)
     size_t before = s->output.len;
 
     if (s->summarised) {
-        open_item_event(w, SLICE("response.reasoning_summary_text.done"), CANON_THINKING);
+        open_item_event(w, SLICE("response.reasoning_summary_text.done"));
         write_inner(w->out, SLICE("text"), text);
         close_event(w);
-        open_item_event(w, SLICE("response.reasoning_summary_part.done"), CANON_THINKING);
+        open_item_event(w, SLICE("response.reasoning_summary_part.done"));
         write_summary(w->out, text);
         close_event(w);
     }
@@ -438,7 +449,7 @@ static void end_search(struct canon_writer *w)
     size_t before = s->output.len;
 
     for (size_t i = 0; i < ARRAY_LEN(stages); i++) {
-        open_item_event(w, stages[i], CANON_WEB_SEARCH);
+        open_item_event(w, stages[i]);
         close_event(w);
     }
     responses__search(&s->output, &s->frame, s->item, held(&s->text), false);
@@ -484,22 +495,21 @@ static int write_block_start(struct canon_writer *w, const struct canon_event *e
     empty(&s->text);
     empty(&s->aside);
     empty(&s->logs);
-    if (e->block != CANON_TEXT && e->block != CANON_REFUSAL && prefixes[e->block])
+    if (responses__is_item(e->block))
         end_message(w);
     switch (e->block) {
     case CANON_TEXT:
     case CANON_REFUSAL:
-        begin_part(w, e);
-        return 0;
+        return begin_part(w, e);
     case CANON_THINKING:
     case CANON_REDACTED_THINKING:
         begin_thought(w);
-        return 0;
+        return set_place(w, e->block);
     case CANON_TOOL_CALL:
         return begin_call(w, e);
     case CANON_WEB_SEARCH:
         begin_search(w);
-        return 0;
+        return set_place(w, e->block);
     default: // nothing that a stream of this dialect has
         return 0;
     }

@@ -105,7 +105,7 @@ int openai_text__write_request(struct canon_request *r, struct slice model, stru
     json_member(w, SLICE("prompt"), r->prompt);
     for (size_t i = 0; i < ARRAY_LEN(params); i++)
         json_member(w, params[i].name, r->param[params[i].param]);
-    openai__write_rest(r, w, params, ARRAY_LEN(params));
+    openai__write_rest(r, &dialect_openai_text, w, params, ARRAY_LEN(params));
     json_object_end(w);
     return w->err;
 }

@@ -2,10 +2,11 @@
 //
 // anthropic_fuzz.c: requests, answers and streams of the Anthropic dialects that somebody made up.
 //
-// Input: the first byte says what the rest is (a request, an answer, a stream), of which row, and
-// how much memory there is. What is read is written again: the text must be JSON, a stream's events
-// must be what this dialect allows (they are read a second time), and reading what was written and
-// writing it once more must give the same text. Errors are of the kinds the contract names.
+// Input: the first byte says what the rest is (a request, an answer, a stream, one of these to or
+// from another dialect), of which row, and how much memory there is. What is read is written again:
+// the text must be JSON, a stream's events must be what this dialect allows (they are read a second
+// time), and reading what was written and writing it once more must give the same text. Errors are
+// of the kinds the contract names.
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/err.h"
@@ -161,6 +162,89 @@ static void try_stream(struct arena *arena, const struct dialect *row, struct sl
         ASSERT(slice_eq(once, twice) && ended == ended_again);
 }
 
+// ---- To and from others ------------------------------------------------------------------------
+
+// Whatever one reads the other can write.
+static void cross_stream(struct arena *arena, const struct dialect *from, const struct dialect *to,
+                         struct slice text)
+{
+    struct canon_translator t;
+    struct sse_splitter splitter;
+    struct sse_event event;
+    struct json_writer w;
+    struct slice written;
+    int rc = 0;
+
+    if (!dialect_translates(to, from, true))
+        return;
+    canon_translator_init(&t, from, to, arena, &context);
+    json_writer_init(&w, arena, 0);
+    sse_init(&splitter);
+    sse_feed(&splitter, text);
+    while (rc == 0 && sse_next(&splitter, &event) == 0)
+        rc = canon_translate(&t, &event, &w);
+    sse_done(&splitter);
+    if (json_writer_done(&w, &written) != 0)
+        return;
+    sse_init(&splitter);
+    sse_feed(&splitter, written);
+    while (sse_next(&splitter, &event) == 0)
+        ASSERT(event.has_data && (is_object(event.data) || sse_is_done_marker(event.data)));
+    ASSERT(!sse_partial(&splitter));
+    sse_done(&splitter);
+}
+
+static void cross_answer(struct arena *arena, const struct dialect *from, const struct dialect *to,
+                         struct slice text)
+{
+    struct canon_answer a = {.arena = arena};
+    struct json_writer w;
+    struct slice written;
+
+    if (!dialect_translates(to, from, false) || from->translation->read_answer(&a, text) != 0)
+        return;
+    json_writer_init(&w, arena, 0);
+    if (to->translation->write_answer(&a, &context, &w) == 0 && json_writer_done(&w, &written) == 0)
+        ASSERT(is_object(written));
+}
+
+static void cross_request(struct arena *arena, const struct dialect *from, const struct dialect *to,
+                          struct slice text)
+{
+    struct canon_request r = {.arena = arena};
+    struct json_writer w;
+    struct slice written;
+
+    if (!dialect_translates(from, to, false) || !is_object(text) ||
+        from->translation->read_request(&r, text) != 0)
+        return;
+    json_writer_init(&w, arena, 0);
+    int rc = to->translation->write_request(&r, context.model, &w);
+    if (rc == 0 && json_writer_done(&w, &written) == 0)
+        ASSERT(is_object(written));
+    if (rc)
+        check_error(&r, rc);
+}
+
+// The text's first byte says which two and what.
+static void try_cross(struct arena *arena, const struct dialect *row, struct slice text, bool to)
+{
+    static const struct dialect *const others[] = {&dialect_openai_chat, &dialect_openai_responses,
+                                                   &dialect_openai_text};
+    if (text.len == 0)
+        return;
+    unsigned what = (unsigned char)text.ptr[0];
+    const struct dialect *other = others[what / 4 % ARRAY_LEN(others)];
+    const struct dialect *a = to ? row : other, *b = to ? other : row;
+    text = slice_skip(text, 1);
+    if (what % 4 == 0)
+        cross_request(arena, a, b, text);
+    else if (what % 4 == 1)
+        cross_answer(arena, a, b, text);
+    else
+        cross_stream(arena, a, b, text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct desk d;
@@ -179,8 +263,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 1:
         try_answer(&d.arena, row, text);
         break;
-    default:
+    case 2:
         try_stream(&d.arena, row, text);
+        break;
+    default:
+        try_cross(&d.arena, row, text, how & 32);
         break;
     }
     arena_done(&d.arena);

@@ -64,8 +64,15 @@ static void thoughts_have_three_names(void **state)
            "{'reasoning_details':[{'type':'reasoning.text','text':'a','signature':'s'}]}",
            "{'reasoning':'b'}");
     // Details that say nothing do not hide what does.
-    EXPECT(START " [0 think 'a'] stop:end end", "{'reasoning':'a','reasoning_details':[]}",
-           "{'reasoning_details':[{'type':'reasoning.text','text':''}],'reasoning':''}");
+    EXPECT(START " [0 think 'a' 'b'] stop:end end", "{'reasoning':'a','reasoning_details':[7]}",
+           "{'reasoning_details':[{'type':'reasoning.text','text':''}],'reasoning':'b'}");
+    EXPECT(START " [0 think 'a' 'b'] [1 think 'c'] stop:end end",
+           "{'reasoning_details':[{'index':0,'text':'a'}]}", "{'reasoning':'b'}",
+           "{'reasoning_details':[{'index':1,'text':'c'}]}");
+    EXPECT(START " [0 think 'a'] [1 text 'x'] [2 think 'b' 'c'] stop:end end",
+           "{'reasoning_details':[{'index':0,'text':'a'}]}", "{'content':'x'}",
+           "{'reasoning_details':[{'index':1,'text':'b'}]}",
+           "{'reasoning_details':[{'index':1,'text':'c'}]}");
 }
 
 #define CALL(index, id, name, arguments)                                                           \
@@ -352,21 +359,48 @@ static void memory_may_run_out(void **state)
     starve(read_an_error);
 }
 
-static int refuse_all(struct canon_sink *self, const struct canon_event *e)
+struct refusing_sink {
+    struct canon_sink sink;
+    unsigned left; // events taken before one is refused
+    bool refused;
+};
+
+static int take_some(struct canon_sink *self, const struct canon_event *e)
 {
-    (void)self;
+    struct refusing_sink *r = (struct refusing_sink *)self;
     (void)e;
-    return ERR_LIMIT;
+    assert_false(r->refused);
+    r->refused = r->left == 0;
+    return r->left-- == 0 ? ERR_LIMIT : 0;
 }
 
+// Whichever event is refused, none is given behind it.
 static void the_sink_may_refuse(void **state)
 {
     (void)state;
-    struct stream_desk s;
-    stream_open(&s, &dialect_openai_chat);
-    s.sink.take = refuse_all;
-    assert_int_equal(stream_delta(&s, "{'content':'a'}"), ERR_LIMIT);
-    stream_close(&s);
+    static const char *const events[] = {
+        "{'choices':[{'delta':{'reasoning_details':[{'text':'a','signature':'s'},"
+        "{'type':'reasoning.encrypted','data':'d'}],'content':'b','refusal':'c',"
+        "'annotations':[{}],'tool_calls':[{'index':0,'id':'c','function':{'name':'f','arguments':"
+        "'{'}},{'index':1,'id':'d','function':{'name':'f'}}]}}],'usage':{'prompt_tokens':1}}",
+        "{'choices':[{'delta':{'content':[{'text':'b'},{'text':'c'}]},'logprobs':{},"
+        "'finish_reason':'stop'},{'index':0,'delta':{'content':'d'}}]}",
+        "{'choices':[{'delta':{'content':'d','annotations':[{},{}]}}]}",
+        "[DONE]",
+    };
+    enum { EVENTS_OF_ALL = 34 };
+    for (unsigned taken = 0; taken <= EVENTS_OF_ALL; taken++) {
+        struct refusing_sink some = {.sink.take = take_some, .left = taken};
+        struct stream_desk s;
+        int rc = 0;
+        stream_open(&s, &dialect_openai_chat);
+        for (size_t i = 0; i < sizeof(events) / sizeof(events[0]) && rc == 0; i++) {
+            struct sse_event event = {.data = quoted(&s.d, events[i]), .has_data = true};
+            rc = openai__read_event(&s.reader, &event, &some.sink);
+        }
+        assert_int_equal(rc, taken < EVENTS_OF_ALL ? ERR_LIMIT : 0);
+        stream_close(&s);
+    }
 }
 
 int main(void)

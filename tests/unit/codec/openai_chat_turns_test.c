@@ -60,6 +60,15 @@ static void an_assistants_deeds_lie_beside_its_content(void **state)
          "{'name':'g','input':'x'}}]}");
 }
 
+static void several_texts_are_parts_beside_the_deeds(void **state)
+{
+    (void)state;
+    same(OTHER, "{'role':'assistant','content':[{'type':'text','text':'a'},{'type':'text','text':"
+                "'b'}],'refusal':'no','reasoning_details':[{'type':'reasoning.text','text':'t'}],"
+                "'tool_calls':[{'id':'c','type':'function','function':{'name':'f','arguments':"
+                "''}}]}");
+}
+
 static void what_nobody_shares_is_dropped(void **state)
 {
     (void)state;
@@ -161,6 +170,12 @@ static void other_shapes_become_chats(void **state)
     describe_dropped(&d);
     expect_said(&d, "web_search_call");
     desk_close(&d);
+    desk_open(&d, 1 << 20);
+    first_block(&d, &dialect_openai_text)->kind = CANON_WEB_SEARCH;
+    assert_int_equal(openai_chat__write_request(&d.r, SLICE("m"), &d.w), 0);
+    describe_dropped(&d);
+    expect_said(&d, "server_tool_use");
+    desk_close(&d);
     // Results within what a user says come first.
     desk_open(&d, 1 << 20);
     b = first_block(&d, OTHER);
@@ -203,6 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(contents_are_strings_or_parts),
         cmocka_unit_test(an_assistants_deeds_lie_beside_its_content),
+        cmocka_unit_test(several_texts_are_parts_beside_the_deeds),
         cmocka_unit_test(what_nobody_shares_is_dropped),
         cmocka_unit_test(results_hold_text_and_what_else_there_is_follows),
         cmocka_unit_test(what_chat_cannot_show_is_refused),

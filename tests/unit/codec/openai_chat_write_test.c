@@ -21,6 +21,13 @@ static void parameters_keep_their_order_and_spelling(void **state)
                            "'stop':['a'],'seed':7,'n':2,'user':'u','metadata':{'b':1,'a':2},"
                            "'store':true,'verbosity':'low','prediction':{'type':'content'},"
                            "'stream':true,'stream_options':{'include_usage':true}}");
+#define ALL                                                                                        \
+    "'max_completion_tokens':5,'temperature':1,'top_p':2,'top_k':3,'stop':'a','seed':4,"           \
+    "'frequency_penalty':5,'presence_penalty':6,'logit_bias':{},'logprobs':true,"                  \
+    "'top_logprobs':7,'n':8,'user':'u','metadata':{},'service_tier':'auto','store':false,"         \
+    "'prompt_cache_key':'k','prompt_cache_retention':'24h','safety_identifier':'s',"               \
+    "'verbosity':'low','modalities':['text'],'audio':{},'prediction':{},'web_search_options':{}"
+    expect_rewritten(CHAT, WITH(ALL), BEGIN "," ALL "}");
     expect_rewritten(CHAT, WITH("'top_k':4"), BEGIN ",'top_k':4}");
     expect_rewritten(OTHER, WITH("'top_k':4"), BEGIN "}|top_k");
     // The number of tokens alone asks for them elsewhere.

@@ -286,6 +286,28 @@ static void what_chat_adds_crosses(void **state)
     }
 }
 
+static void texts_around_what_is_left_out_are_neighbours(void **state)
+{
+    (void)state;
+    char text[TEXT_BYTES];
+    struct desk d;
+    desk_open(&d, 1 << 20);
+    d.a.id = SLICE("\"c-01\"");
+    d.a.model = SLICE("\"m\"");
+    add(&d, (struct canon_block){.kind = CANON_TEXT, .text = SLICE("\"a\"")});
+    add(&d, (struct canon_block){.kind = CANON_OPAQUE, .raw = SLICE("{}")});
+    add(&d, (struct canon_block){.kind = CANON_TEXT, .text = SLICE("\"b\"")});
+    assert_int_equal(responses__write_answer(&d.a, &context, &d.w), 0);
+    snprintf(text, sizeof(text),
+             HEAD "{'id':'msg_01_0','type':'message','status':'completed','role':'assistant',"
+                  "'content':[{'type':'output_text','text':'a','annotations':[],'logprobs':[]},"
+                  "{'type':'output_text','text':'b','annotations':[],'logprobs':[]}]}" TAIL
+                  "'usage':null}",
+             "completed", "null");
+    expect_written(&d, text);
+    desk_close(&d);
+}
+
 static void a_custom_tools_call_comes_back_as_one(void **state)
 {
     (void)state;
@@ -387,6 +409,7 @@ int main(void)
         cmocka_unit_test(the_request_is_repeated),
         cmocka_unit_test(blocks_become_items),
         cmocka_unit_test(what_chat_adds_crosses),
+        cmocka_unit_test(texts_around_what_is_left_out_are_neighbours),
         cmocka_unit_test(a_custom_tools_call_comes_back_as_one),
         cmocka_unit_test(every_refused_allocation_is_survived),
         cmocka_unit_test(counts),

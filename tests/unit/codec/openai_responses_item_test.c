@@ -66,6 +66,21 @@ static void an_assistants_turn_is_one_message(void **state)
     desk_close(&d);
 }
 
+static void what_is_joined_is_no_plain_text(void **state)
+{
+    (void)state;
+    struct desk d;
+    assert_int_equal(read(&d, "{'role':'assistant','content':'a'}"), 0);
+    assert_true(d.r.messages->plain);
+    desk_close(&d);
+    assert_int_equal(read(&d, "{'role':'assistant','content':'a'},"
+                              "{'role':'assistant','content':'b'}"),
+                     0);
+    assert_false(d.r.messages->plain);
+    assert_null(d.r.messages->next);
+    desk_close(&d);
+}
+
 static void parts_of_every_kind(void **state)
 {
     (void)state;
@@ -251,6 +266,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_assistants_turn_is_one_message),
+        cmocka_unit_test(what_is_joined_is_no_plain_text),
         cmocka_unit_test(parts_of_every_kind),
         cmocka_unit_test(data_urls_of_files),
         cmocka_unit_test(seals_say_whose_they_are),

@@ -33,6 +33,11 @@ static void prompts_stay_prompts(void **state)
             "{'model':'m','prompt':'a\\n','max_tokens':5,'stop':'b','logprobs':2,'n':2,'user':'u',"
             "'suffix':'s','echo':true,'best_of':3,'stream':true,"
             "'stream_options':{'include_usage':true},'zeal':1}");
+#define ALL                                                                                        \
+    "'max_tokens':5,'temperature':1,'top_p':2,'stop':['a'],'seed':4,'frequency_penalty':5,"        \
+    "'presence_penalty':6,'logit_bias':{},'logprobs':7,'n':8,'user':'u','suffix':'s','echo':true," \
+    "'best_of':9"
+    written(TEXT, TEXT, "{'prompt':'a'," ALL "}", "{'model':'m','prompt':'a'," ALL "}");
     written(TEXT, TEXT, "{'prompt':['a']}", "{'model':'m','prompt':'a'}");
     written(TEXT, TEXT, "{'prompt':['a','b']}", "{'model':'m','prompt':['a','b']}");
     written(TEXT, TEXT, "{'prompt':[1,2]}", "{'model':'m','prompt':[1,2]}");
@@ -47,6 +52,18 @@ static void prompts_become_one_message(void **state)
             "'suffix':''}",
             "{'model':'m','messages':[{'role':'user','content':'a'}],'max_completion_tokens':5,"
             "'logprobs':true,'top_logprobs':2,'n':1}");
+}
+
+static void unknown_members_are_not_another_dialects(void **state)
+{
+    (void)state;
+    struct desk d;
+    desk_open(&d, 1 << 20);
+    assert_int_equal(rewrite(&d, TEXT, CHAT, "{'prompt':'a','zeal':1}"), 0);
+    expect_written(&d, "{'model':'m','messages':[{'role':'user','content':'a'}]}");
+    describe_dropped(&d);
+    expect_said(&d, "zeal");
+    desk_close(&d);
 }
 
 static void what_a_chat_cannot_complete_is_refused(void **state)
@@ -186,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prompts_stay_prompts),
         cmocka_unit_test(prompts_become_one_message),
+        cmocka_unit_test(unknown_members_are_not_another_dialects),
         cmocka_unit_test(what_a_chat_cannot_complete_is_refused),
         cmocka_unit_test(foreign_parameters_are_dropped),
         cmocka_unit_test(wrong_types_are_named),

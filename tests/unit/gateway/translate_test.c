@@ -59,7 +59,7 @@ static const struct dialect_translation writes = {.write_request = toy_write};
 static const struct dialect client = {.members = members, .translation = &reads};
 static const struct dialect provider = {.members = members, .translation = &writes};
 
-static const struct provider_row plain = {.stream_usage = true};
+static const struct provider_row plain = {.stream_usage = true, .max_completion_tokens = true};
 static const struct provider_edit drops[] = {
     {.kind = EDIT_DROP, .operations = 1u << OP_CHAT, .member = SLICE("said")}};
 static const struct provider_row picky = {.edits = drops, .edit_count = 1, .stream_usage = true};
