@@ -178,7 +178,7 @@ static enum event_verdict splice(struct event_filter *f, struct gather *g,
     return verdict;
 }
 
-// ---- In front of the first event -----------------------------------------------------------------
+// ---- In front of the first event --------------------------------------------------------------
 
 static enum event_verdict keep(struct event_filter *f, struct slice comment)
 {

@@ -265,6 +265,13 @@ static int span_await(struct stream *st, struct slice span)
     return rc == ERR_MORE ? 0 : rc;
 }
 
+// No event will bring the second half of the last line end; there is room for it.
+static void add_owed_lf(struct stream *st)
+{
+    if (sse_owes_lf(&st->splitter) && !st->filter.withheld)
+        gather_add(st->gather, SLICE("\n"));
+}
+
 // The body has ended. Some vendors forget the blank line behind [DONE]; half of any other event is
 // not shown.
 static int end_await(struct stream *st)
@@ -290,8 +297,7 @@ static int end_await(struct stream *st)
         if (rc)
             return rc;
     }
-    if (sse_owes_lf(&st->splitter) && !st->filter.withheld)
-        gather_add(st->gather, SLICE("\n"));
+    add_owed_lf(st);
     if (!st->filter.ended && !st->filter.failed)
         return break_off_await(st, ERR_UPSTREAM_TRUNCATED);
     if (!st->filter.ended && adds_done(st))
@@ -377,6 +383,7 @@ static enum outcome conclude_await(struct stream *st, int rc)
     gather_reset(st->gather);
     if (x->state == EXCHANGE_SETTLED) {
         // The terminal event is out; what else the provider does is its own affair.
+        add_owed_lf(st);
         (void)flush_await(st, true);
         return OUTCOME_SERVED;
     }
