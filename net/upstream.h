@@ -22,9 +22,9 @@
 //
 // An answer may begin before the request is all sent: the send then goes on, and
 // upstream_call_await returns when it has ended, so that the kernel holds nothing of the caller's.
-// It is stopped when the provider refuses (status 300 and above), ends its answer or fills our
-// credit without reading us; then the answer it gave is what the caller gets, and the connection is
-// not reused.
+// It is stopped when the provider refuses (status 300 and above), ends its answer, or goes on with
+// it without reading us, for a second or until our credit is full; then the answer it gave is what
+// the caller gets, and the connection is not reused.
 #ifndef RINGGATE_NET_UPSTREAM_H
 #define RINGGATE_NET_UPSTREAM_H
 

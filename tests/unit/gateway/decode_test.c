@@ -22,7 +22,7 @@ struct source {
     struct slice rest;
     size_t step;
     bool hesitates;
-    bool open; // more would come: no part is the last, and none follows these
+    bool open;    // more would come: no part is the last, and none follows these
     unsigned out; // parts not given back
 };
 
