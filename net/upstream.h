@@ -40,8 +40,8 @@ struct origin_options {
     struct tls_context *tls_context; // a reference is taken; NULL when plain
     struct slice identity;           // tells contexts apart in the key ("" for the default one)
     unsigned connect_ms, idle_ms, age_ms; // 0: limits.h
-    unsigned conns_max;                   // per core; 0: no limit
-    unsigned idle_max;                    // per core; 0: limits.h
+    unsigned conns_max; // of the process, shared out to its cores, one each at least; 0: no limit
+    unsigned idle_max;  // per core; 0: limits.h
 };
 // Copies. 0, ERR_NOMEM, ERR_CONFIG (no host, a port out of range, TLS without a context).
 int origin_new(const struct origin_options *o, struct origin **ret);
