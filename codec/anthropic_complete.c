@@ -168,7 +168,7 @@ static void write_unknown(struct canon_request *r, struct json_writer *w)
         for (size_t i = 0; i < ARRAY_LEN(written); i++)
             pass = pass && !slice_eq(m->name, written[i]);
         if (!pass) {
-            canon_drop(r, m->name.len > 0 ? m->name : SLICE("\"\""));
+            canon_drop(r, m->name);
             continue;
         }
         json_string(w, m->name);
