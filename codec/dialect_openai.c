@@ -80,7 +80,7 @@ static void read_number(const struct json_member *m, const struct number_name *n
     for (size_t i = 0; i < count; i++) {
         if (!slice_eq(m->key, names[i].name))
             continue;
-        if (json_u64(m->value, &value) == 0) {
+        if (dialect_tokens(m->value, &value) == 0) {
             memcpy((char *)ret + names[i].offset, &value, sizeof(value));
             ret->known |= names[i].makes_known;
         }
@@ -295,7 +295,7 @@ static void count_usage(struct slice text, struct dialect_usage *ret)
 
     *ret = (struct dialect_usage){0};
     if (json_scan(&scan, text, names, ARRAY_LEN(names), 0) != 0 ||
-        json_u64(scan.member[0].value, &ret->input_tokens) != 0)
+        dialect_tokens(scan.member[0].value, &ret->input_tokens) != 0)
         return;
     ret->total_tokens = ret->input_tokens;
     ret->known = true;

@@ -392,7 +392,7 @@ static void read_count(const struct json_member *m, struct canon_usage *usage)
     for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
         if (!slice_eq(m->key, counts[i].name))
             continue;
-        if (json_u64(m->value, &value) == 0) {
+        if (dialect_tokens(m->value, &value) == 0) {
             memcpy((char *)usage + counts[i].offset, &value, sizeof(value));
             memcpy((char *)usage + counts[i].known, &yes, sizeof(yes));
         }

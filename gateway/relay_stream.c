@@ -166,6 +166,7 @@ static int break_off_await(struct stream *st, int err)
         translate_failure(st->translate, err, &x->failure);
     else
         failure_of(&x->failure, err, SLICE_EMPTY, SLICE_EMPTY);
+    x->chunks = st->filter.events; // the event is numbered behind them
     gather_add(st->gather, error_event(x, &x->failure));
     if (adds_done(st))
         gather_add(st->gather, DONE_EVENT);

@@ -559,6 +559,7 @@ def test_after_it_there_is_one_error_event(gateway_of, provider_of, path, script
     name, error = got[-1]
     if path.endswith("/responses"):
         assert name == "error" and error["type"] == "error" and words in error["message"]
+        assert [d["sequence_number"] for _, d in got] == list(range(len(got)))
         assert not any(n == "response.completed" for n, _ in got)
     else:
         assert name is None and words in error["error"]["message"]
