@@ -3,11 +3,11 @@
 // dialect_openai.c: the wire formats of the OpenAI API, as the native relay reads them; how they
 // are translated is in openai_*.c, the rows at the end join both.
 //
-// Four rows: chat completions, text completions, embeddings, responses. What a row must find in an
-// event (an empty `choices` with usage, an error, the end) is rare, so an event is first searched
-// for the few words that could announce it and walked as JSON only when one of them is there. An
-// ordinary delta costs one look for a quote with a `u` or an `e` behind it. A word inside a content
-// string triggers a walk and nothing else: the walk decides.
+// Five rows: chat completions, text completions, embeddings, responses and the count of their input
+// tokens. What a row must find in an event (an empty `choices` with usage, an error, the end) is
+// rare, so an event is first searched for the few words that could announce it and walked as JSON
+// only when one of them is there. An ordinary delta costs one look for a quote with a `u` or an `e`
+// behind it. A word inside a content string triggers a walk and nothing else: the walk decides.
 //
 // Usage is one shape under two sets of names (chat: prompt/completion, responses: input/output);
 // one table reads both. Numbers that are absent or no integers are left at 0; nothing is invented.
@@ -19,6 +19,7 @@
 #include "codec/json_scan.h"
 #include "codec/lanes.h"
 #include "codec/openai_internal.h"
+#include "codec/openai_responses_internal.h"
 
 #include <stddef.h>
 
@@ -285,11 +286,43 @@ static void responses_event(const struct sse_event *event, struct dialect_event 
         walk_responses_event(data, ret);
 }
 
+// The answer to a request for a count is the count.
+static void count_usage(struct slice text, struct dialect_usage *ret)
+{
+    static const struct slice names[] = {SLICE("input_tokens")};
+    struct json_scanner scan;
+
+    *ret = (struct dialect_usage){0};
+    if (json_scan(&scan, text, names, ARRAY_LEN(names), 0) != 0 ||
+        json_u64(scan.member[0].value, &ret->input_tokens) != 0)
+        return;
+    ret->total_tokens = ret->input_tokens;
+    ret->known = true;
+}
+
 static void no_event(const struct sse_event *event, struct dialect_event *ret)
 {
     struct slice data;
     begin_event(event, ret, &data);
 }
+
+// ---- Translation -------------------------------------------------------------------------------
+
+static const struct dialect_translation responses_translation = {
+    .read_request = responses__read_request,
+    .write_request = responses__write_request,
+    .read_answer = responses__read_answer,
+    .write_answer = responses__write_answer,
+    .read_event = responses__read_event,
+    .write_event = responses__write_event,
+};
+
+static const struct dialect_translation count_translation = {
+    .read_request = responses__read_request,
+    .write_request = responses__write_count_request,
+    .read_answer = responses__read_count,
+    .write_answer = responses__write_count,
+};
 
 // ---- Rows ------------------------------------------------------------------------------------
 
@@ -345,4 +378,13 @@ const struct dialect dialect_openai_responses = {
     .named_events = true,
     .answer_usage = answer_usage,
     .event = responses_event,
+    .translation = &responses_translation,
+};
+
+const struct dialect dialect_openai_input_tokens = {
+    .name = SLICE("openai_input_tokens"),
+    .members = input_members,
+    .answer_usage = count_usage,
+    .event = no_event,
+    .translation = &count_translation,
 };

@@ -211,6 +211,8 @@ static const char *next_begin(struct slice value, size_t position, char opening)
 bool json_array_next(struct slice value, size_t *position, enum json_type *ret_type,
                      struct slice *ret_element)
 {
+    if (value.len == 0) // absent
+        return false;
     const char *end = value.ptr + value.len;
     const char *p = next_begin(value, *position, '[');
     if (p == NULL)
@@ -227,6 +229,8 @@ bool json_array_next(struct slice value, size_t *position, enum json_type *ret_t
 
 bool json_object_next(struct slice value, size_t *position, struct json_member *ret_member)
 {
+    if (value.len == 0) // absent
+        return false;
     const char *end = value.ptr + value.len;
     const char *p = next_begin(value, *position, '{');
     if (p == NULL || p >= end || *p != '"')
