@@ -4,11 +4,10 @@
 // are translated is in openai_*.c, the rows at the end join both.
 //
 // Five rows: chat completions, text completions, embeddings, responses and the count of their input
-// tokens. What a row must find in an
-// event (an empty `choices` with usage, an error, the end) is rare, so an event is first searched
-// for the few words that could announce it and walked as JSON only when one of them is there. An
-// ordinary delta costs one look for a quote with a `u` or an `e` behind it. A word inside a content
-// string triggers a walk and nothing else: the walk decides.
+// tokens. What a row must find in an event (an empty `choices` with usage, an error, the end) is
+// rare, so an event is first searched for the few words that could announce it and walked as JSON
+// only when one of them is there. An ordinary delta costs one look for a quote with a `u` or an `e`
+// behind it. A word inside a content string triggers a walk and nothing else: the walk decides.
 //
 // Usage is one shape under two sets of names (chat: prompt/completion, responses: input/output);
 // one table reads both. Numbers that are absent or no integers are left at 0; nothing is invented.
