@@ -282,7 +282,7 @@ static void write_unknown(struct anthropic_writing *x)
         while (i < ANTHROPIC_TOP_COUNT && !slice_eq(m->name, anthropic__top_names[i]))
             i++;
         if (!pass || (i < ANTHROPIC_TOP_COUNT && x->written & 1u << i)) {
-            canon_drop(x->r, m->name.len > 0 ? m->name : SLICE("\"\""));
+            canon_drop(x->r, m->name);
             continue;
         }
         json_string(x->w, m->name);

@@ -85,6 +85,8 @@ static const struct request_case cases[] = {
     {ASKS(), CHAT, odd_limit, NULL, "max_tokens"},
     // Unknown members: last; never over one that was written.
     {ASKS(",\"zeal\":1,\"speed\":\"fast\""), CHAT, NULL, GETS(), "zeal speed"},
+    {ASKS(",\"\":1"), CHAT, NULL, GETS(), "\"\""},
+    {ASKS(",\"\":1"), CHAT, pass, GETS(",\"\":1"), NULL},
     {ASKS(",\"zeal\":1,\"sp\\u0065ed\":\"fast\""), CHAT, pass,
      GETS(",\"zeal\":1,\"speed\":\"fast\""), NULL},
     {ASKS(",\"thinking\":{\"type\":\"between_tools\"}"), CHAT, pass,
