@@ -60,6 +60,9 @@ struct dialect {
     // Usage of a whole answer's text; known = false when there is none.
     void (*answer_usage)(struct slice text, struct dialect_usage *ret);
     void (*event)(const struct sse_event *event, struct dialect_event *ret);
+    // What `event` looks for in an object that is no DIALECT_EVENT_DELTA or has usage. NULL: not to
+    // be told by a look at the data; every event is asked for.
+    const struct sse_marks *marks;
 };
 
 extern const struct dialect dialect_openai_chat;

@@ -291,6 +291,8 @@ static void no_event(const struct sse_event *event, struct dialect_event *ret)
 
 // ---- Rows ------------------------------------------------------------------------------------
 
+static const struct sse_marks chat_marks = {.letter = {'u', 'e'}, .special = announces};
+
 const struct dialect dialect_openai_chat = {
     .name = SLICE("openai_chat"),
     .members = chat_members,
@@ -298,6 +300,7 @@ const struct dialect dialect_openai_chat = {
     .usage_option = true,
     .answer_usage = answer_usage,
     .event = chat_event,
+    .marks = &chat_marks,
 };
 
 const struct dialect dialect_openai_text = {
@@ -307,6 +310,7 @@ const struct dialect dialect_openai_text = {
     .usage_option = true,
     .answer_usage = answer_usage,
     .event = chat_event,
+    .marks = &chat_marks,
 };
 
 const struct dialect dialect_openai_embeddings = {

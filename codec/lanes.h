@@ -13,6 +13,7 @@
 #ifndef RINGGATE_CODEC_LANES_H
 #define RINGGATE_CODEC_LANES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -153,6 +154,28 @@ static inline const char *lanes_find_pair(const char *p, const char *end, char a
         if (*p == a && (p[1] == b || p[1] == c))
             return p;
     return end;
+}
+
+// The first LF or CR in [p, end); `end` when there is none. *ret_pair: `a` with one of the two
+// letters behind it stands before it, or (rarely) within the sixteen bytes that hold it.
+static inline const char *lanes_find_line_end(const char *p, const char *end, char a,
+                                              const char letter[2], bool *ret_pair)
+{
+    struct lanes pair = {.v = {0}};
+    *ret_pair = true;
+    for (; end - p > LANES_BYTES; p += LANES_BYTES) {
+        struct lanes here = lanes_load(p),
+                     next = lanes_eq2(lanes_load(p + 1), letter[0], letter[1]);
+        unsigned first = lanes_first(lanes_eq2(here, '\n', '\r'));
+        pair.v |= (here.v == (int8_t)a) & next.v;
+        if (first < LANES_BYTES) {
+            *ret_pair = lanes_any(pair);
+            return p + first;
+        }
+    }
+    while (p < end && *p != '\n' && *p != '\r')
+        p++;
+    return p; // the last line of a span: not worth a second look
 }
 
 #endif
