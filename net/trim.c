@@ -14,6 +14,7 @@
 // A slice is small enough for a turn of well under a millisecond. An idle core does not wake: the
 // timer sleeps when there is nothing left to give back.
 #include "base/assert.h"
+#include "base/heap.h"
 #include "net/net_internal.h"
 #include "net/upstream_internal.h"
 
@@ -87,6 +88,8 @@ static void on_trim(struct ring *ring, struct ring_timer *timer)
     bufs = ring_bufs_trim(c->upstream_bufs) || bufs;
     if (bufs || anything_left(c))
         ring_timer_set(ring, timer, mono_add_ms(ring_now(ring), TRIM_PERIOD_MS), on_trim);
+    else
+        heap_rest();
 }
 
 void net__trim_soon(struct net_core *c)
