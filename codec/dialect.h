@@ -107,6 +107,9 @@ struct dialect {
     void (*answer_usage)(struct slice text, struct dialect_usage *ret);
     void (*event)(const struct sse_event *event, struct dialect_event *ret);
     const struct dialect_translation *translation; // NULL: native only
+    // What `event` looks for in an object that is no DIALECT_EVENT_DELTA or has usage. NULL: not to
+    // be told by a look at the data; every event is asked for.
+    const struct sse_marks *marks;
 };
 
 extern const struct dialect dialect_openai_chat;

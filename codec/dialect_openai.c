@@ -344,6 +344,8 @@ static const struct dialect_translation text_translation = {
 
 // ---- Rows ------------------------------------------------------------------------------------
 
+static const struct sse_marks chat_marks = {.letter = {'u', 'e'}, .special = announces};
+
 const struct dialect dialect_openai_chat = {
     .name = SLICE("openai_chat"),
     .members = chat_members,
@@ -352,6 +354,7 @@ const struct dialect dialect_openai_chat = {
     .answer_usage = answer_usage,
     .event = chat_event,
     .translation = &chat_translation,
+    .marks = &chat_marks,
 };
 
 const struct dialect dialect_openai_text = {
@@ -362,6 +365,7 @@ const struct dialect dialect_openai_text = {
     .answer_usage = answer_usage,
     .event = chat_event,
     .translation = &text_translation,
+    .marks = &chat_marks,
 };
 
 const struct dialect dialect_openai_embeddings = {
