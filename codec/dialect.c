@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// dialect.c: what can be said of two dialects together. The gateway asks when it plans a request.
+// dialect.c: what can be said of two dialects together, and of two events' usage. The gateway asks.
 
 #include "codec/dialect.h"
+#include "base/assert.h"
 
 bool dialect_translates(const struct dialect *client, const struct dialect *provider, bool stream)
 {
@@ -14,4 +15,26 @@ bool dialect_translates(const struct dialect *client, const struct dialect *prov
     if (stream)
         return c->write_event && p->read_event;
     return c->write_answer && p->read_answer;
+}
+
+void dialect_usage_update(struct dialect_usage *sum, const struct dialect_usage *told)
+{
+    ASSERT(told->known && sum->parts == 0);
+    if (told->parts == 0) {
+        *sum = *told;
+        return;
+    }
+    // The sum's input includes what the caches had to do with, a part's does not.
+    uint64_t plain = sum->input_tokens - sum->cached_read_tokens - sum->cached_write_tokens;
+    if (told->parts & DIALECT_USAGE_INPUT)
+        plain = told->input_tokens;
+    if (told->parts & DIALECT_USAGE_READ)
+        sum->cached_read_tokens = told->cached_read_tokens;
+    if (told->parts & DIALECT_USAGE_WRITE)
+        sum->cached_write_tokens = told->cached_write_tokens;
+    if (told->parts & DIALECT_USAGE_OUTPUT)
+        sum->output_tokens = told->output_tokens;
+    sum->input_tokens = plain + sum->cached_read_tokens + sum->cached_write_tokens;
+    sum->total_tokens = sum->input_tokens + sum->output_tokens;
+    sum->known = true;
 }

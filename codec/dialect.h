@@ -42,8 +42,17 @@ enum dialect_member {
     DIALECT_MEMBER_COUNT
 };
 
+// Which counts an event told, where a dialect spreads its usage over several events.
+enum dialect_usage_part {
+    DIALECT_USAGE_INPUT = 1, // then `input_tokens` is the input that no cache had to do with
+    DIALECT_USAGE_OUTPUT = 2,
+    DIALECT_USAGE_READ = 4,
+    DIALECT_USAGE_WRITE = 8,
+};
+
 struct dialect_usage {
     bool known;
+    uint8_t parts; // 0: all of it; else those of dialect_usage_part, the other numbers say nothing
     uint64_t input_tokens, output_tokens, total_tokens;
     uint64_t cached_read_tokens, cached_write_tokens;
 };
@@ -52,7 +61,7 @@ enum dialect_event_kind {
     DIALECT_EVENT_OTHER, // comment, unknown: passes
     DIALECT_EVENT_DELTA, // carries content
     DIALECT_EVENT_USAGE, // chat: `choices` is [] and usage is there (withheld when not asked for)
-    DIALECT_EVENT_END,   // the terminal event: [DONE], response.completed/incomplete/failed
+    DIALECT_EVENT_END,   // the terminal event: [DONE], response.completed, message_stop, …
     DIALECT_EVENT_ERROR, // the provider reports an error inside the stream
 };
 
@@ -109,5 +118,9 @@ extern const struct dialect dialect_anthropic_count_tokens;
 // Can a request of `client` be sent to a provider that speaks `provider`, and its answer (a stream
 // when `stream`) come back?
 bool dialect_translates(const struct dialect *client, const struct dialect *provider, bool stream);
+
+// What a stream has told until now, when `told` (known) came last: counts are running sums, so each
+// that is told takes the place of the one before. *sum is whole (its parts are 0) before and after.
+void dialect_usage_update(struct dialect_usage *sum, const struct dialect_usage *told);
 
 #endif

@@ -12,6 +12,7 @@
 #include "gateway/decode.h"
 #include "gateway/error.h"
 #include "gateway/limiter.h"
+#include "gateway/plan.h"
 #include "gateway/relay.h"
 #include "gateway/request.h"
 #include "gateway/target.h"
@@ -269,7 +270,7 @@ static int prepare_await(struct exchange *x, struct fiber *self, struct failure 
     const struct target *t = &x->target[x->target_index];
     struct arena *a = &x->stream->arena;
 
-    if (!target_supports(t->provider, x->route->operation, x->stream_wanted, t->model)) {
+    if (plan_target(x, t) != 0) {
         struct slice name = operation_name(x->route->operation, x->stream_wanted);
         struct slice text = arena_printf(a, "%.*s is not supported by %.*s provider",
                                          SLICE_ARG(name), SLICE_ARG(t->provider->name));

@@ -206,7 +206,7 @@ enum event_verdict event_filter_add(struct event_filter *f, struct gather *g,
     f->failed |= d.kind == DIALECT_EVENT_ERROR;
     f->ended |= d.kind == DIALECT_EVENT_END;
     if (d.usage.known)
-        f->usage = d.usage;
+        dialect_usage_update(&f->usage, &d.usage);
     if (d.kind == DIALECT_EVENT_USAGE && f->withhold) {
         if (owed && !f->withheld)
             gather_add(g, SLICE("\n"));

@@ -49,7 +49,7 @@ struct event_filter {
     bool ended;                 // the terminal event has passed
     bool failed;                // the provider reported an error
     bool withheld;              // the last event went nowhere
-    struct dialect_usage usage; // the last one told
+    struct dialect_usage usage; // as far as it was told
 };
 
 enum event_verdict {

@@ -173,6 +173,11 @@ static void refuse_upgrade_await(struct exchange *x, struct fiber *self)
     error_answer_await(x, self, &x->failure);
 }
 
+void serve_probe_await(struct exchange *x, struct fiber *self)
+{
+    typed_answer_await(x, self, 200, SLICE("text/plain; charset=utf-8"), SLICE_EMPTY);
+}
+
 void serve_inference_await(struct exchange *x, struct fiber *self)
 {
     struct slice missing = headers_missing(x->config, &x->stream->request);

@@ -148,7 +148,7 @@ bool relay_is_coded(const struct upstream *u)
 
 static bool is_spliced(const struct exchange *x, const struct upstream *u)
 {
-    return x->route->mount == MOUNT_UNIFIED && !relay_is_coded(u);
+    return route_mount(x->route)->extra_fields && !relay_is_coded(u);
 }
 
 // ---- Whole answers ---------------------------------------------------------------------------

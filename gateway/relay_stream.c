@@ -140,7 +140,7 @@ static void settle(struct stream *st, bool broken)
 
 static bool adds_done(const struct stream *st)
 {
-    return st->x->route->mount == MOUNT_UNIFIED && !st->x->dialect->named_events;
+    return route_mount(st->x->route)->extra_fields && !st->x->dialect->named_events;
 }
 
 // The stream cannot go on: the client is told by an event, and its stream ends as it should.
@@ -384,6 +384,7 @@ enum outcome relay_stream_await(struct exchange *x, struct fiber *self, struct u
                                 int64_t *budget_ns, struct failure *ret)
 {
     struct stream *st = arena_alloc(&x->stream->arena, sizeof(*st));
+    bool extra_fields = route_mount(x->route)->extra_fields;
     int rc = ERR_NOMEM;
 
     if (!st) {
@@ -398,11 +399,11 @@ enum outcome relay_stream_await(struct exchange *x, struct fiber *self, struct u
     st->filter = (struct event_filter){
         .dialect = x->dialect,
         .arena = &st->edits,
-        .withhold = x->route->mount == MOUNT_OPENAI && !x->usage_wanted,
+        .withhold = !extra_fields && !x->usage_wanted,
     };
-    if (x->route->mount == MOUNT_UNIFIED)
+    if (extra_fields)
         st->filter.prefix = splice_prefix(x);
-    if (x->route->mount != MOUNT_UNIFIED || st->filter.prefix.ptr)
+    if (!extra_fields || st->filter.prefix.ptr)
         rc = loop_await(st);
     enum outcome outcome = conclude_await(st, rc);
     work_end(st);

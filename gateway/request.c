@@ -16,6 +16,9 @@
 _Static_assert(DIALECT_MEMBER_COUNT + JSON_EDITS_MAX + 1 <= JSON_WANTS_MAX,
                "a scan cannot hold all members an edit list may name");
 
+// A target: base path, path, and the client's query with its mark.
+#define PATH_PARTS 4
+
 // ---- Small texts -----------------------------------------------------------------------------
 
 struct slice request_json_string(struct arena *arena, struct slice s)
@@ -88,11 +91,18 @@ static void replace_text(struct builder *b, const struct json_member *m, struct 
 static void edit_model(struct builder *b)
 {
     const struct json_member *m = &b->scan->member[DIALECT_MODEL];
-    struct slice inner = slice_of(m->value.ptr + 1, m->value.len - 2);
+    struct arena *a = &b->x->stream->early;
 
-    ASSERT(m->type == JSON_STRING);
-    if (!slice_eq(inner, b->x->model_sent))
-        replace_text(b, m, request_json_string(&b->x->stream->early, b->x->model_sent));
+    if (m->type == JSON_STRING &&
+        slice_eq(slice_of(m->value.ptr + 1, m->value.len - 2), b->x->model_sent))
+        return;
+    struct slice model = request_json_string(a, b->x->model_sent);
+    if (!model.ptr)
+        b->err = ERR_NOMEM;
+    else if (m->type != JSON_NONE)
+        replace_text(b, m, model);
+    else // the path named it
+        append_text(b, arena_printf(a, "\"model\":%.*s", SLICE_ARG(model)));
 }
 
 // The client's other stream options are kept.
@@ -185,7 +195,7 @@ static void apply_edit(struct builder *b, const struct provider_edit *e)
 {
     const struct json_member *m = member_named(b->scan, e->member);
 
-    if (!(e->operations & 1u << b->x->route->operation) || !is_present(m))
+    if (!(e->operations & 1u << b->x->upstream_op) || !is_present(m))
         return;
     switch (e->kind) {
     case EDIT_DROP:
@@ -213,8 +223,7 @@ static void apply_edit(struct builder *b, const struct provider_edit *e)
 // `store` exists where the answer can be kept: chat and responses.
 static bool forces_store(const struct exchange *x, const struct config_provider *p)
 {
-    return p->disable_store &&
-           (x->route->operation == OP_CHAT || x->route->operation == OP_RESPONSES);
+    return p->disable_store && (x->upstream_op == OP_CHAT || x->upstream_op == OP_RESPONSES);
 }
 
 static void edit_store(struct builder *b)
@@ -250,7 +259,7 @@ static unsigned wanted_names(const struct exchange *x, const struct config_provi
 
     memcpy(names, x->scan->names, DIALECT_MEMBER_COUNT * sizeof(names[0]));
     for (unsigned i = 0; i < row->edit_count; i++) {
-        if (!(row->edits[i].operations & 1u << x->route->operation))
+        if (!(row->edits[i].operations & 1u << x->upstream_op))
             continue;
         want(names, &count, row->edits[i].member);
         want(names, &count, row->edits[i].to);
@@ -300,6 +309,20 @@ struct origin *request_origin(const struct config_provider *provider, const stru
         origin = key->origin;
     }
     return origin ? origin : provider->origin;
+}
+
+// What a client of the Anthropic API says behind the path (`?beta=true`) is for a provider that
+// speaks it. Parts 2 and 3 of the path.
+static void add_query(const struct exchange *x, struct slice path[PATH_PARTS])
+{
+    struct slice query = x->stream->request.query;
+    bool anthropic = x->upstream_op == OP_MESSAGES || x->upstream_op == OP_COMPLETE ||
+                     x->upstream_op == OP_COUNT_TOKENS;
+
+    if (!anthropic || query.len == 0 || x->dialect != x->upstream_dialect)
+        return;
+    path[2] = slice_find_char(path[1], '?') < 0 ? SLICE("?") : SLICE("&");
+    path[3] = query;
 }
 
 static char *put(char *p, struct slice s)
@@ -360,20 +383,25 @@ struct slice request_expand(struct exchange *x, const struct target *target, str
 
 // A head with room for its fields, the length (`body_bytes`, or none below 0) included.
 static struct slice write_head(struct exchange *x, const struct target *target, struct slice method,
-                               struct slice path[2], struct origin *origin, int64_t body_bytes)
+                               const struct slice path[PATH_PARTS], struct origin *origin,
+                               int64_t body_bytes)
 {
     struct http_field field[HEADERS_MAX];
     unsigned count = headers_up(x, target, field, HEADERS_MAX);
     struct slice host = origin_authority(origin);
-    size_t room = method.len + path[0].len + path[1].len + host.len + 80;
+    size_t room = method.len + host.len + 80;
 
+    for (unsigned i = 0; i < PATH_PARTS; i++)
+        room += path[i].len;
     for (unsigned i = 0; i < count; i++)
         room += field[i].name.len + field[i].value.len + 4;
     char *out = arena_bytes(&x->stream->early, room);
     if (!out)
         return SLICE_EMPTY;
     char *p = put(put(out, method), SLICE(" "));
-    p = put(put(put(p, path[0]), path[1]), SLICE(" HTTP/1.1\r\nhost: "));
+    for (unsigned i = 0; i < PATH_PARTS; i++)
+        p = put(p, path[i]);
+    p = put(p, SLICE(" HTTP/1.1\r\nhost: "));
     p = put(put(p, host), SLICE("\r\n"));
     for (unsigned i = 0; i < count; i++)
         p = put(put(put(put(p, field[i].name), SLICE(": ")), field[i].value), SLICE("\r\n"));
@@ -396,7 +424,7 @@ int request_build(struct exchange *x, const struct target *target, struct reques
 {
     const struct provider_row *row = target->provider->row;
     struct builder b = {.x = x, .target = target};
-    struct slice path[2];
+    struct slice path[PATH_PARTS] = {{0}};
 
     b.scan = x->edit_scan ? x->edit_scan : x->scan;
     json_edit_begin(&b.edit, b.scan);
@@ -410,12 +438,13 @@ int request_build(struct exchange *x, const struct target *target, struct reques
         return b.err;
 
     unsigned pieces = json_edit_pieces(&b.edit, ret->iov + 1, &ret->body_bytes);
-    ret->origin = request_origin(target->provider, x->key, x->route->operation, &path[0], &path[1]);
+    ret->origin = request_origin(target->provider, x->key, x->upstream_op, &path[0], &path[1]);
     if (!ret->origin)
         return ERR_CONFIG;
     path[1] = request_expand(x, target, path[1]);
     if (!path[1].ptr)
         return ERR_NOMEM;
+    add_query(x, path);
     struct slice head =
         write_head(x, target, SLICE("POST"), path, ret->origin, (int64_t)ret->body_bytes);
     if (!head.ptr)
@@ -428,7 +457,7 @@ int request_build(struct exchange *x, const struct target *target, struct reques
 int request_build_get(struct exchange *x, const struct target *target, struct origin *origin,
                       struct slice path, struct request *ret)
 {
-    struct slice parts[2] = {path, SLICE_EMPTY};
+    struct slice parts[PATH_PARTS] = {path};
     struct slice head = write_head(x, target, SLICE("GET"), parts, origin, -1);
 
     if (!head.ptr)

@@ -117,7 +117,8 @@ const struct provider_row provider__rows[] = {
                 [OP_MESSAGES] = SLICE("/v1/messages"),
                 [OP_COMPLETE] = SLICE("/v1/complete"),
                 [OP_COUNT_TOKENS] = SLICE("/v1/messages/count_tokens"),
-                V1_MODELS,
+                // Without it a page is 20 models.
+                [OP_LIST_MODELS] = SLICE("/v1/models?limit=1000"),
             },
         .auth = AUTH_X_API_KEY,
         .streams_text = true,

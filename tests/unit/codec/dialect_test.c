@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// dialect_test.c: which pairs can be translated, by the functions their rows have.
+// dialect_test.c: which pairs can be translated, by the functions their rows have; and how usage
+// told in parts comes together.
 #include "codec/dialect.h"
 
 #include <setjmp.h>
@@ -74,10 +75,65 @@ static void a_pair_needs_each_function_on_its_way(void **state)
     assert_false(pair(&all, NULL, false));
 }
 
+static struct dialect_usage part(unsigned parts, uint64_t input, uint64_t output, uint64_t read,
+                                 uint64_t written)
+{
+    return (struct dialect_usage){.known = true,
+                                  .parts = (uint8_t)parts,
+                                  .input_tokens = input,
+                                  .output_tokens = output,
+                                  .cached_read_tokens = read,
+                                  .cached_write_tokens = written};
+}
+
+static void check_sum(const struct dialect_usage *sum, uint64_t input, uint64_t output,
+                      uint64_t read, uint64_t written)
+{
+    assert_true(sum->known);
+    assert_int_equal(sum->parts, 0);
+    assert_int_equal(sum->input_tokens, input);
+    assert_int_equal(sum->output_tokens, output);
+    assert_int_equal(sum->cached_read_tokens, read);
+    assert_int_equal(sum->cached_write_tokens, written);
+}
+
+static void whole_usage_replaces_what_came_before(void **state)
+{
+    struct dialect_usage sum = part(0, 1, 2, 3, 4);
+    struct dialect_usage told = part(0, 10, 20, 0, 0);
+    (void)state;
+    dialect_usage_update(&sum, &told);
+    check_sum(&sum, 10, 20, 0, 0);
+}
+
+static void parts_of_usage_come_together(void **state)
+{
+    enum { INPUT_SIDE = DIALECT_USAGE_INPUT | DIALECT_USAGE_READ | DIALECT_USAGE_WRITE };
+    struct dialect_usage sum = {0};
+    struct dialect_usage start = part(INPUT_SIDE | DIALECT_USAGE_OUTPUT, 10, 1, 500, 30);
+    struct dialect_usage delta = part(DIALECT_USAGE_OUTPUT, 0, 42, 0, 0);
+    struct dialect_usage input_again =
+        part(DIALECT_USAGE_INPUT | DIALECT_USAGE_OUTPUT, 12, 50, 0, 0);
+    struct dialect_usage caches_again = part(DIALECT_USAGE_READ | DIALECT_USAGE_WRITE, 0, 0, 0, 7);
+    (void)state;
+    dialect_usage_update(&sum, &start);
+    check_sum(&sum, 540, 1, 500, 30);
+    dialect_usage_update(&sum, &delta);
+    check_sum(&sum, 540, 42, 500, 30);
+    assert_int_equal(sum.total_tokens, 582);
+    dialect_usage_update(&sum, &input_again);
+    check_sum(&sum, 542, 50, 500, 30);
+    dialect_usage_update(&sum, &caches_again);
+    check_sum(&sum, 19, 50, 0, 7);
+    assert_int_equal(sum.total_tokens, 69);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pair_needs_each_function_on_its_way),
+        cmocka_unit_test(whole_usage_replaces_what_came_before),
+        cmocka_unit_test(parts_of_usage_come_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -245,6 +245,32 @@ static void neighbours_become_one_slice(void **state)
     free(stream);
 }
 
+// Messages tell the input first and the output last: both are in the end known.
+static void usage_told_in_parts_is_whole_in_the_end(void **state)
+{
+    static const char stream[] =
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":"
+        "{\"input_tokens\":25,\"cache_read_input_tokens\":5,\"output_tokens\":1}}}\n\n"
+        "event: ping\ndata: {\"type\":\"ping\"}\n\n"
+        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":"
+        "\"end_turn\"},\"usage\":{\"output_tokens\":15}}\n\n"
+        "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+    struct run r;
+    (void)state;
+    run_begin(&r, true, "");
+    r.filter.dialect = &dialect_anthropic_messages;
+    feed(&r, slice_str(stream));
+    flush(&r);
+    assert_true(slice_eq(buf_slice(&r.out), slice_str(stream)));
+    assert_true(r.filter.ended);
+    assert_true(r.filter.usage.known);
+    assert_int_equal(r.filter.usage.input_tokens, 30);
+    assert_int_equal(r.filter.usage.cached_read_tokens, 5);
+    assert_int_equal(r.filter.usage.output_tokens, 15);
+    assert_int_equal(r.filter.usage.total_tokens, 45);
+    run_end(&r);
+}
+
 // An event bigger than the scratch that came in two spans is to be sent at once.
 static void a_big_cut_event_is_urgent(void **state)
 {
@@ -275,6 +301,7 @@ int main(void)
         cmocka_unit_test(odd_events_are_spliced_or_pass),
         cmocka_unit_test(an_error_first_is_refused_later_it_passes),
         cmocka_unit_test(neighbours_become_one_slice),
+        cmocka_unit_test(usage_told_in_parts_is_whole_in_the_end),
         cmocka_unit_test(a_big_cut_event_is_urgent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

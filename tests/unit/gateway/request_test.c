@@ -24,6 +24,7 @@ static const char text[] =
     "\"denylist\":[\"x-denied\"]}},"
     "\"providers\":{"
     "\"openai\":{" KEYS ",\"network_config\":{\"base_url\":\"http://127.0.0.1:9\"}},"
+    "\"anthropic\":{" KEYS ",\"network_config\":{\"base_url\":\"http://127.0.0.1:9/a\"}},"
     "\"groq\":{" KEYS ",\"network_config\":{\"base_url\":\"http://127.0.0.1:9\"}},"
     "\"kept\":{" KEYS ",\"custom_provider_config\":{\"base_provider_type\":\"openai\"},"
     "\"openai_config\":{\"disable_store\":true},"
@@ -59,7 +60,9 @@ static int tear_down(void **state)
 
 static const struct dialect *dialect_of(enum operation op)
 {
-    return op == OP_CHAT ? &dialect_openai_chat : &dialect_openai_responses;
+    return op == OP_CHAT       ? &dialect_openai_chat
+           : op == OP_MESSAGES ? &dialect_anthropic_messages
+                               : &dialect_openai_responses;
 }
 
 // What exchange_read and the choice of a key leave behind.
@@ -78,7 +81,9 @@ static void prepare(const char *provider, enum operation op, const char *body, c
     x->stream = &made.stream;
     x->config = made.built.config;
     x->route = &made.route;
+    x->upstream_op = op;
     x->dialect = dialect_of(op);
+    x->upstream_dialect = x->dialect;
     x->body = slice_str(body);
     x->target[0].provider = built_provider(&made.built, provider);
     x->target_count = 1;
@@ -299,9 +304,47 @@ static void what_comes_down(void **state)
     finish();
 }
 
+// An Azure client may leave the model out of its body: the path has it.
+static void a_model_is_added_where_there_is_none(void **state)
+{
+    static const struct body_case cases[] = {
+        {"openai", "{\"messages\":[1]}", "m\"", false, "{\"messages\":[1],\"model\":\"m\\\"\"}"},
+        {"openai", "{\"model\":null,\"messages\":[1]}", "m", false,
+         "{\"model\":\"m\",\"messages\":[1]}"},
+    };
+    (void)state;
+    check_bodies(OP_CHAT, cases, ARRAY_LEN(cases));
+}
+
+static void messages_pass_and_so_does_their_query(void **state)
+{
+    static const char body[] = "{\"model\":\"m\", \"max_tokens\":1,\"messages\":[1],\"store\":1}";
+    (void)state;
+    prepare("anthropic", OP_MESSAGES, body, "m", true);
+    made.stream.request.query = SLICE("beta=true");
+    build();
+    assert_string_equal(made.body, body);
+    assert_non_null(strstr(made.head, "POST /a/v1/messages?beta=true HTTP/1.1\r\n"));
+    finish();
+    // Not when it was said in another dialect, and not to another.
+    prepare("anthropic", OP_MESSAGES, body, "m", true);
+    made.stream.request.query = SLICE("beta=true");
+    made.x.dialect = &dialect_openai_chat;
+    build();
+    assert_non_null(strstr(made.head, "POST /a/v1/messages HTTP/1.1\r\n"));
+    finish();
+    prepare("openai", OP_CHAT, "{\"model\":\"m\",\"messages\":[1]}", "m", false);
+    made.stream.request.query = SLICE("beta=true");
+    build();
+    assert_non_null(strstr(made.head, "POST /v1/chat/completions HTTP/1.1\r\n"));
+    finish();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_model_is_added_where_there_is_none),
+        cmocka_unit_test(messages_pass_and_so_does_their_query),
         cmocka_unit_test(chat_bodies),
         cmocka_unit_test(long_users_are_dropped_by_characters),
         cmocka_unit_test(responses_have_no_usage_option),

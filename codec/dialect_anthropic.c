@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// dialect_anthropic.c: the wire formats of the Anthropic API, as the native relay reads them.
+//
+// Three rows: messages, the older text completions, and the counting of tokens. Every event names
+// itself twice, in its `event:` line and in the data's `type`. The line decides; without one the
+// data is walked. So a content delta costs the comparison of its name and nothing else.
+//
+// Usage comes in two events of a stream: message_start tells the input, message_delta the output so
+// far and, with the newer models, the input again. Each gives the parts that it has and
+// dialect_usage_update puts them together. What the caches had to do with is beside `input_tokens`
+// here, and part of it in struct dialect_usage. Completions tell no usage at all.
+//
+// Counting tokens uses none: its answer is the count, and is not charged as usage.
+//
+// Sources: platform.claude.com/docs/en/api/messages, messages-count-tokens, complete;
+// docs/en/build-with-claude/streaming.
+
+#include "base/container.h"
+#include "codec/dialect.h"
+#include "codec/json_scan.h"
+
+// ---- Members ---------------------------------------------------------------------------------
+
+#define SHARED_MEMBERS                                                                             \
+    [DIALECT_MODEL] = SLICE("model"), [DIALECT_STREAM] = SLICE("stream"),                          \
+    [DIALECT_STREAM_OPTIONS] = SLICE("stream_options"), [DIALECT_FALLBACKS] = SLICE("fallbacks")
+
+// Messages and the counting of their tokens.
+static const struct slice messages_members[DIALECT_MEMBER_COUNT] = {
+    SHARED_MEMBERS,
+    [DIALECT_INPUT] = SLICE("messages"),
+    [DIALECT_TOKENS_LIMIT] = SLICE("max_tokens"),
+    [DIALECT_TOKENS_LIMIT_OLD] = SLICE("max_completion_tokens"),
+};
+
+static const struct slice complete_members[DIALECT_MEMBER_COUNT] = {
+    SHARED_MEMBERS,
+    [DIALECT_INPUT] = SLICE("prompt"),
+    [DIALECT_TOKENS_LIMIT] = SLICE("max_tokens_to_sample"),
+    [DIALECT_TOKENS_LIMIT_OLD] = SLICE("max_tokens"),
+};
+
+// ---- Usage -----------------------------------------------------------------------------------
+
+// The counts of a usage object inside a text that has been scanned, as parts.
+static void read_usage_parts(struct slice value, struct dialect_usage *ret)
+{
+    static const struct {
+        struct slice name; // with quotes, as a member's key is given
+        enum dialect_usage_part part;
+        size_t offset;
+    } counts[] = {
+        {SLICE("\"input_tokens\""), DIALECT_USAGE_INPUT,
+         offsetof(struct dialect_usage, input_tokens)},
+        {SLICE("\"output_tokens\""), DIALECT_USAGE_OUTPUT,
+         offsetof(struct dialect_usage, output_tokens)},
+        {SLICE("\"cache_read_input_tokens\""), DIALECT_USAGE_READ,
+         offsetof(struct dialect_usage, cached_read_tokens)},
+        {SLICE("\"cache_creation_input_tokens\""), DIALECT_USAGE_WRITE,
+         offsetof(struct dialect_usage, cached_write_tokens)},
+    };
+    struct json_member m;
+    size_t at = 0;
+    uint64_t count;
+
+    *ret = (struct dialect_usage){0};
+    while (json_object_next(value, &at, &m))
+        for (size_t i = 0; i < ARRAY_LEN(counts); i++)
+            if (slice_eq(m.key, counts[i].name) && json_u64(m.value, &count) == 0) {
+                memcpy((char *)ret + counts[i].offset, &count, sizeof(count));
+                ret->parts |= (uint8_t)counts[i].part;
+                ret->known = true;
+            }
+}
+
+static void messages_answer_usage(struct slice text, struct dialect_usage *ret)
+{
+    static const struct slice names[] = {SLICE("usage")};
+    struct json_scanner scan;
+    struct dialect_usage parts = {0};
+
+    *ret = (struct dialect_usage){0};
+    if (json_scan(&scan, text, names, ARRAY_LEN(names), 0) == 0 &&
+        scan.member[0].type == JSON_OBJECT)
+        read_usage_parts(scan.member[0].value, &parts);
+    if (parts.known)
+        dialect_usage_update(ret, &parts);
+}
+
+static void no_usage(struct slice text, struct dialect_usage *ret)
+{
+    (void)text;
+    *ret = (struct dialect_usage){0};
+}
+
+// ---- Events ----------------------------------------------------------------------------------
+
+static struct slice trim_json(struct slice s)
+{
+    while (s.len > 0 && (unsigned char)s.ptr[0] <= ' ')
+        s = slice_skip(s, 1);
+    while (s.len > 0 && (unsigned char)s.ptr[s.len - 1] <= ' ')
+        s.len--;
+    return s;
+}
+
+// An event with data that looks like an object.
+static bool begin_event(const struct sse_event *event, struct dialect_event *ret,
+                        struct slice *ret_data)
+{
+    *ret = (struct dialect_event){.kind = DIALECT_EVENT_OTHER};
+    if (!event->has_data)
+        return false;
+    struct slice data = trim_json(event->data);
+    if (data.len < 2 || data.ptr[0] != '{' || data.ptr[data.len - 1] != '}')
+        return false;
+    ret->is_object = true;
+    *ret_data = data;
+    return true;
+}
+
+// The name of an event: its line's, else the data's `type`, else what its members make of it; empty
+// when it has none.
+static struct slice event_name(const struct sse_event *event, struct slice data,
+                               struct dialect_event *ret)
+{
+    enum { TYPE, ERROR, WANTED };
+    static const struct slice names[WANTED] = {[TYPE] = SLICE("type"), [ERROR] = SLICE("error")};
+    struct json_scanner scan;
+
+    if (event->type.len > 0)
+        return event->type;
+    if (json_scan(&scan, data, names, WANTED, 0) != 0) {
+        ret->is_object = false;
+        return SLICE_EMPTY;
+    }
+    const struct json_member *m = scan.member;
+    if (m[TYPE].type == JSON_STRING)
+        return slice_of(m[TYPE].value.ptr + 1, m[TYPE].value.len - 2);
+    return m[ERROR].type == JSON_OBJECT ? SLICE("error") : SLICE_EMPTY;
+}
+
+// `usage` of the data, or of its member `inside`.
+static void walk_usage(struct slice data, struct slice inside, struct dialect_event *ret)
+{
+    const struct slice names[] = {inside};
+    struct json_scanner scan;
+
+    if (json_scan(&scan, data, names, ARRAY_LEN(names), 0) != 0) {
+        ret->is_object = false;
+        return;
+    }
+    struct json_member usage = scan.member[0];
+    if (usage.type == JSON_OBJECT && slice_eq(inside, SLICE("message")))
+        usage = json_object_get(usage.value, SLICE("usage"));
+    if (usage.type == JSON_OBJECT)
+        read_usage_parts(usage.value, &ret->usage);
+}
+
+static void messages_event(const struct sse_event *event, struct dialect_event *ret)
+{
+    static const struct {
+        struct slice name;
+        enum dialect_event_kind kind;
+        struct slice usage_in; // empty: there is none
+    } kinds[] = {
+        {SLICE("content_block_delta"), DIALECT_EVENT_DELTA, SLICE_EMPTY}, // most of them
+        {SLICE("message_start"), DIALECT_EVENT_DELTA, SLICE("message")},
+        {SLICE("message_delta"), DIALECT_EVENT_DELTA, SLICE("usage")},
+        {SLICE("message_stop"), DIALECT_EVENT_END, SLICE_EMPTY},
+        {SLICE("error"), DIALECT_EVENT_ERROR, SLICE_EMPTY},
+        {SLICE("content_block_start"), DIALECT_EVENT_DELTA, SLICE_EMPTY},
+        {SLICE("content_block_stop"), DIALECT_EVENT_DELTA, SLICE_EMPTY},
+    };
+    struct slice data;
+
+    if (!begin_event(event, ret, &data))
+        return;
+    struct slice name = event_name(event, data, ret);
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        if (slice_eq(name, kinds[i].name)) {
+            ret->kind = kinds[i].kind;
+            if (kinds[i].usage_in.len > 0)
+                walk_usage(data, kinds[i].usage_in, ret);
+            return;
+        }
+}
+
+// The last completion says why it stopped; in the others stop_reason is null.
+static void complete_event(const struct sse_event *event, struct dialect_event *ret)
+{
+    static const struct slice names[] = {SLICE("stop_reason")};
+    struct json_scanner scan;
+    struct slice data;
+
+    if (!begin_event(event, ret, &data))
+        return;
+    struct slice name = event_name(event, data, ret);
+    if (slice_eq(name, SLICE("error")))
+        ret->kind = DIALECT_EVENT_ERROR;
+    if (!slice_eq(name, SLICE("completion")))
+        return;
+    ret->kind = DIALECT_EVENT_DELTA;
+    if (json_scan(&scan, data, names, ARRAY_LEN(names), 0) != 0)
+        ret->is_object = false;
+    else if (scan.member[0].type == JSON_STRING)
+        ret->kind = DIALECT_EVENT_END;
+}
+
+static void no_event(const struct sse_event *event, struct dialect_event *ret)
+{
+    struct slice data;
+    begin_event(event, ret, &data);
+}
+
+// ---- Rows ------------------------------------------------------------------------------------
+
+const struct dialect dialect_anthropic_messages = {
+    .name = SLICE("anthropic_messages"),
+    .members = messages_members,
+    .streams = true,
+    .named_events = true,
+    .answer_usage = messages_answer_usage,
+    .event = messages_event,
+};
+
+const struct dialect dialect_anthropic_complete = {
+    .name = SLICE("anthropic_complete"),
+    .members = complete_members,
+    .streams = true,
+    .named_events = true,
+    .answer_usage = no_usage,
+    .event = complete_event,
+};
+
+const struct dialect dialect_anthropic_count_tokens = {
+    .name = SLICE("anthropic_count_tokens"),
+    .members = messages_members,
+    .answer_usage = no_usage,
+    .event = no_event,
+};

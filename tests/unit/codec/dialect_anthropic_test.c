@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// dialect_anthropic_test.c: what the rows read out of events and answers.
+
+#include "base/container.h"
+#include "codec/dialect.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+// cmocka wants the four above.
+#include <cmocka.h>
+
+#define MESSAGES &dialect_anthropic_messages
+#define COMPLETE &dialect_anthropic_complete
+#define COUNT    &dialect_anthropic_count_tokens
+
+#define ANY_INPUT  (DIALECT_USAGE_INPUT | DIALECT_USAGE_READ | DIALECT_USAGE_WRITE)
+#define EVERYTHING (ANY_INPUT | DIALECT_USAGE_OUTPUT)
+
+struct event_case {
+    const struct dialect *dialect;
+    const char *type;
+    const char *data; // NULL: a comment
+    enum dialect_event_kind kind;
+    bool is_object;
+    unsigned parts; // of usage; 0: not known
+};
+
+static const struct event_case event_cases[] = {
+    {MESSAGES, "", NULL, DIALECT_EVENT_OTHER, false, 0},
+    {MESSAGES, "ping", "{\"type\":\"ping\"}", DIALECT_EVENT_OTHER, true, 0},
+    {MESSAGES, "message_start",
+     "{\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"usage\":{\"input_tokens\":25,"
+     "\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,\"output_tokens\":1}}}",
+     DIALECT_EVENT_DELTA, true, EVERYTHING},
+    {MESSAGES, "message_start", "{\"message\":{\"usage\":{\"input_tokens\":null}}}",
+     DIALECT_EVENT_DELTA, true, 0},
+    {MESSAGES, "message_start", "{\"message\":{\"usage\":7}}", DIALECT_EVENT_DELTA, true, 0},
+    {MESSAGES, "message_start", "{\"message\":{}}", DIALECT_EVENT_DELTA, true, 0},
+    {MESSAGES, "message_start", "{\"message\":[}", DIALECT_EVENT_DELTA, false, 0},
+    {MESSAGES, "content_block_start", "{\"type\":\"content_block_start\"}", DIALECT_EVENT_DELTA,
+     true, 0},
+    // The word inside content decides nothing.
+    {MESSAGES, "content_block_delta", "{\"delta\":{\"text\":\"message_stop\"}}",
+     DIALECT_EVENT_DELTA, true, 0},
+    {MESSAGES, "content_block_stop", "{\"index\":0}", DIALECT_EVENT_DELTA, true, 0},
+    {MESSAGES, "message_delta",
+     "{\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},\"usage\":{\"output_"
+     "tokens\":"
+     "15}}",
+     DIALECT_EVENT_DELTA, true, DIALECT_USAGE_OUTPUT},
+    {MESSAGES, "message_delta",
+     "{\"delta\":{},\"usage\":{\"input_tokens\":10682,\"cache_creation_input_tokens\":null,"
+     "\"output_tokens\":510,\"server_tool_use\":{\"web_search_requests\":1}}}",
+     DIALECT_EVENT_DELTA, true, DIALECT_USAGE_INPUT | DIALECT_USAGE_OUTPUT},
+    {MESSAGES, "message_delta", "{\"delta\":{},\"usage\":null}", DIALECT_EVENT_DELTA, true, 0},
+    {MESSAGES, "message_stop", "{\"type\":\"message_stop\"}", DIALECT_EVENT_END, true, 0},
+    {MESSAGES, "error", "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}",
+     DIALECT_EVENT_ERROR, true, 0},
+    {MESSAGES, "some_day", "{\"type\":\"some_day\"}", DIALECT_EVENT_OTHER, true, 0},
+    {MESSAGES, "message_stop", "hello", DIALECT_EVENT_OTHER, false, 0},
+    // Without the line the data says what it is.
+    {MESSAGES, "", " {\"type\" : \"message_stop\"} ", DIALECT_EVENT_END, true, 0},
+    {MESSAGES, "", "{\"type\":\"message_delta\",\"usage\":{\"output_tokens\":1}}",
+     DIALECT_EVENT_DELTA, true, DIALECT_USAGE_OUTPUT},
+    {MESSAGES, "", "{\"type\":\"error\",\"error\":{}}", DIALECT_EVENT_ERROR, true, 0},
+    {MESSAGES, "", "{\"error\":{\"message\":\"m\"}}", DIALECT_EVENT_ERROR, true, 0},
+    {MESSAGES, "", "{\"type\":\"ping\"}", DIALECT_EVENT_OTHER, true, 0},
+    {MESSAGES, "", "{\"type\":7}", DIALECT_EVENT_OTHER, true, 0},
+    {MESSAGES, "", "{\"type\":\"message_stop\"]}", DIALECT_EVENT_OTHER, false, 0},
+
+    {COMPLETE, "completion", "{\"completion\":\" Hi\",\"stop_reason\":null}", DIALECT_EVENT_DELTA,
+     true, 0},
+    {COMPLETE, "completion", "{\"completion\":\"\",\"stop_reason\":\"stop_sequence\"}",
+     DIALECT_EVENT_END, true, 0},
+    {COMPLETE, "", "{\"type\":\"completion\",\"completion\":\"\",\"stop_reason\":\"max_tokens\"}",
+     DIALECT_EVENT_END, true, 0},
+    {COMPLETE, "completion", "{\"completion\":\"\\\"stop_reason\\\":\\\"x\\\"\"}",
+     DIALECT_EVENT_DELTA, true, 0},
+    {COMPLETE, "completion", "{\"completion\":}", DIALECT_EVENT_DELTA, false, 0},
+    {COMPLETE, "ping", "{}", DIALECT_EVENT_OTHER, true, 0},
+    {COMPLETE, "error", "{\"error\":{\"type\":\"overloaded_error\"}}", DIALECT_EVENT_ERROR, true,
+     0},
+    {COMPLETE, "", NULL, DIALECT_EVENT_OTHER, false, 0},
+
+    {COUNT, "", "{\"input_tokens\":7}", DIALECT_EVENT_OTHER, true, 0},
+    {COUNT, "", NULL, DIALECT_EVENT_OTHER, false, 0},
+};
+
+static void events_are_what_they_say(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(event_cases); i++) {
+        const struct event_case *c = &event_cases[i];
+        struct sse_event event = {
+            .type = slice_str(c->type), .data = slice_str(c->data), .has_data = c->data != NULL};
+        struct dialect_event got;
+        c->dialect->event(&event, &got);
+        if (got.kind != c->kind || got.is_object != c->is_object ||
+            got.usage.known != (c->parts > 0) || got.usage.parts != c->parts)
+            fail_msg("case %zu: %s: kind %d", i, c->data ? c->data : "(comment)", got.kind);
+    }
+}
+
+static void usage_of_an_answer(void **state)
+{
+    (void)state;
+    struct dialect_usage u;
+    dialect_anthropic_messages.answer_usage(
+        SLICE("{\"content\":[],\"usage\":{\"input_tokens\":10,\"cache_read_input_tokens\":6,"
+              "\"cache_creation_input_tokens\":2,\"output_tokens\":4,\"cache_creation\":"
+              "{\"ephemeral_5m_input_tokens\":2},\"service_tier\":\"standard\"}}"),
+        &u);
+    assert_true(u.known);
+    assert_int_equal(u.parts, 0);
+    assert_int_equal(u.input_tokens, 18);
+    assert_int_equal(u.output_tokens, 4);
+    assert_int_equal(u.total_tokens, 22);
+    assert_int_equal(u.cached_read_tokens, 6);
+    assert_int_equal(u.cached_write_tokens, 2);
+}
+
+static void usage_is_never_invented(void **state)
+{
+    static const char *const texts[] = {
+        "{\"usage\":null}",
+        "{}",
+        "{\"usage\":{}}",
+        "{\"usage\":{\"input_tokens\":\"7\"}}",
+        "not json",
+        "{\"usage",
+        "",
+        "{\"usage\":{\"input_tokens\":1.5}}",
+    };
+    struct dialect_usage u;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        u = (struct dialect_usage){.known = true};
+        dialect_anthropic_messages.answer_usage(slice_str(texts[i]), &u);
+        if (u.known)
+            fail_msg("usage was found in %s", texts[i]);
+    }
+    // A count is no usage, and completions have none.
+    u = (struct dialect_usage){.known = true};
+    dialect_anthropic_count_tokens.answer_usage(SLICE("{\"input_tokens\":7}"), &u);
+    assert_false(u.known);
+    u = (struct dialect_usage){.known = true};
+    dialect_anthropic_complete.answer_usage(SLICE("{\"completion\":\" Hi\"}"), &u);
+    assert_false(u.known);
+}
+
+static void every_row_names_every_member_once(void **state)
+{
+    static const struct dialect *const rows[] = {MESSAGES, COMPLETE, COUNT};
+    (void)state;
+    for (size_t r = 0; r < ARRAY_LEN(rows); r++)
+        for (size_t i = 0; i < DIALECT_MEMBER_COUNT; i++) {
+            assert_true(rows[r]->members[i].len > 0);
+            for (size_t k = 0; k < i; k++)
+                assert_false(slice_eq(rows[r]->members[i], rows[r]->members[k]));
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(events_are_what_they_say),
+        cmocka_unit_test(usage_of_an_answer),
+        cmocka_unit_test(usage_is_never_invented),
+        cmocka_unit_test(every_row_names_every_member_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
