@@ -67,6 +67,47 @@ static const struct stream_text MESSAGES_STREAM = {
                  "data: {\"type\":\"message_stop\"}\n\n"),
 };
 
+// Sequence numbers stand still and the texts of the last events are short: nobody here reads them.
+#define NAMED(type, rest) "event: " type "\ndata: {\"type\":\"" type "\"," rest
+#define EVENT(type, rest) NAMED(type, rest) SEQUENCE
+#define SEQUENCE          ",\"sequence_number\":4}\n\n"
+#define RESPONSE                                                                                   \
+    "\"response\":{\"id\":\"resp_mock\",\"object\":\"response\",\"created_at\":1700000000,"        \
+    "\"model\":\"mock\",\"status\":"
+#define RESPONSE_BEGUN RESPONSE "\"in_progress\",\"output\":[],\"usage\":null}"
+#define RESPONSE_ITEM  "{\"type\":\"message\",\"id\":\"msg_mock\",\"role\":\"assistant\",\"status\":"
+#define RESPONSE_PART                                                                              \
+    "{\"type\":\"output_text\",\"annotations\":[],\"logprobs\":[],\"text\":\"Fox.\"}"
+#define RESPONSE_DONE RESPONSE_ITEM "\"completed\",\"content\":[" RESPONSE_PART "]}"
+#define RESPONSE_AT   "\"item_id\":\"msg_mock\",\"output_index\":0,\"content_index\":0,"
+#define RESPONSE_USAGE                                                                             \
+    "\"usage\":{\"input_tokens\":250,\"input_tokens_details\":{\"cached_tokens\":0},"              \
+    "\"output_tokens\":300,\"output_tokens_details\":{\"reasoning_tokens\":0},"                    \
+    "\"total_tokens\":550}}"
+
+#define RESPONSE_START                                                                             \
+    EVENT("response.created", RESPONSE_BEGUN)                                                      \
+    EVENT("response.in_progress", RESPONSE_BEGUN)                                                  \
+    EVENT("response.output_item.added",                                                            \
+          "\"output_index\":0,\"item\":" RESPONSE_ITEM "\"in_progress\",\"content\":[]}")          \
+    EVENT("response.content_part.added",                                                           \
+          RESPONSE_AT "\"part\":{\"type\":\"output_text\",\"annotations\":[],\"text\":\"\"}")
+#define RESPONSE_FINISH                                                                            \
+    EVENT("response.output_text.done", RESPONSE_AT "\"text\":\"Fox.\"")                            \
+    EVENT("response.content_part.done", RESPONSE_AT "\"part\":" RESPONSE_PART)                     \
+    EVENT("response.output_item.done", "\"output_index\":0,\"item\":" RESPONSE_DONE)
+#define RESPONSE_END                                                                               \
+    EVENT("response.completed",                                                                    \
+          RESPONSE "\"completed\",\"output\":[" RESPONSE_DONE "]," RESPONSE_USAGE)
+
+static const struct stream_text RESPONSES_STREAM = {
+    .start = SLICE(RESPONSE_START),
+    .head = SLICE(NAMED("response.output_text.delta", RESPONSE_AT "\"delta\":\"")),
+    .tail = SLICE("\"" SEQUENCE),
+    .finish = SLICE(RESPONSE_FINISH),
+    .end = SLICE(RESPONSE_END),
+};
+
 #define OPENAI_ERROR                                                                               \
     "{\"error\":{\"message\":\"the mock was told to say %u\",\"type\":\"mock_error\","             \
     "\"param\":null,\"code\":null}}"
@@ -93,13 +134,11 @@ static const struct kind_row KINDS[MOCK_KIND_COUNT] = {
     [MOCK_COUNT_TOKENS] = {.head = SLICE("{\"input_tokens\":250}"), .error = ANTHROPIC_ERROR},
     [MOCK_RESPONSES] = {.head = SLICE("{\"id\":\"resp_mock\",\"object\":\"response\","
                                       "\"created_at\":1700000000,\"status\":\"completed\","
-                                      "\"model\":\"mock\",\"output\":[{\"type\":\"message\","
-                                      "\"id\":\"msg_mock\",\"status\":\"completed\",\"role\":"
-                                      "\"assistant\",\"content\":[{\"type\":\"output_text\","
-                                      "\"annotations\":[],\"text\":\""),
-                        .tail = SLICE("\"}]}],\"usage\":{\"input_tokens\":250,"
-                                      "\"output_tokens\":300,\"total_tokens\":550}}"),
-                        .stream = &CHAT_STREAM,
+                                      "\"model\":\"mock\",\"output\":[" RESPONSE_ITEM
+                                      "\"completed\",\"content\":[{\"type\":\"output_text\","
+                                      "\"annotations\":[],\"logprobs\":[],\"text\":\""),
+                        .tail = SLICE("\"}]}]," RESPONSE_USAGE),
+                        .stream = &RESPONSES_STREAM,
                         .error = OPENAI_ERROR},
     [MOCK_EMBEDDINGS] = {.error = OPENAI_ERROR}, // rendered below
     // What both vendors' lists hold: either's client finds its members.

@@ -7,7 +7,7 @@
 // on: `mock` alone is a default answer; `mock:size=1400,latency_ms=20` a chat answer of 1,400
 // bytes after 20 ms; `mock:events=100,event_bytes=150,pace_us=2000` a stream of 100 events 2 ms
 // apart; `mock:fault=hangup` a closed connection. Unknown words are ignored. The path says in whose
-// shape: OpenAI's or, at /messages, Anthropic's; the words mean the same in both.
+// shape: chat's, or at /responses and /messages theirs; the words mean the same in both.
 //
 //   ┌─────────┐ head and body whole ┌─────────┐ latency over ┌───────────┐ all sent
 //   │ READING │ ──────────────────► │ WAITING │ ───────────► │ ANSWERING │ ────────► READING
@@ -35,7 +35,7 @@ enum mock_kind {
     MOCK_CHAT,
     MOCK_MESSAGES,
     MOCK_COUNT_TOKENS,
-    MOCK_RESPONSES, // its streams are chat's
+    MOCK_RESPONSES, // its events have 167 bytes or more
     MOCK_EMBEDDINGS,
     MOCK_MODELS,
     MOCK_KIND_COUNT
@@ -67,7 +67,7 @@ void mock_script_read(struct slice path, struct slice body, struct mock_script *
 // Appends a complete answer (head and body), or for a stream its head and what precedes the text.
 void mock_answer(const struct mock_script *s, struct buf *out);
 // Appends events [from, to) of a stream, each an HTTP chunk; the end of the stream is event number
-// `events`: why it ended, usage (chat: when asked for), [DONE] or message_stop, the last chunk.
+// `events`: why it ended, usage (chat: when asked for), the terminal event, the last chunk.
 void mock_events(const struct mock_script *s, unsigned from, unsigned to, struct buf *out);
 
 struct mock_core {

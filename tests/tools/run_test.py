@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tools/run: what README.md tells a newcomer to type is answered, and so is what the tool prints."""
+"""tools/run: what README.md tells a newcomer to type is answered, and what the tool prints."""
 import json
 import os
 import re
