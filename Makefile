@@ -39,7 +39,7 @@ fuzz: deps ## every fuzz target, FUZZ_SECONDS each
 
 soak: ## the long runs: marked end-to-end tests under ASan, ten minutes for each fuzz target
 	@$(MAKE) build PRESET=asan
-	@PYTEST_ARGS='-m soak -vv --durations=0' tools/test asan
+	@RINGGATE_GOLDEN_CUTS=10000 PYTEST_ARGS='-m soak -vv --durations=0' tools/test asan
 	@$(MAKE) fuzz FUZZ_SECONDS=600
 
 sdk: build ## conversations of the official SDK with the gateway; golden files by the SDKs' types

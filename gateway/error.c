@@ -38,8 +38,8 @@
 // Shorter secrets are placeholders ("dummy"); cutting them out would mangle plain words.
 #define SECRET_BYTES_MIN 8
 #define FIELDS_OWN       (1 + ERROR_FIELDS_EXTRA + GATEWAY_CORS_FIELDS)
-// What headers_down adds to a provider's fields: provider, model, request id.
-#define FIELDS_DOWN 3
+// What headers_down adds to a provider's fields: provider, model, request id, what was dropped.
+#define FIELDS_DOWN 4
 
 // ---- Sentences and types by status -----------------------------------------------------------
 
@@ -310,6 +310,22 @@ static const struct {
     {504, SLICE("timeout_error")},         {529, SLICE("overloaded_error")},
     {503, SLICE("overloaded_error")},
 };
+
+void error_complete(struct failure *f)
+{
+    for (size_t i = 0; f->status < 400 && i < ARRAY_LEN(anthropic_types); i++)
+        if (slice_eq(f->type, anthropic_types[i].type))
+            f->status = anthropic_types[i].status;
+    if (f->status < 400 && (provider_is_rate_limit(f->message) || provider_is_rate_limit(f->type) ||
+                            provider_is_rate_limit(f->code)))
+        f->status = 429;
+    else if (f->status < 400 && slice_starts(f->type, SLICE("invalid_request")))
+        f->status = 400;
+    else if (f->status < 400)
+        f->status = 500;
+    if (f->message.len == 0)
+        f->message = row_of(f->status) ? row_of(f->status)->message : SLICE("provider error");
+}
 
 static struct slice anthropic_type(const struct failure *f)
 {

@@ -29,6 +29,10 @@ void failure_of(struct failure *ret, int err, struct slice message, struct slice
 void failure_of_answer(struct failure *ret, struct arena *arena, unsigned status, struct slice body,
                        const struct http_head *head);
 
+// For an error that a provider told inside a stream or an answer of another shape: a status when
+// there is none yet, by its type or its words, and a sentence when it said nothing.
+void error_complete(struct failure *f);
+
 // The body of the error in the route's envelope; in the arena. Never empty: without memory a static
 // minimal body.
 struct slice error_body(struct exchange *x, const struct failure *f);

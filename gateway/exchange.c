@@ -12,6 +12,7 @@
 #include "gateway/error.h"
 #include "gateway/headers.h"
 #include "gateway/target.h"
+#include "gateway/translate.h"
 
 // ---- The fiber -------------------------------------------------------------------------------
 
@@ -48,6 +49,7 @@ void exchange_fiber(struct fiber *self, void *stream)
     if (x->state != EXCHANGE_SETTLED)
         settle_gone(x);
     gateway_access_log(x);
+    translate_drop(x);
     config_exchange_end(config, index);
 out:
     http_end(s);

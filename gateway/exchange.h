@@ -86,6 +86,7 @@ struct usage {
 };
 
 struct dialect;
+struct translated;
 struct translation;
 struct upstream_series;
 
@@ -118,8 +119,10 @@ struct exchange {
     struct slice model_sent;    // alias resolved
     enum operation upstream_op; // the provider's endpoint (plan.h), and what is spoken there
     const struct dialect *upstream_dialect;
-    struct translation *translation; // when that is not what the client speaks; else NULL
-    struct json_scanner *edit_scan;  // with the members a provider's edits need, or NULL
+    // When that is not what the client speaks (translate.h); else NULL. The first goes at commit.
+    struct translation *translation;
+    struct translated *translated;
+    struct json_scanner *edit_scan; // with the members a provider's edits need, or NULL
     const struct config_provider *edit_scan_of;
 
     struct body *answer; // of the attempt that is being relayed: the provider's, or its decoder's

@@ -20,20 +20,6 @@ static int refuse(struct failure *ret, int err, struct slice text, struct slice 
 
 // ---- The text --------------------------------------------------------------------------------
 
-int exchange_scan_await(struct exchange *x, struct fiber *self, struct json_scanner *scan)
-{
-    for (;;) {
-        int rc = json_scan_step(scan, JSON_SCAN_TURN_BYTES);
-        if (rc != ERR_MORE)
-            return rc;
-        // One tick of the wheel: the loop turns before the walk goes on.
-        struct mono soon = {.ns = ring_now(x->core->net.ring).ns + 1};
-        rc = fiber_sleep_await(self, soon);
-        if (rc)
-            return rc;
-    }
-}
-
 static bool begins_object(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++)

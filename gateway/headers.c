@@ -11,12 +11,13 @@
 #include "base/err.h"
 #include "gateway/beta.h"
 #include "gateway/error.h"
+#include "gateway/translate.h"
 
 #define FORWARD_PREFIX SLICE("x-bf-eh-")
 #define GATEWAY_PREFIX SLICE("x-bf-")
 
 // Fields the gateway writes behind a client's: however many those are, these find room.
-#define OWN_FIELDS_MAX 5
+#define OWN_FIELDS_MAX 6
 // What a client that says nothing speaks.
 #define ANTHROPIC_VERSION SLICE("2023-06-01")
 
@@ -212,6 +213,9 @@ unsigned headers_up(const struct exchange *x, const struct target *target, struc
     }
 
     put_version(x, target, out, &count, max);
+    if (x->translated && x->translation->betas.len > 0)
+        put_own(out, &count, max, SLICE("anthropic-beta"),
+                beta_filter(&x->stream->early, target->provider, x->translation->betas));
     const struct http_field *accept = http_head_get(request, HTTP_N_ACCEPT);
     bool json = request->method == HTTP_POST;
     put_own(out, &count, max, SLICE("content-type"),
@@ -270,6 +274,9 @@ unsigned headers_down(const struct exchange *x, const struct http_head *head,
     }
     if (x->request_id.len > 0)
         put_field(out, &count, max, SLICE("x-bf-request-id"), x->request_id);
+    if (head && x->translated && x->translated->dropped_list.len > 0 &&
+        !route_mount(x->route)->extra_fields)
+        put_field(out, &count, max, SLICE("x-bf-dropped-params"), x->translated->dropped_list);
     for (unsigned i = 0; head && i < head->count; i++)
         if (may_come_down(head, &head->fields[i]) && count < max)
             out[count++] = head->fields[i];

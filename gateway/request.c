@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "codec/dialect.h"
 #include "gateway/headers.h"
+#include "gateway/translate.h"
 #include "net/upstream.h"
 
 // The base members, the rows' own and `store` in one scan.
@@ -110,8 +111,10 @@ static void edit_stream_options(struct builder *b)
 {
     const struct json_member *m = &b->scan->member[DIALECT_STREAM_OPTIONS];
 
-    if (!b->x->stream_wanted || b->x->usage_wanted || !b->x->dialect->usage_option ||
-        !b->target->provider->row->stream_usage)
+    if (b->x->translated && !b->target->provider->row->stream_usage)
+        json_edit_remove(&b->edit, m); // written for vendors that need it
+    if (b->x->translated || !b->x->stream_wanted || b->x->usage_wanted ||
+        !b->x->dialect->usage_option || !b->target->provider->row->stream_usage)
         return;
     if (m->type == JSON_NONE) {
         json_edit_append(&b->edit, SLICE("\"stream_options\":{\"include_usage\":true}"));
@@ -191,11 +194,17 @@ static void raise_to_floor(struct builder *b, const struct json_member *m, unsig
         replace_text(b, m, arena_printf(&b->x->stream->early, "%u", floor));
 }
 
+// Is this edit for requests like this one?
+static bool concerns(const struct exchange *x, const struct provider_edit *e)
+{
+    return (e->operations & 1u << x->upstream_op) != 0;
+}
+
 static void apply_edit(struct builder *b, const struct provider_edit *e)
 {
     const struct json_member *m = member_named(b->scan, e->member);
 
-    if (!(e->operations & 1u << b->x->upstream_op) || !is_present(m))
+    if (!concerns(b->x, e) || !is_present(m))
         return;
     switch (e->kind) {
     case EDIT_DROP:
@@ -251,28 +260,29 @@ static void want(struct slice *names, unsigned *count, struct slice name)
     names[(*count)++] = name;
 }
 
-static unsigned wanted_names(const struct exchange *x, const struct config_provider *provider,
-                             struct slice *names)
+unsigned request_wanted_names(const struct exchange *x, const struct config_provider *provider,
+                              struct slice *names)
 {
     const struct provider_row *row = provider->row;
     unsigned count = DIALECT_MEMBER_COUNT;
 
-    memcpy(names, x->scan->names, DIALECT_MEMBER_COUNT * sizeof(names[0]));
+    memcpy(names, x->upstream_dialect->members, DIALECT_MEMBER_COUNT * sizeof(names[0]));
     for (unsigned i = 0; i < row->edit_count; i++) {
-        if (!(row->edits[i].operations & 1u << x->upstream_op))
+        if (!concerns(x, &row->edits[i]))
             continue;
         want(names, &count, row->edits[i].member);
         want(names, &count, row->edits[i].to);
     }
     if (forces_store(x, provider))
         want(names, &count, SLICE("store"));
-    return count;
+    bool options = x->upstream_dialect->usage_option && !row->stream_usage;
+    return x->translated && count == DIALECT_MEMBER_COUNT && !options ? 0 : count;
 }
 
 int request_scan_await(struct exchange *x, struct fiber *self, const struct target *target)
 {
     struct slice names[JSON_WANTS_MAX];
-    unsigned count = wanted_names(x, target->provider, names);
+    unsigned count = request_wanted_names(x, target->provider, names);
     int rc;
 
     if (x->edit_scan_of == target->provider)
@@ -420,24 +430,39 @@ static void set_head(struct request *r, struct slice head)
     r->iov[0] = (struct iovec){.iov_base = (void *)(uintptr_t)head.ptr, .iov_len = head.len};
 }
 
+// The client's body, or what it was translated to, cut around the edits.
+static int build_body(struct builder *b, struct request *ret)
+{
+    struct exchange *x = b->x;
+    const struct provider_row *row = b->target->provider->row;
+
+    if (x->translated && !x->translation->scan) {
+        struct slice text = x->translation->written;
+        ret->iov[1] = (struct iovec){.iov_base = (void *)(uintptr_t)text.ptr, .iov_len = text.len};
+        ret->iov_count = 2;
+        ret->body_bytes = text.len;
+        return 0;
+    }
+    b->scan = x->translated ? x->translation->scan : x->edit_scan ? x->edit_scan : x->scan;
+    json_edit_begin(&b->edit, b->scan);
+    edit_model(b);
+    json_edit_remove(&b->edit, &b->scan->member[DIALECT_FALLBACKS]);
+    edit_stream_options(b);
+    for (unsigned i = 0; i < row->edit_count; i++)
+        apply_edit(b, &row->edits[i]);
+    edit_store(b);
+    ret->iov_count = 1 + json_edit_pieces(&b->edit, ret->iov + 1, &ret->body_bytes);
+    return b->err;
+}
+
 int request_build(struct exchange *x, const struct target *target, struct request *ret)
 {
-    const struct provider_row *row = target->provider->row;
     struct builder b = {.x = x, .target = target};
     struct slice path[PATH_PARTS] = {{0}};
 
-    b.scan = x->edit_scan ? x->edit_scan : x->scan;
-    json_edit_begin(&b.edit, b.scan);
-    edit_model(&b);
-    json_edit_remove(&b.edit, &b.scan->member[DIALECT_FALLBACKS]);
-    edit_stream_options(&b);
-    for (unsigned i = 0; i < row->edit_count; i++)
-        apply_edit(&b, &row->edits[i]);
-    edit_store(&b);
-    if (b.err)
-        return b.err;
-
-    unsigned pieces = json_edit_pieces(&b.edit, ret->iov + 1, &ret->body_bytes);
+    int rc = build_body(&b, ret);
+    if (rc)
+        return rc;
     ret->origin = request_origin(target->provider, x->key, x->upstream_op, &path[0], &path[1]);
     if (!ret->origin)
         return ERR_CONFIG;
@@ -450,7 +475,6 @@ int request_build(struct exchange *x, const struct target *target, struct reques
     if (!head.ptr)
         return ERR_NOMEM;
     set_head(ret, head);
-    ret->iov_count = 1 + pieces;
     return 0;
 }
 

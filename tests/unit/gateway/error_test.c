@@ -296,6 +296,30 @@ static void a_foreign_error_body_does_not_pass(void **state)
     fake_close(f);
 }
 
+// An error told inside a stream has a type, and maybe a status.
+static void an_error_without_a_status_gets_one(void **state)
+{
+    static const struct {
+        unsigned said;
+        const char *type, *message;
+        unsigned want;
+    } cases[] = {
+        {418, "rate_limit_error", "x", 418},        {0, "overloaded_error", "x", 529},
+        {0, "authentication_error", "x", 401},      {0, "rate_limit_error", "x", 429},
+        {0, "", "Too Many Requests", 429},          {0, "invalid_request_body", "x", 400},
+        {0, "server_error", "something else", 500}, {200, "", "", 500},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct failure f = {.status = cases[i].said,
+                            .type = slice_str(cases[i].type),
+                            .message = slice_str(cases[i].message)};
+        error_complete(&f);
+        assert_int_equal(f.status, cases[i].want);
+        assert_true(f.message.len > 0);
+    }
+}
+
 // ---- Events ------------------------------------------------------------------------------------
 
 static void responses_event_is_named_and_numbered(void **state)
@@ -387,6 +411,7 @@ int main(void)
         cmocka_unit_test(key_echoed_by_a_provider_is_cut_out),
         cmocka_unit_test(anthropics_errors_have_its_shape_and_types),
         cmocka_unit_test(anthropics_error_event_is_named),
+        cmocka_unit_test(an_error_without_a_status_gets_one),
         cmocka_unit_test(an_unknown_path_has_the_envelope_of_its_mount),
         cmocka_unit_test(a_foreign_error_body_does_not_pass),
         cmocka_unit_test(responses_event_is_named_and_numbered),

@@ -224,31 +224,6 @@ static void errors_of_the_stream_pass(void **state)
     fake_close(f);
 }
 
-// More than a turn's worth is walked over several turns of the loop.
-static void a_long_body_lets_the_loop_turn(void **state)
-{
-    (void)state;
-    struct buf text;
-    buf_init(&text, 8 * JSON_SCAN_TURN_BYTES);
-    buf_add(&text, SLICE("{\"model\":\"a\"," MESSAGES ",\"pad\":\""));
-    while (text.len < 4 * JSON_SCAN_TURN_BYTES)
-        buf_add(&text, SLICE("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"));
-    buf_add(&text, SLICE("\",\"stream\":true}"));
-    struct fake *f = fake_open();
-    struct ring_stats before, after;
-    f->x.route = &routes[V1];
-    f->config.body_bytes_max = text.len;
-    f->request_body = buf_slice(&text);
-    ring_stats_read(f->ring, &before);
-    fake_run(f, read_body);
-    ring_stats_read(f->ring, &after);
-    assert_int_equal(result, 0);
-    assert_true(f->x.stream_wanted);
-    assert_true(after.turns - before.turns >= 4);
-    fake_close(f);
-    buf_done(&text);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,7 +234,6 @@ int main(void)
         cmocka_unit_test(a_deployment_in_the_path_is_the_model),
         cmocka_unit_test(coded_bodies_are_415),
         cmocka_unit_test(errors_of_the_stream_pass),
-        cmocka_unit_test(a_long_body_lets_the_loop_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 
 #include "codec/dialect.h"
 #include "gateway/headers.h"
+#include "gateway/translate.h"
 
 static const struct provider_row bearer = {.auth = AUTH_BEARER};
 static const struct provider_row claude = {.auth = AUTH_X_API_KEY, .anthropic = true};
@@ -138,6 +139,35 @@ static void what_is_translated_is_described_by_the_gateway(void **state)
     f->x.upstream_op = OP_CHAT;
     f->x.target[0].provider = &provider;
     assert_null(strstr(up(f), "anthropic"));
+    fake_close(f);
+}
+
+static void what_was_dropped_is_reported_on_drop_ins(void **state)
+{
+    static const struct route v1 = {.mount = MOUNT_UNIFIED}, openai = {.mount = MOUNT_OPENAI};
+    struct translated translated = {.dropped_list = SLICE("seed, top_k")};
+    struct http_head head = {.status = 200};
+    (void)state;
+    struct fake *f = open_messages();
+    f->x.route = &openai;
+    assert_null(strstr(down(f, &head), "dropped"));
+    f->x.translated = &translated;
+    assert_non_null(strstr(down(f, &head), "x-bf-dropped-params: seed, top_k\n"));
+    f->x.route = &v1; // there it stands in extra_fields
+    assert_null(strstr(down(f, &head), "dropped"));
+    fake_close(f);
+}
+
+static void a_translated_request_brings_the_betas_it_needs(void **state)
+{
+    struct translated translated = {0};
+    struct translation translation = {.betas = SLICE("mcp-client-2025-11-20")};
+    (void)state;
+    struct fake *f = open_messages();
+    f->x.dialect = &dialect_openai_responses;
+    f->x.translated = &translated;
+    f->x.translation = &translation;
+    assert_non_null(strstr(up(f), "anthropic-beta: mcp-client-2025-11-20\n"));
     fake_close(f);
 }
 
@@ -318,6 +348,8 @@ int main(void)
         cmocka_unit_test(anthropic_is_told_in_its_own_fields),
         cmocka_unit_test(anthropics_fields_pass_between_its_speakers),
         cmocka_unit_test(what_is_translated_is_described_by_the_gateway),
+        cmocka_unit_test(what_was_dropped_is_reported_on_drop_ins),
+        cmocka_unit_test(a_translated_request_brings_the_betas_it_needs),
         cmocka_unit_test(no_secret_of_the_client_goes_up),
         cmocka_unit_test(clients_add_what_is_allowed),
         cmocka_unit_test(the_operators_fields_win),
