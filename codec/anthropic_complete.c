@@ -23,14 +23,35 @@
 
 // ---- The prompt --------------------------------------------------------------------------------
 
-static bool ends_with(struct slice s, struct slice end)
+// Both marks begin with a backslash, which may be the second half of an escape: then it is no mark.
+static bool begins_escape(struct slice inner, size_t at)
 {
-    return s.len >= end.len && slice_eq(slice_skip(s, s.len - end.len), end);
+    size_t backslashes = 0;
+    while (backslashes < at && inner.ptr[at - backslashes - 1] == '\\')
+        backslashes++;
+    return backslashes % 2 == 0;
+}
+
+static bool contains(struct slice inner, struct slice mark)
+{
+    ptrdiff_t found;
+    for (size_t at = 0; (found = slice_find(slice_skip(inner, at), mark)) >= 0; at++) {
+        at += (size_t)found;
+        if (begins_escape(inner, at))
+            return true;
+    }
+    return false;
+}
+
+static bool ends_with(struct slice inner, struct slice mark)
+{
+    return inner.len >= mark.len && slice_eq(slice_skip(inner, inner.len - mark.len), mark) &&
+           begins_escape(inner, inner.len - mark.len);
 }
 
 static bool is_conversation(struct slice inner)
 {
-    return slice_starts(inner, HUMAN) && slice_find(inner, ASSISTANT) >= 0;
+    return slice_starts(inner, HUMAN) && contains(inner, ASSISTANT);
 }
 
 // `prompt` without the marks of its only turn; a literal. ERR_NOMEM.
@@ -43,7 +64,7 @@ static int unwrap(struct arena *arena, struct slice prompt, struct slice *ret)
         return 0;
     inner = slice_skip(inner, HUMAN.len);
     inner.len = inner.len < ASSISTANT.len ? 0 : inner.len - ASSISTANT.len;
-    if (slice_find(inner, HUMAN) >= 0 || slice_find(inner, ASSISTANT) >= 0)
+    if (contains(inner, HUMAN) || contains(inner, ASSISTANT))
         return 0;
     if (slice_starts(inner, SLICE(" ")))
         inner = slice_skip(inner, 1);
@@ -147,7 +168,7 @@ static void write_unknown(struct canon_request *r, struct json_writer *w)
         for (size_t i = 0; i < ARRAY_LEN(written); i++)
             pass = pass && !slice_eq(m->name, written[i]);
         if (!pass) {
-            canon_drop(r, m->name.len > 0 ? m->name : SLICE("\"\""));
+            canon_drop(r, m->name);
             continue;
         }
         json_string(w, m->name);

@@ -5,7 +5,8 @@
 //     anthropic_value.c     members, refusals, literals, data: URLs, base64
 //     anthropic_read.c      a request is read: parameters, tools, thinking
 //     anthropic_blocks.c    … and its messages; the blocks of answers too
-//     anthropic_write.c     a request is written: order, parameters, tools, thinking
+//     anthropic_write.c     a request is written: order, thinking, tools
+//     anthropic_params.c    … its parameters
 //     anthropic_turns.c     … and its messages
 //     anthropic_answer.c    answers both ways, usage, ends, counts
 //     anthropic_events.c    a provider's events become canonical events
@@ -111,6 +112,53 @@ int anthropic__read_count_request(struct canon_request *r, struct slice text);
 int anthropic__write_request(struct canon_request *r, struct slice model, struct json_writer *w);
 int anthropic__write_count_request(struct canon_request *r, struct slice model,
                                    struct json_writer *w);
+
+// ---- A request that is written -----------------------------------------------------------------
+
+// Members at the top, for what is unknown and must not stand over one that was written.
+enum anthropic_top {
+    ANTHROPIC_TOP_MODEL,
+    ANTHROPIC_TOP_MAX_TOKENS,
+    ANTHROPIC_TOP_SYSTEM,
+    ANTHROPIC_TOP_MESSAGES,
+    ANTHROPIC_TOP_TOOLS,
+    ANTHROPIC_TOP_TOOL_CHOICE,
+    ANTHROPIC_TOP_THINKING,
+    ANTHROPIC_TOP_OUTPUT_CONFIG,
+    ANTHROPIC_TOP_TEMPERATURE,
+    ANTHROPIC_TOP_TOP_P,
+    ANTHROPIC_TOP_TOP_K,
+    ANTHROPIC_TOP_STOP_SEQUENCES,
+    ANTHROPIC_TOP_METADATA,
+    ANTHROPIC_TOP_SERVICE_TIER,
+    ANTHROPIC_TOP_CONTEXT_MANAGEMENT,
+    ANTHROPIC_TOP_MCP_SERVERS,
+    ANTHROPIC_TOP_CONTAINER,
+    ANTHROPIC_TOP_CACHE_CONTROL,
+    ANTHROPIC_TOP_STREAM,
+    ANTHROPIC_TOP_COUNT
+};
+
+extern const struct slice anthropic__top_names[ANTHROPIC_TOP_COUNT];
+
+struct anthropic_writing {
+    struct canon_request *r;
+    struct json_writer *w;
+    bool own;      // the source speaks this dialect
+    bool counting; // tokens of the request, not its answer
+    bool thinks;
+    uint32_t written; // bit n: enum anthropic_top
+    bool has_limit;
+    uint64_t max_tokens;
+    uint64_t budget; // 0: none
+};
+
+// The key of a member at the top.
+void anthropic__top_key(struct anthropic_writing *x, enum anthropic_top name);
+// Responses, or the counting of their tokens.
+bool anthropic__is_from_responses(const struct canon_request *r);
+// Every parameter that is set meets its fate. 0 or the refusal.
+int anthropic__write_params(struct anthropic_writing *x);
 
 // ---- Answers -----------------------------------------------------------------------------------
 

@@ -434,8 +434,8 @@ static int write_message(const struct turns *t, const struct canon_message *m)
     return rc;
 }
 
-// From *m on, the messages of tools that follow each other; system messages between them do not
-// count. *m is then the last of them.
+// From *m on, the messages of tools that follow each other; messages between them that are left out
+// or go to `system` do not count. *m is then the last of them.
 static int write_results(const struct turns *t, const struct canon_message **m)
 {
     bool opened = false;
@@ -445,11 +445,13 @@ static int write_results(const struct turns *t, const struct canon_message **m)
     for (const struct canon_message *next = *m; next && rc == 0; next = next->next) {
         if (is_system(next))
             continue;
-        if (next->role != CANON_TOOL)
-            break;
-        *m = next;
         rc = count_written(t, next->blocks, &count);
-        if (rc || count == 0)
+        if (rc || (next->role != CANON_TOOL && count > 0))
+            break;
+        if (next->role != CANON_TOOL)
+            continue;
+        *m = next;
+        if (count == 0)
             continue;
         if (!opened) {
             open_message(t, next);

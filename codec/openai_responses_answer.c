@@ -55,8 +55,7 @@ enum canon_stop responses__stop_of(struct slice status, struct slice incomplete_
     return has_call ? CANON_STOP_TOOL : CANON_STOP_END;
 }
 
-// Seconds; some vendors write a fraction, which is cut off.
-static uint64_t read_seconds(const struct json_member *m)
+uint64_t responses__seconds(const struct json_member *m)
 {
     uint64_t seconds = 0;
     struct slice digits = m->value;
@@ -111,10 +110,11 @@ int responses__read_answer(struct canon_answer *a, struct slice text)
         return rc;
     a->id = m[ID].type == JSON_STRING ? m[ID].value : SLICE_EMPTY;
     a->model = m[MODEL].type == JSON_STRING ? m[MODEL].value : SLICE_EMPTY;
-    a->created_s = read_seconds(&m[CREATED]);
+    a->created_s = responses__seconds(&m[CREATED]);
     a->service_tier = m[TIER].type == JSON_STRING ? m[TIER].value : SLICE_EMPTY;
     a->stop =
         responses__stop_of(m[STATUS].value, m[DETAILS].value, items.has_call, items.has_refusal);
+    a->logprobs = items.logprobs;
     if (m[USAGE].type == JSON_OBJECT)
         responses__read_usage(m[USAGE].value, &a->usage);
     return 0;
@@ -127,6 +127,7 @@ struct answer_writer {
     struct json_writer *w;
     struct responses_frame frame;
     unsigned index;           // of the next item
+    struct slice logprobs;    // of the first text part, without brackets
     struct json_writer parts; // of the message that is being gathered
 };
 
@@ -158,7 +159,8 @@ static int add_part(struct answer_writer *x, const struct canon_block *b)
     if (b->kind == CANON_REFUSAL)
         responses__refusal_part(&x->parts, responses__inner(b->text));
     else
-        responses__text_part(&x->parts, responses__inner(b->text), annotations);
+        responses__text_part(&x->parts, responses__inner(b->text), annotations, x->logprobs);
+    x->logprobs = SLICE_EMPTY;
     return x->parts.err;
 }
 
@@ -203,6 +205,10 @@ static int write_item(struct answer_writer *x, const struct canon_block *b)
     switch (b->kind) {
     case CANON_TOOL_CALL:
         rc = arguments_of(x->a, b, &arguments);
+        if (rc == 0 && b->tool == CANON_TOOL_FUNCTION && responses__is_custom(&x->frame, b->name)) {
+            call.tool = CANON_TOOL_CUSTOM;
+            rc = responses__custom_input(x->a->arena, arguments, &arguments);
+        }
         if (rc == 0)
             responses__call(x->w, &x->frame, x->index++, &call, arguments, false);
         return rc;
@@ -221,6 +227,20 @@ static int write_item(struct answer_writer *x, const struct canon_block *b)
     }
 }
 
+// Chat wraps the list in an object. Nothing but white space in it: nothing.
+static struct slice logprobs_of(struct slice value)
+{
+    enum json_type type;
+    struct slice element;
+    size_t at = 0;
+
+    if (responses__is(value, '{'))
+        value = json_object_get(value, SLICE("content")).value;
+    if (!responses__is(value, '[') || !json_array_next(value, &at, &type, &element))
+        return SLICE_EMPTY;
+    return responses__inner(value);
+}
+
 static int write_output(struct answer_writer *x)
 {
     int rc = 0;
@@ -229,7 +249,7 @@ static int write_output(struct answer_writer *x)
             rc = add_part(x, b);
             continue;
         }
-        rc = end_message(x);
+        rc = responses__is_item(b->kind) ? end_message(x) : 0;
         if (rc == 0)
             rc = write_item(x, b);
     }
@@ -246,12 +266,16 @@ int responses__write_answer(const struct canon_answer *a, const struct canon_con
     int rc = responses__frame_init(&x.frame, a->arena, a->id, a->model, a->created_s, c, repeat);
     if (rc)
         return rc;
+    // Tiers of other vendors are other lists.
+    bool of_openai = a->from && slice_starts(a->from->name, SLICE("openai_"));
+    x.logprobs = logprobs_of(a->logprobs);
     json_writer_init(&x.parts, a->arena, 0);
     responses__frame_open(w, &x.frame, false, a->stop);
     rc = write_output(&x);
     if (rc)
         return rc;
-    responses__frame_close(w, &x.frame, false, &a->usage);
+    responses__frame_close(w, &x.frame, false, &a->usage,
+                           of_openai ? a->service_tier : SLICE_EMPTY);
     return w->err;
 }
 

@@ -10,6 +10,9 @@
 //                └──┘  └──────┘  └──┘  └──┘
 //                message  reasoning  function_call  message
 //
+// What an assistant said is a message with a string for each text: a part `output_text` belongs to
+// an item with an id, and nobody has one.
+//
 // A thought goes only to who sealed it. One with OpenAI's seal is put together again from the
 // signature that carried it; any other would be refused as forged, so it is dropped and reported.
 //
@@ -29,6 +32,7 @@ struct writer {
     struct json_writer *w;
     enum canon_role role;
     bool own;
+    bool as_string;       // texts are messages of their own
     bool open;            // a message item's content
     struct slice *custom; // ids of custom calls so far; room for CUSTOM_CALLS_MAX
     unsigned custom_count;
@@ -43,10 +47,10 @@ static const struct slice role_names[] = {
 
 // ---- Parts -----------------------------------------------------------------------------------
 
-static void write_text(struct json_writer *w, struct slice text, bool output)
+static void write_text(struct json_writer *w, struct slice text)
 {
     json_object(w);
-    json_member(w, SLICE("type"), output ? SLICE("\"output_text\"") : SLICE("\"input_text\""));
+    json_member(w, SLICE("type"), SLICE("\"input_text\""));
     json_member(w, SLICE("text"), text.len > 0 ? text : SLICE("\"\""));
     json_object_end(w);
 }
@@ -143,23 +147,13 @@ static void write_audio(struct json_writer *w, const struct canon_block *b)
     json_object_end(w);
 }
 
-static void write_refusal(struct json_writer *w, struct slice text)
-{
-    json_object(w);
-    json_member(w, SLICE("type"), SLICE("\"refusal\""));
-    json_member(w, SLICE("refusal"), text.len > 0 ? text : SLICE("\"\""));
-    json_object_end(w);
-}
-
-// A block that is a part of a message or a result. *ret_written: it was one.
+// A block that is a part of a message or a result.
 static int write_part(struct writer *x, const struct canon_block *b)
 {
     switch (b->kind) {
     case CANON_TEXT:
-        write_text(x->w, b->text, x->role == CANON_ASSISTANT);
-        return 0;
     case CANON_REFUSAL:
-        write_refusal(x->w, b->text);
+        write_text(x->w, b->text);
         return 0;
     case CANON_IMAGE:
         write_image(x->w, b);
@@ -169,23 +163,36 @@ static int write_part(struct writer *x, const struct canon_block *b)
     case CANON_AUDIO:
         write_audio(x->w, b);
         return 0;
+    case CANON_OPAQUE:
+        json_raw(x->w, b->raw);
+        return 0;
     default:
         ASSERT(!"a part");
         return 0;
     }
 }
 
-static bool is_part(enum canon_block_kind kind)
+static bool is_text(enum canon_block_kind kind)
 {
-    return kind == CANON_TEXT || kind == CANON_REFUSAL || kind == CANON_IMAGE ||
-           kind == CANON_FILE || kind == CANON_AUDIO;
+    return kind == CANON_TEXT || kind == CANON_REFUSAL;
+}
+
+// Opaque ones of this dialect may be parts or items; which, the reader has noted.
+static bool is_part(const struct writer *x, const struct canon_block *b)
+{
+    if (b->kind == CANON_OPAQUE)
+        return x->own && b->tool == CANON_TOOL_OPAQUE;
+    return is_text(b->kind) || b->kind == CANON_IMAGE || b->kind == CANON_FILE ||
+           b->kind == CANON_AUDIO;
 }
 
 static void drop_block(struct writer *x, const struct canon_block *b)
 {
     struct json_member type = json_object_get(b->raw, SLICE("type"));
     struct slice name = type.type == JSON_STRING ? responses__inner(type.value) : SLICE_EMPTY;
-    canon_drop(x->r, name.len > 0 ? name : SLICE("content"));
+    if (name.len == 0)
+        name = b->kind == CANON_WEB_SEARCH ? SLICE("server_tool_use") : SLICE("content");
+    canon_drop(x->r, name);
 }
 
 // ---- Message items ---------------------------------------------------------------------------
@@ -207,10 +214,27 @@ static void close_content(struct writer *x)
     x->open = false;
 }
 
-static bool is_lone_text(const struct canon_message *m)
+// Is a text all that is left of the message?
+static bool is_lone_text(const struct writer *x, const struct canon_message *m)
 {
-    const struct canon_block *b = m->blocks;
-    return b && !b->next && b->kind == CANON_TEXT && b->cache_control.len == 0;
+    const struct canon_block *text = NULL;
+
+    for (const struct canon_block *b = m->blocks; b; b = b->next) {
+        if (b->kind == CANON_OPAQUE && !x->own)
+            continue;
+        if (text || !is_text(b->kind) || b->cache_control.len > 0)
+            return false;
+        text = b;
+    }
+    return text != NULL;
+}
+
+static void write_said(struct writer *x, const struct canon_block *b)
+{
+    close_content(x);
+    open_item(x);
+    json_raw(x->w, b->text.len > 0 ? b->text : SLICE("\"\""));
+    json_object_end(x->w);
 }
 
 // ---- Items of their own ------------------------------------------------------------------------
@@ -296,13 +320,13 @@ static int write_output(struct writer *x, const struct canon_block *result)
     int rc = 0;
 
     for (const struct canon_block *b = result->content; b; b = b->next)
-        text_only &= b->kind == CANON_TEXT || !is_part(b->kind);
+        text_only &= is_text(b->kind) || !is_part(x, b);
     if (text_only)
         json_string_open(x->w);
     else
         json_array(x->w);
     for (const struct canon_block *b = result->content; rc == 0 && b; b = b->next) {
-        if (!is_part(b->kind))
+        if (!is_part(x, b))
             drop_block(x, b);
         else if (text_only)
             json_string_inner(x->w, responses__inner(b->text));
@@ -349,9 +373,13 @@ static int (*const item_kinds[CANON_BLOCK_KIND_COUNT])(struct writer *x,
 
 static int write_block(struct writer *x, const struct canon_block *b)
 {
-    if (!is_part(b->kind)) {
+    if (!is_part(x, b)) {
         close_content(x);
         return item_kinds[b->kind](x, b);
+    }
+    if (is_text(b->kind) && x->as_string) {
+        write_said(x, b);
+        return 0;
     }
     if (!x->open) {
         open_item(x);
@@ -367,12 +395,7 @@ static int write_message(struct writer *x, const struct canon_message *m)
 
     // A result's parts are a user's.
     x->role = m->role == CANON_TOOL ? CANON_USER : m->role;
-    if (is_lone_text(m)) {
-        open_item(x);
-        json_raw(x->w, m->blocks->text);
-        json_object_end(x->w);
-        return 0;
-    }
+    x->as_string = m->role == CANON_ASSISTANT || is_lone_text(x, m);
     for (const struct canon_block *b = m->blocks; rc == 0 && b; b = b->next)
         rc = write_block(x, b);
     close_content(x);

@@ -67,6 +67,10 @@ static inline struct slice responses__inner(struct slice literal)
 int responses__join(struct arena *arena, const struct slice *pieces, unsigned count,
                     struct slice *ret);
 
+// JSON text as it may stand in a line of an event: line ends, which can only lie between its
+// tokens, are left out. 0 or ERR_NOMEM.
+int responses__one_line(struct arena *arena, struct slice text, struct slice *ret);
+
 // ---- Sealed reasoning --------------------------------------------------------------------------
 
 // What `encrypted_content` of an item with `id` (literals; the id may be absent) is in canonical
@@ -95,6 +99,7 @@ struct responses_items {
     bool in_part;
     // Of an answer.
     bool has_call, has_refusal;
+    struct slice logprobs; // of the first text that has them
 };
 
 // The item becomes blocks. Errors: those of read_request or, without a request, of read_answer.
@@ -134,8 +139,9 @@ int responses__frame_init(struct responses_frame *f, struct arena *arena, struct
 // begun, whatever `stop` and `usage` say.
 void responses__frame_open(struct json_writer *w, const struct responses_frame *f, bool running,
                            enum canon_stop stop);
+// `service_tier` is a literal or empty.
 void responses__frame_close(struct json_writer *w, const struct responses_frame *f, bool running,
-                            const struct canon_usage *usage);
+                            const struct canon_usage *usage, struct slice service_tier);
 // "id" of an item.
 void responses__item_id(struct json_writer *w, const struct responses_frame *f, const char *prefix,
                         unsigned index);
@@ -145,9 +151,21 @@ bool responses__incomplete(enum canon_stop stop);
 bool responses__annotation(struct json_writer *w, struct slice citation, uint64_t length);
 uint64_t responses__code_points(struct slice inner);
 
+// Has the client declared a custom tool called `name` (a literal)?
+bool responses__is_custom(const struct responses_frame *f, struct slice name);
+// What a custom tool was told, by a model that knows it as a function of one string `input`:
+// `arguments` is the inside of a literal that holds an object's text. *ret is the inside of a
+// literal; all of the text when it is no such object. 0 or ERR_NOMEM.
+int responses__custom_input(struct arena *arena, struct slice arguments, struct slice *ret);
+
+// Is a block of this kind an item of its own, which ends the message before it? What is neither
+// that nor part of a message is left out, and the texts around it are neighbours.
+bool responses__is_item(enum canon_block_kind kind);
 // The parts of a message and the items, as they are when they begin (`running`) or when all is
 // known. Texts are insides of literals.
-void responses__text_part(struct json_writer *w, struct slice text, struct slice annotations);
+// `annotations` and `logprobs` come without brackets.
+void responses__text_part(struct json_writer *w, struct slice text, struct slice annotations,
+                          struct slice logprobs);
 void responses__refusal_part(struct json_writer *w, struct slice text);
 void responses__message(struct json_writer *w, const struct responses_frame *f, unsigned index,
                         struct slice parts, bool running);
@@ -158,7 +176,7 @@ struct responses_call {
 };
 void responses__call(struct json_writer *w, const struct responses_frame *f, unsigned index,
                      const struct responses_call *call, struct slice arguments, bool running);
-// `signature` is a literal or empty.
+// `signature` is a literal or empty. A search that runs has no query yet.
 void responses__thought(struct json_writer *w, const struct responses_frame *f, unsigned index,
                         struct slice text, struct slice signature, bool redacted);
 void responses__search(struct json_writer *w, const struct responses_frame *f, unsigned index,
@@ -181,6 +199,8 @@ int responses__write_count(const struct canon_answer *a, const struct canon_cont
 int responses__read_event(struct canon_reader *r, const struct sse_event *event,
                           struct canon_sink *sink);
 int responses__write_event(struct canon_writer *w, const struct canon_event *e);
+// Seconds; some vendors write a fraction, which is cut off. 0 when it is none.
+uint64_t responses__seconds(const struct json_member *m);
 void responses__read_usage(struct slice usage, struct canon_usage *ret);
 enum canon_stop responses__stop_of(struct slice status, struct slice incomplete_details,
                                    bool has_call, bool has_refusal);

@@ -33,8 +33,9 @@ int responses__bad(const struct responses_items *x, int err, struct slice member
         snprintf(list, sizeof(list), ".%s[%u]", x->list, x->part);
     else if (x->list)
         snprintf(list, sizeof(list), ".%s", x->list);
-    struct slice path = arena_printf(x->arena, "%s[%u]%s%s%.*s", x->input, x->at, list,
-                                     member.len > 0 ? "." : "", SLICE_ARG(member));
+    struct slice path =
+        arena_printf(x->arena, "%s[%u]%s%s%.*s", x->input, x->at, list, member.len > 0 ? "." : "",
+                     (int)member.len, member.len > 0 ? member.ptr : "");
     if (!path.ptr)
         return ERR_NOMEM;
     const char *what = err == ERR_MISSING       ? "is missing"
@@ -115,11 +116,12 @@ static bool has_elements(struct slice array)
 
 static int read_text(struct responses_items *x, struct slice part, struct canon_block ***tail)
 {
-    enum { TEXT, ANNOTATIONS, CACHE, COUNT };
+    enum { TEXT, ANNOTATIONS, CACHE, LOGPROBS, COUNT };
     static const struct responses_field fields[COUNT] = {
         [TEXT] = {SLICE("text"), RESPONSES_STRING | RESPONSES_REQUIRED},
         [ANNOTATIONS] = {SLICE("annotations"), RESPONSES_ARRAY},
         [CACHE] = {SLICE("cache_control"), RESPONSES_OBJECT},
+        [LOGPROBS] = {SLICE("logprobs"), RESPONSES_ARRAY},
     };
     struct slice v[COUNT];
     struct canon_block *b;
@@ -130,6 +132,8 @@ static int read_text(struct responses_items *x, struct slice part, struct canon_
     if (rc)
         return rc;
     b->text = v[TEXT];
+    if (x->logprobs.len == 0 && has_elements(v[LOGPROBS]))
+        x->logprobs = v[LOGPROBS];
     b->cache_control = v[CACHE];
     if (has_elements(v[ANNOTATIONS])) {
         b->citations = v[ANNOTATIONS];
@@ -182,7 +186,7 @@ static int read_image(struct responses_items *x, struct slice part, struct canon
     return 0;
 }
 
-// `"data:application/pdf;base64,JVBE…"` into its type and its data; *ret_type stays empty when the
+// `"data:application/pdf;base64,JVBE…"` into its type and its data; both stay as they are when the
 // literal is no such URL.
 static int split_data_url(struct arena *arena, struct slice literal, struct slice *ret_type,
                           struct slice *ret_data)
@@ -193,7 +197,6 @@ static int split_data_url(struct arena *arena, struct slice literal, struct slic
     struct slice inner = responses__inner(literal);
     struct slice type;
 
-    *ret_type = SLICE_EMPTY;
     if (!slice_starts(inner, SLICE("data:")))
         return 0;
     ptrdiff_t comma = slice_find_char(slice_take(inner, TYPE_BYTES_MAX), ',');
@@ -246,11 +249,16 @@ static int read_file(struct responses_items *x, struct slice part, struct canon_
         b->url = v[URL];
     if (b->file_id.len > 0 || b->url.len > 0)
         return 0;
-    b->data = v[DATA];
     rc = split_data_url(x->arena, v[DATA], &b->media_type, &b->data);
-    if (rc == 0 && b->media_type.len == 0)
-        b->media_type = v[TYPE].len > 0 ? v[TYPE] : SLICE("\"application/pdf\"");
-    return rc;
+    if (rc || b->data.len > 0)
+        return rc;
+    if (slice_starts(v[DATA], SLICE("\"data:"))) { // one whose data is no base64
+        b->url = v[DATA];
+        return 0;
+    }
+    b->data = v[DATA];
+    b->media_type = v[TYPE].len > 0 ? v[TYPE] : SLICE("\"application/pdf\"");
+    return 0;
 }
 
 static int read_audio(struct responses_items *x, struct slice part, struct canon_block ***tail)
@@ -302,9 +310,11 @@ static int read_part(struct responses_items *x, struct slice part, struct canon_
         if (responses__key_is(type, part_kinds[i].type))
             return part_kinds[i].read(x, part, tail);
     rc = add_block(x, tail, CANON_OPAQUE, &b);
-    if (rc == 0)
-        b->raw = part;
-    return rc;
+    if (rc)
+        return rc;
+    b->raw = part;
+    b->tool = CANON_TOOL_OPAQUE; // a part, no item: see write_input
+    return 0;
 }
 
 // A content: a literal or an array of parts.
@@ -507,7 +517,7 @@ static int read_reasoning(struct responses_items *x, struct slice item)
         rc = join_thoughts(x, "content", v[CONTENT], &text);
     if (rc == 0 && v[SEALED].len > 2)
         rc = responses__unseal(x->arena, v[ID], v[SEALED], &redacted, &sealed);
-    if (rc || (sealed.len == 0 && text.len == 2)) // nothing is in it
+    if (rc || (sealed.len <= 2 && (redacted || text.len == 2))) // nothing is in it
         return rc;
     rc = open_message(x, CANON_ASSISTANT, true);
     if (rc == 0)
@@ -550,7 +560,10 @@ static int read_search(struct responses_items *x, struct slice item)
 static int read_reference(struct responses_items *x, struct slice item)
 {
     (void)item;
-    return responses__bad(x, ERR_UNSUPPORTED, SLICE("id")); // the history is not here
+    if (!x->request)
+        return ERR_UPSTREAM_PROTOCOL;
+    return canon_refuse(x->request, ERR_UNSUPPORTED, slice_str(x->input),
+                        "`%s[%u]` names an item whose history is not here", x->input, x->at);
 }
 
 static bool ends_with(struct slice s, struct slice end)

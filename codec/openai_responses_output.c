@@ -116,6 +116,7 @@ static void write_usage(struct json_writer *w, const struct canon_usage *u)
     json_member_number(w, SLICE("input_tokens"), u->input_tokens);
     json_key(w, SLICE("input_tokens_details"));
     json_object(w);
+    json_member_number(w, SLICE("cache_write_tokens"), u->cached_write_tokens);
     json_member_number(w, SLICE("cached_tokens"), u->cached_read_tokens);
     json_object_end(w);
     json_member_number(w, SLICE("output_tokens"), u->output_tokens);
@@ -128,7 +129,7 @@ static void write_usage(struct json_writer *w, const struct canon_usage *u)
 }
 
 void responses__frame_close(struct json_writer *w, const struct responses_frame *f, bool running,
-                            const struct canon_usage *usage)
+                            const struct canon_usage *usage, struct slice service_tier)
 {
     json_array_end(w);
     write_repeated(w, f, RESPONSES_R_PARALLEL_TOOL_CALLS, RESPONSES_REPEAT_COUNT);
@@ -137,6 +138,7 @@ void responses__frame_close(struct json_writer *w, const struct responses_frame 
         json_null(w);
     else
         write_usage(w, usage);
+    json_member(w, SLICE("service_tier"), service_tier);
     json_object_end(w);
 }
 
@@ -191,6 +193,12 @@ bool responses__annotation(struct json_writer *w, struct slice citation, uint64_
 
 // ---- Parts and items ---------------------------------------------------------------------------
 
+bool responses__is_item(enum canon_block_kind kind)
+{
+    return kind == CANON_THINKING || kind == CANON_REDACTED_THINKING || kind == CANON_TOOL_CALL ||
+           kind == CANON_WEB_SEARCH;
+}
+
 static void write_inner(struct json_writer *w, struct slice key, struct slice inner)
 {
     json_key(w, key);
@@ -199,17 +207,23 @@ static void write_inner(struct json_writer *w, struct slice key, struct slice in
     json_string_close(w);
 }
 
-void responses__text_part(struct json_writer *w, struct slice text, struct slice annotations)
+static void write_list(struct json_writer *w, struct slice key, struct slice elements)
+{
+    json_key(w, key);
+    json_array(w);
+    if (elements.len > 0)
+        json_raw(w, elements);
+    json_array_end(w);
+}
+
+void responses__text_part(struct json_writer *w, struct slice text, struct slice annotations,
+                          struct slice logprobs)
 {
     json_object(w);
     json_member(w, SLICE("type"), SLICE("\"output_text\""));
     write_inner(w, SLICE("text"), text);
-    json_key(w, SLICE("annotations"));
-    json_array(w);
-    if (annotations.len > 0)
-        json_raw(w, annotations);
-    json_array_end(w);
-    json_member(w, SLICE("logprobs"), SLICE("[]"));
+    write_list(w, SLICE("annotations"), annotations);
+    write_list(w, SLICE("logprobs"), logprobs);
     json_object_end(w);
 }
 
@@ -255,11 +269,7 @@ void responses__message(struct json_writer *w, const struct responses_frame *f, 
     open_item(w, f, "msg_", index, SLICE("\"message\""));
     write_status(w, running);
     json_member(w, SLICE("role"), SLICE("\"assistant\""));
-    json_key(w, SLICE("content"));
-    json_array(w);
-    if (parts.len > 0)
-        json_raw(w, parts);
-    json_array_end(w);
+    write_list(w, SLICE("content"), parts);
     json_object_end(w);
 }
 
@@ -304,7 +314,46 @@ void responses__search(struct json_writer *w, const struct responses_frame *f, u
     json_key(w, SLICE("action"));
     json_object(w);
     json_member(w, SLICE("type"), SLICE("\"search\""));
-    write_inner(w, SLICE("query"), query);
+    if (!running)
+        write_inner(w, SLICE("query"), query);
     json_object_end(w);
     json_object_end(w);
+}
+
+// ---- Custom tools ------------------------------------------------------------------------------
+
+bool responses__is_custom(const struct responses_frame *f, struct slice name)
+{
+    enum json_type type;
+    struct slice tool;
+
+    if (!responses__is(f->repeat[RESPONSES_R_TOOLS], '['))
+        return false;
+    for (size_t at = 0; json_array_next(f->repeat[RESPONSES_R_TOOLS], &at, &type, &tool);) {
+        if (type != JSON_OBJECT ||
+            !responses__key_is(json_object_get(tool, SLICE("type")).value, SLICE("custom")))
+            continue;
+        if (slice_eq(json_object_get(tool, SLICE("name")).value, name))
+            return true;
+    }
+    return false;
+}
+
+int responses__custom_input(struct arena *arena, struct slice arguments, struct slice *ret)
+{
+    static const struct slice names[] = {SLICE("input")};
+    struct json_scanner scan;
+    struct slice literal;
+    struct slice text;
+
+    *ret = arguments;
+    int rc = responses__join(arena, &arguments, 1, &literal);
+    char *plain = rc ? NULL : arena_large(arena, literal.len);
+    if (!plain)
+        return ERR_NOMEM;
+    if (json_unescape(literal, plain, &text) == 0 &&
+        json_scan(&scan, text, names, ARRAY_LEN(names), 0) == 0 &&
+        scan.member[0].type == JSON_STRING)
+        *ret = responses__inner(scan.member[0].value);
+    return 0;
 }

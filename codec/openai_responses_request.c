@@ -178,7 +178,7 @@ static const struct {
 } choices[] = {
     {SLICE("auto"), CANON_CHOICE_AUTO},         {SLICE("none"), CANON_CHOICE_NONE},
     {SLICE("required"), CANON_CHOICE_REQUIRED}, {SLICE("any"), CANON_CHOICE_REQUIRED},
-    {SLICE("function"), CANON_CHOICE_TOOL},     {SLICE("custom"), CANON_CHOICE_TOOL},
+    {SLICE("function"), CANON_CHOICE_TOOL},
 };
 
 static int read_tool_choice(struct reader *x, struct slice value)

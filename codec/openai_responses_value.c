@@ -81,6 +81,23 @@ int responses__join(struct arena *arena, const struct slice *pieces, unsigned co
     return json_writer_done(&w, ret);
 }
 
+int responses__one_line(struct arena *arena, struct slice text, struct slice *ret)
+{
+    size_t len = 0;
+
+    *ret = text;
+    if (text.len == 0 || (!memchr(text.ptr, '\n', text.len) && !memchr(text.ptr, '\r', text.len)))
+        return 0;
+    char *line = arena_bytes(arena, text.len);
+    if (!line)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] != '\n' && text.ptr[i] != '\r')
+            line[len++] = text.ptr[i];
+    *ret = slice_of(line, len);
+    return 0;
+}
+
 // ---- Seals -----------------------------------------------------------------------------------
 
 int responses__unseal(struct arena *arena, struct slice id, struct slice encrypted,

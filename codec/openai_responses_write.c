@@ -8,8 +8,8 @@
 //     top[]      the members, by position; TOP_PARAMS… are those that cross by name
 //     fates[]    what becomes of every canonical parameter: a member, a refusal, a report, silence
 //
-// Defaults of this API differ from those of Anthropic's: functions are strict and answers are
-// stored unless the request says otherwise. Requests that were written for messages say so here.
+// Defaults of this API differ from those of the others: functions are strict and answers are stored
+// unless the request says otherwise. What was written for another API says so here.
 //
 // Counting tokens takes the same request without what has nothing to do with its input; the API
 // refuses members it does not know.
@@ -141,9 +141,10 @@ static void write_function(struct writer *x, const struct canon_tool *t)
     json_member(x->w, SLICE("type"), SLICE("\"function\""));
     json_member(x->w, SLICE("name"), t->name);
     json_member(x->w, SLICE("description"), t->description);
-    json_member(x->w, SLICE("parameters"), t->parameters);
-    json_member(x->w, SLICE("strict"),
-                t->strict.len == 0 && x->from_messages ? SLICE("false") : t->strict);
+    json_member(x->w, SLICE("parameters"),
+                t->parameters.len > 0 ? t->parameters
+                                      : SLICE("{\"type\":\"object\",\"properties\":{}}"));
+    json_member(x->w, SLICE("strict"), t->strict.len > 0 ? t->strict : SLICE("false"));
 }
 
 static void write_custom(struct writer *x, const struct canon_tool *t)
@@ -198,14 +199,6 @@ static void write_tools(struct writer *x)
         json_array_end(x->w);
 }
 
-static bool is_custom_tool(const struct canon_request *r, struct slice name)
-{
-    for (const struct canon_tool *t = r->tools; t; t = t->next)
-        if (t->kind == CANON_TOOL_CUSTOM && slice_eq(t->name, name))
-            return true;
-    return false;
-}
-
 static void write_tool_choice(struct writer *x)
 {
     static const struct slice words[] = {
@@ -225,11 +218,9 @@ static void write_tool_choice(struct writer *x)
     if (kind == CANON_CHOICE_OPAQUE) {
         json_raw(x->w, x->r->tool_choice.raw);
     } else if (kind == CANON_CHOICE_TOOL) {
-        struct slice name = x->r->tool_choice.name;
         json_object(x->w);
-        json_member(x->w, SLICE("type"),
-                    is_custom_tool(x->r, name) ? SLICE("\"custom\"") : SLICE("\"function\""));
-        json_member(x->w, SLICE("name"), name);
+        json_member(x->w, SLICE("type"), SLICE("\"function\""));
+        json_member(x->w, SLICE("name"), x->r->tool_choice.name);
         json_object_end(x->w);
     } else {
         json_raw(x->w, words[kind]);
@@ -433,7 +424,7 @@ static void write_params(struct writer *x)
 {
     for (enum canon_param p = 0; p < CANON_PARAM_COUNT; p++) {
         struct slice value = x->r->param[p];
-        if (p == CANON_P_STORE && value.len == 0 && x->from_messages)
+        if (p == CANON_P_STORE && value.len == 0 && !x->own)
             value = SLICE("false");
         if (value.len == 0)
             continue;

@@ -270,6 +270,9 @@ int process_run(const struct process_setup *setup)
         goto out;
     atomic_store(&p->config->cores, p->gateway.cores);
     p->fibers_max = fibers_per_core(p->gateway.cores);
+    unsigned wanted = p->setup->options->requests_max;
+    if (wanted > 0 && wanted < p->fibers_max)
+        p->fibers_max = wanted;
     gates_init(&p->gates, p->gateway.cores);
     if (start_threads(p) == 0)
         status = serve(p);

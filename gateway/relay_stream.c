@@ -247,11 +247,14 @@ static int event_await(struct stream *st, const struct sse_event *event, struct 
             return ERR_NOMEM;
         case EVENT_REFUSED:
             return refuse(st, event);
+        case EVENT_KEPT:
+            return 0; // the provider has the request's own time for its first event, as before
         case EVENT_PASSED:
         case EVENT_WITHHELD:
         case EVENT_URGENT:
             commit(st);
-            st->last_chunk = now;
+            if (event->has_data)
+                st->last_chunk = now;
             if (st->filter.ended)
                 settle(st, st->filter.failed);
             return verdict == EVENT_URGENT ? flush_await(st, false) : 0;
@@ -308,6 +311,13 @@ static int span_await(struct stream *st, struct slice span)
     return rc == ERR_MORE ? 0 : rc;
 }
 
+// No event will bring the second half of the last line end; there is room for it.
+static void add_owed_lf(struct stream *st)
+{
+    if (sse_owes_lf(&st->splitter) && !st->filter.withheld && !st->translate)
+        gather_add(st->gather, SLICE("\n"));
+}
+
 // The body has ended. Some vendors forget the blank line behind [DONE]; half of any other event is
 // not shown.
 static int end_await(struct stream *st)
@@ -333,8 +343,7 @@ static int end_await(struct stream *st)
         if (rc)
             return rc;
     }
-    if (sse_owes_lf(&st->splitter) && !st->filter.withheld && !st->translate)
-        gather_add(st->gather, SLICE("\n"));
+    add_owed_lf(st);
     if (!st->filter.ended && !st->filter.failed)
         return break_off_await(st, ERR_UPSTREAM_TRUNCATED);
     if (!st->filter.ended && adds_done(st))
@@ -370,11 +379,13 @@ static int pull_await(struct stream *st)
         return rc;
     struct body_part *part = st->part;
     bool last = part->last;
-    if (x->state == EXCHANGE_COMMITTED && part->bytes > 0)
-        metrics_event_gap(x, (double)mono_diff_ns(ring_now(x->core->net.ring), st->last_chunk) /
-                                 (double)NS_PER_S);
+    bool committed = x->state == EXCHANGE_COMMITTED;
+    struct mono before = st->last_chunk;
+    uint64_t events = st->filter.events;
     for (unsigned i = 0; i < part->count && rc == 0; i++)
         rc = span_await(st, part->span[i]);
+    if (committed && st->filter.events > events)
+        metrics_event_gap(x, (double)mono_diff_ns(st->last_chunk, before) / (double)NS_PER_S);
     if (rc == 0 && last) {
         rc = end_await(st);
     } else if (x->state != EXCHANGE_TRYING && !relay_client_left(x, rc)) {
@@ -418,6 +429,7 @@ static enum outcome conclude_await(struct stream *st, int rc)
     gather_reset(st->gather);
     if (x->state == EXCHANGE_SETTLED) {
         // The terminal event is out; what else the provider does is its own affair.
+        add_owed_lf(st);
         (void)flush_await(st, true);
         return OUTCOME_SERVED;
     }

@@ -235,6 +235,22 @@ static bool forces_store(const struct exchange *x, const struct config_provider 
     return p->disable_store && (x->upstream_op == OP_CHAT || x->upstream_op == OP_RESPONSES);
 }
 
+// Most servers of OpenAI's dialect know the token limit by its older name only, or both. A client's
+// own words are not touched for that.
+static bool renames_limit(const struct exchange *x, const struct config_provider *p)
+{
+    return x->translated && x->upstream_op == OP_CHAT &&
+           (!p->row->max_completion_tokens || p->custom);
+}
+
+static void edit_limit(struct builder *b)
+{
+    const struct json_member *m = &b->scan->member[DIALECT_TOKENS_LIMIT];
+
+    if (renames_limit(b->x, b->target->provider) && is_present(m))
+        rename_member(b, m, SLICE("max_tokens"));
+}
+
 static void edit_store(struct builder *b)
 {
     const struct json_member *m = member_named(b->scan, SLICE("store"));
@@ -275,8 +291,9 @@ unsigned request_wanted_names(const struct exchange *x, const struct config_prov
     }
     if (forces_store(x, provider))
         want(names, &count, SLICE("store"));
-    bool options = x->upstream_dialect->usage_option && !row->stream_usage;
-    return x->translated && count == DIALECT_MEMBER_COUNT && !options ? 0 : count;
+    bool needed = count > DIALECT_MEMBER_COUNT || renames_limit(x, provider) ||
+                  (x->upstream_dialect->usage_option && !row->stream_usage);
+    return x->translated && !needed ? 0 : count;
 }
 
 int request_scan_await(struct exchange *x, struct fiber *self, const struct target *target)
@@ -448,6 +465,7 @@ static int build_body(struct builder *b, struct request *ret)
     edit_model(b);
     json_edit_remove(&b->edit, &b->scan->member[DIALECT_FALLBACKS]);
     edit_stream_options(b);
+    edit_limit(b);
     for (unsigned i = 0; i < row->edit_count; i++)
         apply_edit(b, &row->edits[i]);
     edit_store(b);

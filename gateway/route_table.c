@@ -96,7 +96,7 @@ struct slice route_decode(struct arena *arena, struct slice text)
         int high = escape ? hex_digit(text.ptr[i + 1]) : -1;
         int low = escape ? hex_digit(text.ptr[i + 2]) : -1;
         escape = high >= 0 && low >= 0;
-        out[len++] = escape ? (char)(high << 4 | low) : text.ptr[i];
+        out[len++] = escape ? (char)(unsigned char)(high * 16 + low) : text.ptr[i];
         i += escape ? 2 : 0;
     }
     return slice_of(out, len);

@@ -26,12 +26,37 @@ struct job {
     int err;
 };
 
+// The members of a request that an answer of its dialect repeats, as a request of their own: the
+// body itself is given back at commit.
+static int keep_repeated(struct translation *t, struct slice body)
+{
+    static const struct slice names[] = {
+        SLICE("instructions"), SLICE("metadata"),    SLICE("parallel_tool_calls"),
+        SLICE("temperature"),  SLICE("tool_choice"), SLICE("tools"),
+        SLICE("top_p"),
+    };
+    struct json_writer w;
+    size_t at = 0;
+    struct json_member m;
+
+    json_writer_init(&w, &t->source, 0);
+    json_object(&w);
+    while (json_object_next(slice_trim(body), &at, &m))
+        for (size_t i = 0; i < ARRAY_LEN(names); i++)
+            if (slice_eq(slice_of(m.key.ptr + 1, m.key.len - 2), names[i]))
+                json_member(&w, names[i], m.value);
+    json_object_end(&w);
+    return json_writer_done(&w, &t->repeated);
+}
+
 static void read_job(void *arg)
 {
     struct job *j = arg;
     struct translation *t = j->t;
 
     j->err = j->dialect->translation->read_request(&t->request, j->text);
+    if (j->err == 0 && j->dialect == &dialect_openai_responses)
+        j->err = keep_repeated(t, j->text);
     for (struct canon_member *m = t->request.dropped; m; m = m->next)
         t->dropped_end = m;
 }
@@ -145,41 +170,17 @@ void translate_drop(struct exchange *x)
     x->translation = NULL;
 }
 
-// The members of a request that an answer of its dialect repeats, as a request of their own: the
-// body itself is given back at commit.
-static struct slice repeated(struct exchange *x)
-{
-    static const struct slice names[] = {
-        SLICE("instructions"), SLICE("metadata"),    SLICE("parallel_tool_calls"),
-        SLICE("temperature"),  SLICE("tool_choice"), SLICE("tools"),
-        SLICE("top_p"),
-    };
-    struct json_writer w;
-    struct slice text;
-    size_t at = 0;
-    struct json_member m;
-
-    if (x->dialect != &dialect_openai_responses)
-        return SLICE("");
-    json_writer_init(&w, &x->stream->arena, 0);
-    json_object(&w);
-    while (json_object_next(slice_trim(x->body), &at, &m))
-        for (size_t i = 0; i < ARRAY_LEN(names); i++)
-            if (slice_eq(slice_of(m.key.ptr + 1, m.key.len - 2), names[i]))
-                json_member(&w, names[i], m.value);
-    json_object_end(&w);
-    return json_writer_done(&w, &text) == 0 ? text : SLICE_EMPTY;
-}
-
+// What the answer will need, in memory that outlives the body.
 static int translated_new(struct exchange *x)
 {
-    struct translated *d = arena_zalloc(&x->stream->arena, sizeof(*d));
+    struct arena *a = &x->stream->arena;
+    struct translated *d = arena_zalloc(a, sizeof(*d));
 
     if (!d)
         return ERR_NOMEM;
     d->context.now_s = (uint64_t)(ring_wall(x->core->net.ring).ns / NS_PER_S);
     d->context.id = x->request_id;
-    d->context.request = repeated(x);
+    d->context.request = arena_copy(a, x->translation->repeated);
     if (!d->context.request.ptr)
         return ERR_NOMEM;
     x->translated = d;
@@ -188,22 +189,27 @@ static int translated_new(struct exchange *x)
 
 int translate_begin_await(struct exchange *x, struct fiber *self, struct failure *ret)
 {
+    int rc = 0;
+
     ASSERT(x->dialect != x->upstream_dialect);
     if (!x->translation)
         x->translation = translation_new(x);
-    int rc = x->translation ? translated_new(x) : ERR_NOMEM;
-    if (rc) {
-        failure_of(ret, rc, SLICE_EMPTY, SLICE_EMPTY);
-        return rc;
+    if (!x->translation) {
+        failure_of(ret, ERR_NOMEM, SLICE_EMPTY, SLICE_EMPTY);
+        return ERR_NOMEM;
     }
-    if (x->translation->read)
-        return 0;
-    struct job job = {.t = x->translation, .dialect = x->dialect, .text = x->body};
-    rc = run_await(x, self, read_job, &job);
-    if (rc)
-        return refuse(x, rc, ret);
-    x->translation->read = true;
-    return 0;
+    if (!x->translation->read) {
+        struct job job = {.t = x->translation, .dialect = x->dialect, .text = x->body};
+        rc = run_await(x, self, read_job, &job);
+    }
+    x->translation->read = rc == 0;
+    if (rc == 0)
+        rc = translated_new(x);
+    if (rc) {
+        rc = refuse(x, rc, ret);
+        translate_drop(x); // half a reading is none: a fallback reads anew
+    }
+    return rc;
 }
 
 // ---- Writing ---------------------------------------------------------------------------------

@@ -44,6 +44,7 @@ struct translation {
     bool large;
     bool read;
     struct canon_request request;
+    struct slice repeated;            // what an answer repeats of the request, as one; or empty
     struct canon_member *dropped_end; // the last name the reader could not take
 
     // What `written` was written for.

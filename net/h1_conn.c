@@ -458,7 +458,7 @@ void h1_conn__next(struct h1_conn *c)
         h1_conn__close(c, false);
         return;
     }
-    h1_conn__deadline(c, c->stream.core->options.idle_ms);
+    h1_conn__deadline(c, c->turned_away ? LIMIT_LINGER_MS : c->stream.core->options.idle_ms);
     h1_conn__aim(c);
 }
 
@@ -525,7 +525,7 @@ static void note_peer(struct h1_conn *c)
         (void)inet_ntop(AF_INET6, &six->sin6_addr, c->stream.peer, sizeof(c->stream.peer));
 }
 
-int h1_conn__open(struct net_core *core, int fd)
+static int open_conn(struct net_core *core, int fd, bool turned_away)
 {
     struct h1_conn *c = pool_get(&core->conns);
     if (!c)
@@ -543,6 +543,7 @@ int h1_conn__open(struct net_core *core, int fd)
     c->starved.fn = on_bufs;
     list_push_back(&core->connections, &c->link);
     c->state = CONN_IDLE;
+    c->turned_away = turned_away;
     note_peer(c);
     counter_add(&core->stats.accepted, 1);
     atomic_fetch_add_explicit(&core->stats.connections, 1, memory_order_relaxed);
@@ -550,6 +551,16 @@ int h1_conn__open(struct net_core *core, int fd)
     net__trim_soon(core);
     h1_conn__next(c);
     return 0;
+}
+
+int h1_conn__open(struct net_core *core, int fd)
+{
+    return open_conn(core, fd, false);
+}
+
+int h1_conn__turn_away(struct net_core *core, int fd)
+{
+    return open_conn(core, fd, true);
 }
 
 void h1_conn__drain(struct h1_conn *c)

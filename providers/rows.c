@@ -107,6 +107,7 @@ const struct provider_row provider__rows[] = {
         .streams_text = true,
         .stream_usage = true,
         .prefers_responses = true,
+        .max_completion_tokens = true,
         .environment = {"OPENAI_API_KEY", "OPENAI_KEY"},
     },
     {
@@ -144,6 +145,7 @@ const struct provider_row provider__rows[] = {
         .path_templates = true,
         .by_family = true,
         .prefers_responses = true,
+        .max_completion_tokens = true,
         .streams_text = true,
         .stream_usage = true,
         .key_optional = true, // Entra

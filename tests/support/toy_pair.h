@@ -21,6 +21,7 @@ struct tls_context *toy_client_context(const char *ca_pem, bool skip);
 // A certificate for the name, its authority trusted by the client; no sessions yet.
 void toy_pair_open(struct toy_pair *p, const char *cert_name);
 void toy_pair_connect(struct toy_pair *p, const char *server_name); // fresh sessions
+void toy_pair_open_connected(struct toy_pair *p); // both, for TOY_NAME, and their handshake
 void toy_pair_close(struct toy_pair *p);
 // All of the output of one session, as one run. The caller frees it.
 struct slice toy_drain(struct tls *t);

@@ -21,6 +21,10 @@ static void the_wrapping_is_taken_off_a_single_turn(void **state)
         {"\"\\n\\nHuman: Hi\\n\\nAssistant: So\"", "\"\\n\\nHuman: Hi\\n\\nAssistant: So\""},
         {"\"\\n\\nHuman: a\\n\\nAssistant: b\\n\\nHuman: c\\n\\nAssistant:\"",
          "\"\\n\\nHuman: a\\n\\nAssistant: b\\n\\nHuman: c\\n\\nAssistant:\""},
+        // The backslash of a mark may belong to the escape before it: "…\\" and "n".
+        {"\"\\n\\nHuman: Hi\\\\n\\nAssistant:\"", "\"\\n\\nHuman: Hi\\\\n\\nAssistant:\""},
+        {"\"\\n\\nHuman: a\\\\n\\nHuman:\\n\\nAssistant:\"", "\"a\\\\n\\nHuman:\""},
+        {"\"\\n\\nHuman: a\\\\\\n\\nAssistant:\"", "\"a\\\\\""},
         {"\"\"", "\"\""},
     };
     (void)state;

@@ -194,6 +194,12 @@ static const struct request_case cases[] = {
          "2", "\"b\"") "]},"
                        "{\"role\":\"user\",\"content\":\"and\"}]}",
      NULL},
+    // Nor does one that is left out.
+    {"{\"messages\":[{\"role\":\"user\",\"content\":[" RESULT(
+         "1", "\"a\"") "]},"
+                       "{\"role\":\"assistant\",\"content\":\"\"},"
+                       "{\"role\":\"user\",\"content\":[" RESULT("2", "\"b\"") "]}]}",
+     CHAT, NULL, ONE("[" RESULT("1", "\"a\"") "," RESULT("2", "\"b\"") "]"), NULL},
     {USER("[" RESULT("1", "\"\"") "]"), CHAT, NULL, ONE("[" RESULT("1", "\"\"") "]"), NULL},
     {USER("[{\"type\":\"tool_result\",\"tool_use_id\":\"1\"}]"), CHAT, NULL,
      ONE("[{\"type\":\"tool_result\",\"tool_use_id\":\"1\"}]"), NULL},

@@ -35,7 +35,7 @@ static void items_become_blocks(void **state)
             "'query':'q'}},"
             "{'id':'msg_1','type':'message','status':'completed','role':'assistant','content':["
             "{'type':'output_text','text':'a','annotations':[{'type':'url_citation','url':'u'}]},"
-            "{'type':'output_text','text':'b','annotations':[],'logprobs':[]}]},"
+            "{'type':'output_text','text':'b','annotations':[],'logprobs':[{'token':'b'}]}]},"
             "{'id':'fc_1','type':'function_call','status':'completed','call_id':'c','name':'f',"
             "'arguments':'{}'},"
             "{'id':'ig_1','type':'image_generation_call','result':'x'}],"
@@ -45,6 +45,7 @@ static void items_become_blocks(void **state)
     expect_text(d.a.id, "'resp_1'");
     expect_text(d.a.model, "'gpt-x'");
     expect_text(d.a.service_tier, "'default'");
+    expect_text(d.a.logprobs, "[{'token':'b'}]");
     assert_int_equal(d.a.created_s, 1741476542);
     assert_int_equal(d.a.stop, CANON_STOP_TOOL);
     assert_true(d.a.usage.known && d.a.usage.cached_known && d.a.usage.reasoning_known);
@@ -247,12 +248,103 @@ static void blocks_become_items(void **state)
                   "'raw'},"
                   "{'id':'fc_01_6','type':'function_call','status':'completed','call_id':'e',"
                   "'name':'h','arguments':'{}'}" TAIL
-                  "'usage':{'input_tokens':10,'input_tokens_details':{'cached_tokens':2},"
+                  "'usage':{'input_tokens':10,'input_tokens_details':{'cache_write_tokens':0,'"
+                  "cached_tokens':2},"
                   "'output_tokens':5,'output_tokens_details':{'reasoning_tokens':1},"
                   "'total_tokens':15}}",
              "incomplete", "{'reason':'content_filter'}");
     expect_written(&d, text);
     desk_close(&d);
+}
+
+static void what_chat_adds_crosses(void **state)
+{
+    (void)state;
+    struct dialect chat = {.name = SLICE("openai_chat")};
+    char text[TEXT_BYTES];
+    struct desk d;
+    for (int other = 0; other < 2; other++) {
+        desk_open(&d, 1 << 20);
+        if (other)
+            chat.name = SLICE("anthropic_messages");
+        d.a.from = &chat;
+        d.a.id = SLICE("\"c-01\"");
+        d.a.model = SLICE("\"m\"");
+        d.a.service_tier = SLICE("\"flex\"");
+        d.a.logprobs = SLICE("{\"content\":[{\"token\":\"a\"}],\"refusal\":null}");
+        add(&d, (struct canon_block){.kind = CANON_TEXT, .text = SLICE("\"a\"")});
+        add(&d, (struct canon_block){.kind = CANON_TEXT, .text = SLICE("\"b\"")});
+        assert_int_equal(responses__write_answer(&d.a, &context, &d.w), 0);
+        snprintf(text, sizeof(text),
+                 HEAD "{'id':'msg_01_0','type':'message','status':'completed','role':'assistant',"
+                      "'content':[{'type':'output_text','text':'a','annotations':[],'logprobs':"
+                      "[{'token':'a'}]},{'type':'output_text','text':'b','annotations':[],"
+                      "'logprobs':[]}]}" TAIL "'usage':null%s}",
+                 "completed", "null", other ? "" : ",'service_tier':'flex'");
+        expect_written(&d, text);
+        desk_close(&d);
+    }
+}
+
+static void texts_around_what_is_left_out_are_neighbours(void **state)
+{
+    (void)state;
+    char text[TEXT_BYTES];
+    struct desk d;
+    desk_open(&d, 1 << 20);
+    d.a.id = SLICE("\"c-01\"");
+    d.a.model = SLICE("\"m\"");
+    add(&d, (struct canon_block){.kind = CANON_TEXT, .text = SLICE("\"a\"")});
+    add(&d, (struct canon_block){.kind = CANON_OPAQUE, .raw = SLICE("{}")});
+    add(&d, (struct canon_block){.kind = CANON_TEXT, .text = SLICE("\"b\"")});
+    assert_int_equal(responses__write_answer(&d.a, &context, &d.w), 0);
+    snprintf(text, sizeof(text),
+             HEAD "{'id':'msg_01_0','type':'message','status':'completed','role':'assistant',"
+                  "'content':[{'type':'output_text','text':'a','annotations':[],'logprobs':[]},"
+                  "{'type':'output_text','text':'b','annotations':[],'logprobs':[]}]}" TAIL
+                  "'usage':null}",
+             "completed", "null");
+    expect_written(&d, text);
+    desk_close(&d);
+}
+
+static void a_custom_tools_call_comes_back_as_one(void **state)
+{
+    (void)state;
+    static char buffer[TEXT_BYTES];
+    static const struct {
+        struct slice arguments;
+        bool quoted;
+        const char *input;
+    } rows[] = {
+        {SLICE("{\"input\": \"a\\n\"}"), false, "a\\n"},
+        {SLICE("\"{\\\"input\\\":\\\"a\\\\n\\\"}\""), true, "a\\n"},
+        {SLICE("{\"x\":1}"), false, "{\\'x\\':1}"},
+        {SLICE("\"free\""), true, "free"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct canon_context c = context;
+        char text[TEXT_BYTES];
+        struct desk d;
+        struct slice got;
+        desk_open(&d, 1 << 20);
+        c.request = text_in(buffer, "{'tools':[7,{'type':'function','name':'c'},"
+                                    "{'type':'custom','name':'c'}]}");
+        d.a.id = SLICE("\"msg_01\"");
+        add(&d, (struct canon_block){.kind = CANON_TOOL_CALL,
+                                     .id = SLICE("\"t\""),
+                                     .name = SLICE("\"c\""),
+                                     .arguments = rows[i].arguments,
+                                     .arguments_quoted = rows[i].quoted});
+        assert_int_equal(responses__write_answer(&d.a, &c, &d.w), 0);
+        assert_int_equal(json_writer_done(&d.w, &got), 0);
+        snprintf(text, sizeof(text),
+                 "[{'id':'ctc_01_0','type':'custom_tool_call','call_id':'t','name':'c','input':"
+                 "'%s'}]",
+                 rows[i].input);
+        expect_text(json_object_get(got, SLICE("output")).value, text);
+        desk_close(&d);
+    }
 }
 
 static void every_refused_allocation_is_survived(void **state)
@@ -316,6 +408,9 @@ int main(void)
         cmocka_unit_test(an_empty_answer_has_every_member),
         cmocka_unit_test(the_request_is_repeated),
         cmocka_unit_test(blocks_become_items),
+        cmocka_unit_test(what_chat_adds_crosses),
+        cmocka_unit_test(texts_around_what_is_left_out_are_neighbours),
+        cmocka_unit_test(a_custom_tools_call_comes_back_as_one),
         cmocka_unit_test(every_refused_allocation_is_survived),
         cmocka_unit_test(counts),
     };

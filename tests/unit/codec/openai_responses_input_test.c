@@ -61,11 +61,11 @@ static void an_assistants_message_is_a_run_of_items(void **state)
     expect_written(
         &d, "[{'type':'reasoning','id':'rs_1','summary':[{'type':'summary_text','text':'why'}],"
             "'encrypted_content':'gAA'},"
-            "{'type':'message','role':'assistant','content':[{'type':'output_text','text':'a'},"
-            "{'type':'refusal','refusal':'no'}]},"
+            "{'type':'message','role':'assistant','content':'a'},"
+            "{'type':'message','role':'assistant','content':'no'},"
             "{'type':'function_call','call_id':'t1','name':'f','arguments':'{ \\'k\\': \\'v\\'}'},"
             "{'type':'function_call','call_id':'t2','name':'f','arguments':'{}'},"
-            "{'type':'message','role':'assistant','content':[{'type':'output_text','text':'b'}]}]");
+            "{'type':'message','role':'assistant','content':'b'}]");
     expect_dropped(&d, "reasoning,server_tool_use");
     desk_close(&d);
 }
@@ -133,6 +133,34 @@ static void a_message_of_nothing_is_left_out(void **state)
     desk_close(&d);
     assert_int_equal(write_message(&d, CANON_USER, blocks, 0), 0);
     expect_written(&d, "[]");
+    desk_close(&d);
+}
+
+static void what_is_left_may_be_a_lone_text(void **state)
+{
+    (void)state;
+    const struct canon_block blocks[] = {OPAQUE("x"), TEXT("a"), OPAQUE("y")};
+    struct desk d;
+    assert_int_equal(write_message(&d, CANON_USER, blocks, 3), 0);
+    expect_written(&d, "[{'type':'message','role':'user','content':'a'}]");
+    expect_dropped(&d, "x,y");
+    desk_close(&d);
+}
+
+static void own_parts_come_out_where_they_were(void **state)
+{
+    (void)state;
+    static char buffer[TEXT_BYTES];
+    static const char text[] =
+        "[{'type':'message','role':'user','content':[{'type':'input_text','text':'a'},"
+        "{'type':'input_hologram'}]},{'type':'computer_call'}]";
+    char request[TEXT_BYTES];
+    struct desk d;
+    desk_open(&d, 64 << 20);
+    snprintf(request, sizeof(request), "{'input':%s}", text);
+    assert_int_equal(responses__read_request(&d.r, text_in(buffer, request)), 0);
+    assert_int_equal(responses__write_input(&d.r, &d.w), 0);
+    expect_written(&d, text);
     desk_close(&d);
 }
 
@@ -213,6 +241,8 @@ int main(void)
         cmocka_unit_test(a_users_parts),
         cmocka_unit_test(lone_texts_are_strings_unless_they_are_cached),
         cmocka_unit_test(a_message_of_nothing_is_left_out),
+        cmocka_unit_test(what_is_left_may_be_a_lone_text),
+        cmocka_unit_test(own_parts_come_out_where_they_were),
         cmocka_unit_test(results_are_text_or_parts),
         cmocka_unit_test(a_custom_call_gets_a_custom_output),
         cmocka_unit_test(custom_calls_have_a_ceiling),

@@ -66,6 +66,21 @@ static void an_assistants_turn_is_one_message(void **state)
     desk_close(&d);
 }
 
+static void what_is_joined_is_no_plain_text(void **state)
+{
+    (void)state;
+    struct desk d;
+    assert_int_equal(read(&d, "{'role':'assistant','content':'a'}"), 0);
+    assert_true(d.r.messages->plain);
+    desk_close(&d);
+    assert_int_equal(read(&d, "{'role':'assistant','content':'a'},"
+                              "{'role':'assistant','content':'b'}"),
+                     0);
+    assert_false(d.r.messages->plain);
+    assert_null(d.r.messages->next);
+    desk_close(&d);
+}
+
 static void parts_of_every_kind(void **state)
 {
     (void)state;
@@ -104,6 +119,33 @@ static void parts_of_every_kind(void **state)
     expect_text(b->raw, "{'type':'input_hologram','x':1}");
     assert_null(b->next);
     desk_close(&d);
+}
+
+static void data_urls_of_files(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *data, *type, *bytes, *url;
+    } rows[] = {
+        {"data:text/plain;base64,QQ==", "'text/plain'", "'QQ=='", ""},
+        {"data:;base64,QQ==", "", "", "'data:;base64,QQ=='"},
+        {"data:text/plain,QQ", "", "", "'data:text/plain,QQ'"},
+        {"data:text/plain;base64", "", "", "'data:text/plain;base64'"},
+        {"data:a\\;base64,QQ==", "", "", "'data:a\\;base64,QQ=='"},
+        {"QQ==", "'application/pdf'", "'QQ=='", ""},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char item[512];
+        struct desk d;
+        snprintf(item, sizeof(item),
+                 "{'role':'user','content':[{'type':'input_file','file_data':'%s'}]}",
+                 rows[i].data);
+        assert_int_equal(read(&d, item), 0);
+        expect_text(d.r.messages->blocks->media_type, rows[i].type);
+        expect_text(d.r.messages->blocks->data, rows[i].bytes);
+        expect_text(d.r.messages->blocks->url, rows[i].url);
+        desk_close(&d);
+    }
 }
 
 static void seals_say_whose_they_are(void **state)
@@ -194,8 +236,8 @@ static void wrong_items_are_named(void **state)
         {"{'type':'reasoning','summary':'s'}", "input[0].summary", ERR_BAD_TYPE},
         {"{'type':'reasoning','summary':['s']}", "input[0].summary[0]", ERR_BAD_TYPE},
         {"{'type':'reasoning','summary':[{'text':1}]}", "input[0].summary[0].text", ERR_BAD_TYPE},
-        {"{'type':'item_reference','id':'msg_1'}", "input[0].id", ERR_UNSUPPORTED},
-        {"{'id':'msg_1'}", "input[0].id", ERR_UNSUPPORTED},
+        {"{'type':'item_reference','id':'msg_1'}", "input", ERR_UNSUPPORTED},
+        {"{'id':'msg_1'}", "input", ERR_UNSUPPORTED},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct desk d;
@@ -224,7 +266,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_assistants_turn_is_one_message),
+        cmocka_unit_test(what_is_joined_is_no_plain_text),
         cmocka_unit_test(parts_of_every_kind),
+        cmocka_unit_test(data_urls_of_files),
         cmocka_unit_test(seals_say_whose_they_are),
         cmocka_unit_test(items_of_others_tools_are_opaque),
         cmocka_unit_test(an_output_that_is_an_object_is_text),

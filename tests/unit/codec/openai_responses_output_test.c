@@ -73,6 +73,19 @@ static void only_what_has_a_url_is_an_annotation(void **state)
     desk_close(&d);
 }
 
+static void which_blocks_are_items(void **state)
+{
+    (void)state;
+    static const enum canon_block_kind kinds[] = {CANON_THINKING, CANON_REDACTED_THINKING,
+                                                  CANON_TOOL_CALL, CANON_WEB_SEARCH};
+    unsigned count = 0;
+    for (enum canon_block_kind k = 0; k < CANON_BLOCK_KIND_COUNT; k++)
+        count += responses__is_item(k);
+    assert_int_equal(count, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_true(responses__is_item(kinds[i]));
+}
+
 static void which_stops_are_incomplete(void **state)
 {
     (void)state;
@@ -88,6 +101,7 @@ int main(void)
         cmocka_unit_test(ids_come_from_the_providers),
         cmocka_unit_test(code_points_of_a_literal),
         cmocka_unit_test(only_what_has_a_url_is_an_annotation),
+        cmocka_unit_test(which_blocks_are_items),
         cmocka_unit_test(which_stops_are_incomplete),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

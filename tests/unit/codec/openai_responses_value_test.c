@@ -67,6 +67,24 @@ static void literals_are_joined_by_their_insides(void **state)
     desk_close(&d);
 }
 
+static void a_text_of_many_lines_becomes_one(void **state)
+{
+    (void)state;
+    struct desk d;
+    struct slice ret;
+    struct slice plain = SLICE("{\"a\": \"\\n\"}");
+    desk_open(&d, 1 << 20);
+    assert_int_equal(responses__one_line(&d.arena, plain, &ret), 0);
+    assert_ptr_equal(ret.ptr, plain.ptr);
+    assert_int_equal(responses__one_line(&d.arena, SLICE("{\r\n \"a\":\n\"\\n\"\r}"), &ret), 0);
+    expect_text(ret, "{ 'a':'\\n'}");
+    assert_int_equal(responses__one_line(&d.arena, SLICE_EMPTY, &ret), 0);
+    desk_close(&d);
+    desk_open(&d, 0);
+    assert_int_equal(responses__one_line(&d.arena, SLICE("[\n]"), &ret), ERR_NOMEM);
+    desk_close(&d);
+}
+
 static void seals_come_back_to_who_made_them(void **state)
 {
     (void)state;
@@ -115,6 +133,7 @@ int main(void)
         cmocka_unit_test(fields_by_name_and_type),
         cmocka_unit_test(keys_with_escapes),
         cmocka_unit_test(literals_are_joined_by_their_insides),
+        cmocka_unit_test(a_text_of_many_lines_becomes_one),
         cmocka_unit_test(seals_come_back_to_who_made_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,12 +33,12 @@ static void a_small_request_is_small(void **state)
     (void)state;
     struct desk d;
     begin(&d, &chat_row);
-    expect_request(&d, "");
+    expect_request(&d, ",'store':false");
     expect_dropped(&d, "");
     desk_close(&d);
 }
 
-static void from_messages_nothing_is_stored(void **state)
+static void what_was_meant_for_messages_says_so(void **state)
 {
     (void)state;
     struct desk d;
@@ -53,7 +53,8 @@ static void from_messages_nothing_is_stored(void **state)
     d.r.param[CANON_P_STOP] = SLICE("[\"a\"]");
     d.r.param[CANON_P_TOP_K] = SLICE("3");
     expect_request(&d, ",'tools':[{'type':'function','name':'f','parameters':{},'strict':false},"
-                       "{'type':'function','name':'s','strict':true}],"
+                       "{'type':'function','name':'s','parameters':{'type':'object',"
+                       "'properties':{}},'strict':true}],"
                        "'reasoning':{'effort':'xhigh','summary':'auto'},"
                        "'include':['reasoning.encrypted_content'],"
                        "'max_output_tokens':16,'store':false,'stream':true");
@@ -78,14 +79,25 @@ static void tools_of_every_kind(void **state)
         .format = SLICE("{\"type\":\"grammar\",\"grammar\":{\"definition\":\"d\",\"syntax\":\"l\"}"
                         "}")};
     d.r.tools = &custom;
-    d.r.tool_choice.kind = CANON_CHOICE_TOOL;
-    d.r.tool_choice.name = SLICE("\"c\"");
     d.r.param[CANON_P_PARALLEL_TOOL_CALLS] = SLICE("false");
     expect_request(&d, ",'tools':[{'type':'custom','name':'c','format':{'type':'grammar',"
                        "'syntax':'l','definition':'d'}},{'type':'web_search','filters':"
                        "{'allowed_domains':['a.org']},'user_location':{}}],"
-                       "'tool_choice':{'type':'custom','name':'c'},'parallel_tool_calls':false");
+                       "'parallel_tool_calls':false,'store':false");
     expect_dropped(&d, "tools");
+    desk_close(&d);
+}
+
+static void a_function_without_parameters_has_none(void **state)
+{
+    (void)state;
+    struct desk d;
+    begin(&d, &chat_row);
+    struct canon_tool tool = {.name = SLICE("\"f\"")};
+    d.r.tools = &tool;
+    d.r.param[CANON_P_STORE] = SLICE("true");
+    expect_request(&d, ",'tools':[{'type':'function','name':'f','parameters':{'type':'object',"
+                       "'properties':{}},'strict':false}],'store':true");
     desk_close(&d);
 }
 
@@ -96,11 +108,11 @@ static void choices(void **state)
         enum canon_choice_kind kind;
         const char *text, *dropped;
     } rows[] = {
-        {CANON_CHOICE_AUTO, ",'tool_choice':'auto'", ""},
-        {CANON_CHOICE_NONE, ",'tool_choice':'none'", ""},
-        {CANON_CHOICE_REQUIRED, ",'tool_choice':'required'", ""},
-        {CANON_CHOICE_TOOL, ",'tool_choice':{'type':'function','name':'f'}", ""},
-        {CANON_CHOICE_OPAQUE, "", "tool_choice"},
+        {CANON_CHOICE_AUTO, ",'tool_choice':'auto','store':false", ""},
+        {CANON_CHOICE_NONE, ",'tool_choice':'none','store':false", ""},
+        {CANON_CHOICE_REQUIRED, ",'tool_choice':'required','store':false", ""},
+        {CANON_CHOICE_TOOL, ",'tool_choice':{'type':'function','name':'f'},'store':false", ""},
+        {CANON_CHOICE_OPAQUE, ",'store':false", "tool_choice"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct desk d;
@@ -123,11 +135,11 @@ static void formats(void **state)
     d.r.format.strict = SLICE("true");
     d.r.param[CANON_P_VERBOSITY] = SLICE("\"low\"");
     expect_request(&d, ",'text':{'format':{'type':'json_schema','name':'response','schema':"
-                       "{ 'b': 1},'strict':true},'verbosity':'low'}");
+                       "{ 'b': 1},'strict':true},'verbosity':'low'},'store':false");
     desk_close(&d);
     begin(&d, &chat_row);
     d.r.format.kind = CANON_FORMAT_JSON_OBJECT;
-    expect_request(&d, ",'text':{'format':{'type':'json_object'}}");
+    expect_request(&d, ",'text':{'format':{'type':'json_object'}},'store':false");
     desk_close(&d);
 }
 
@@ -141,13 +153,16 @@ static void reasoning_of_every_kind(void **state)
         uint64_t budget;
         const char *text;
     } rows[] = {
-        {&chat_row, CANON_REASONING_EFFORT, "\"low\"", 0, ",'reasoning':{'effort':'low'}"},
-        {&chat_row, CANON_REASONING_EFFORT, "\"none\"", 0, ",'reasoning':{'effort':'none'}"},
-        {&chat_row, CANON_REASONING_OFF, "", 0, ""},
+        {&chat_row, CANON_REASONING_EFFORT, "\"low\"", 0,
+         ",'reasoning':{'effort':'low'},'store':false"},
+        {&chat_row, CANON_REASONING_EFFORT, "\"none\"", 0,
+         ",'reasoning':{'effort':'none'},'store':false"},
+        {&chat_row, CANON_REASONING_OFF, "", 0, ",'store':false"},
         // 4096 tokens when unset: 2000 is (2000 - 1024) / 3072 = 0.3177 of what may be thought.
         {&chat_row, CANON_REASONING_BUDGET, "", 2000,
-         ",'reasoning':{'effort':'medium','summary':'auto'}"},
-        {&chat_row, CANON_REASONING_ADAPTIVE, "", 0, ",'reasoning':{'summary':'auto'}"},
+         ",'reasoning':{'effort':'medium','summary':'auto'},'store':false"},
+        {&chat_row, CANON_REASONING_ADAPTIVE, "", 0,
+         ",'reasoning':{'summary':'auto'},'store':false"},
         {&messages_row, CANON_REASONING_EFFORT, "\"low\"", 0,
          ",'reasoning':{'effort':'low','summary':'auto'},'include':"
          "['reasoning.encrypted_content'],'store':false"},
@@ -179,7 +194,7 @@ static void parameters_stand_in_their_order(void **state)
     d.r.param[CANON_P_MODALITIES] = SLICE("[\"text\"]");
     d.r.param[CANON_P_STOP] = SLICE("\"a\"");
     expect_request(&d, ",'include':['message.output_text.logprobs'],'max_output_tokens':100,"
-                       "'temperature':0.10,'top_logprobs':2,'user':'u'");
+                       "'temperature':0.10,'top_logprobs':2,'user':'u','store':false");
     expect_dropped(&d, "stop,seed");
     desk_close(&d);
 }
@@ -219,8 +234,9 @@ static void unknown_members_pass_when_they_may(void **state)
         canon_add_member(&d.arena, &d.r.extra, SLICE("fallbacks"), SLICE("[]"));
         canon_add_member(&d.arena, &d.r.extra, SLICE("truncation"), SLICE("\"auto\""));
         canon_add_member(&d.arena, &d.r.extra, SLICE("q\"q"), SLICE("0"));
-        expect_request(&d, pass ? ",'temperature':1,'zeta':[1],'truncation':'auto','q\\'q':0"
-                                : ",'temperature':1");
+        expect_request(
+            &d, pass ? ",'temperature':1,'store':false,'zeta':[1],'truncation':'auto','q\\'q':0"
+                     : ",'temperature':1,'store':false");
         expect_dropped(&d, pass ? "temperature,fallbacks"
                                 : "zeta,temperature,fallbacks,truncation,q\"q");
         desk_close(&d);
@@ -287,8 +303,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_small_request_is_small),
-        cmocka_unit_test(from_messages_nothing_is_stored),
+        cmocka_unit_test(what_was_meant_for_messages_says_so),
         cmocka_unit_test(tools_of_every_kind),
+        cmocka_unit_test(a_function_without_parameters_has_none),
         cmocka_unit_test(choices),
         cmocka_unit_test(formats),
         cmocka_unit_test(reasoning_of_every_kind),

@@ -59,7 +59,7 @@ static const struct dialect_translation writes = {.write_request = toy_write};
 static const struct dialect client = {.members = members, .translation = &reads};
 static const struct dialect provider = {.members = members, .translation = &writes};
 
-static const struct provider_row plain = {.stream_usage = true};
+static const struct provider_row plain = {.stream_usage = true, .max_completion_tokens = true};
 static const struct provider_edit drops[] = {
     {.kind = EDIT_DROP, .operations = 1u << OP_CHAT, .member = SLICE("said")}};
 static const struct provider_row picky = {.edits = drops, .edit_count = 1, .stream_usage = true};
@@ -172,6 +172,7 @@ static void a_refusal_is_a_400_that_names_the_member(void **state)
     toy.read_err = ERR_UNSUPPORTED; // 501 by itself
     fake_run(f, begin);
     assert_int_equal(result, ERR_UNSUPPORTED);
+    assert_null(f->x.translation); // a fallback begins anew
     assert_int_equal(failure.status, 400);
     assert_false(failure.from_gateway);
     assert_slice(failure.param, "messages");
@@ -239,19 +240,24 @@ static void a_large_body_is_another_threads_work(void **state)
     free(text);
 }
 
+#define TOOL "{\"type\":\"function\",\"name\":\"f\"}"
+
 // The body goes at commit; what an answer of the responses API repeats of it stays.
 static void what_an_answer_repeats_outlives_the_body(void **state)
 {
     (void)state;
-    char body[] = " {\"input\":\"hi\",\"tools\":[ 1 ],\"model\":\"m\",\"temperature\":0.50} ";
+    char body[] =
+        " {\"input\":\"hi\",\"tools\":[ " TOOL " ],\"model\":\"m\",\"temperature\":0.50} ";
     struct fake *f = open_toy(slice_str(body));
     fake_run(f, begin);
     assert_int_equal(f->x.translated->context.request.len, 0);
     translate_drop(&f->x);
     f->x.dialect = &dialect_openai_responses;
     fake_run(f, begin);
+    if (result != 0)
+        fail_msg("%.*s", SLICE_ARG(failure.message));
     memset(body, 'x', sizeof(body) - 1);
-    assert_slice(f->x.translated->context.request, "{\"tools\":[ 1 ],\"temperature\":0.50}");
+    assert_slice(f->x.translated->context.request, "{\"tools\":[ " TOOL " ],\"temperature\":0.50}");
     close_toy(f);
 }
 
