@@ -75,10 +75,11 @@ static const struct stream_text MESSAGES_STREAM = {
     "\"response\":{\"id\":\"resp_mock\",\"object\":\"response\",\"created_at\":1700000000,"        \
     "\"model\":\"mock\",\"status\":"
 #define RESPONSE_BEGUN RESPONSE "\"in_progress\",\"output\":[],\"usage\":null}"
-#define RESPONSE_ITEM  "{\"type\":\"message\",\"id\":\"msg_mock\",\"role\":\"assistant\",\"status\":"
+
+#define ITEM_BEGUN "{\"type\":\"message\",\"id\":\"msg_mock\",\"role\":\"assistant\",\"status\":"
 #define RESPONSE_PART                                                                              \
     "{\"type\":\"output_text\",\"annotations\":[],\"logprobs\":[],\"text\":\"Fox.\"}"
-#define RESPONSE_DONE RESPONSE_ITEM "\"completed\",\"content\":[" RESPONSE_PART "]}"
+#define RESPONSE_DONE ITEM_BEGUN "\"completed\",\"content\":[" RESPONSE_PART "]}"
 #define RESPONSE_AT   "\"item_id\":\"msg_mock\",\"output_index\":0,\"content_index\":0,"
 #define RESPONSE_USAGE                                                                             \
     "\"usage\":{\"input_tokens\":250,\"input_tokens_details\":{\"cached_tokens\":0},"              \
@@ -89,7 +90,7 @@ static const struct stream_text MESSAGES_STREAM = {
     EVENT("response.created", RESPONSE_BEGUN)                                                      \
     EVENT("response.in_progress", RESPONSE_BEGUN)                                                  \
     EVENT("response.output_item.added",                                                            \
-          "\"output_index\":0,\"item\":" RESPONSE_ITEM "\"in_progress\",\"content\":[]}")          \
+          "\"output_index\":0,\"item\":" ITEM_BEGUN "\"in_progress\",\"content\":[]}")             \
     EVENT("response.content_part.added",                                                           \
           RESPONSE_AT "\"part\":{\"type\":\"output_text\",\"annotations\":[],\"text\":\"\"}")
 #define RESPONSE_FINISH                                                                            \
@@ -134,7 +135,7 @@ static const struct kind_row KINDS[MOCK_KIND_COUNT] = {
     [MOCK_COUNT_TOKENS] = {.head = SLICE("{\"input_tokens\":250}"), .error = ANTHROPIC_ERROR},
     [MOCK_RESPONSES] = {.head = SLICE("{\"id\":\"resp_mock\",\"object\":\"response\","
                                       "\"created_at\":1700000000,\"status\":\"completed\","
-                                      "\"model\":\"mock\",\"output\":[" RESPONSE_ITEM
+                                      "\"model\":\"mock\",\"output\":[" ITEM_BEGUN
                                       "\"completed\",\"content\":[{\"type\":\"output_text\","
                                       "\"annotations\":[],\"logprobs\":[],\"text\":\""),
                         .tail = SLICE("\"}]}]," RESPONSE_USAGE),
