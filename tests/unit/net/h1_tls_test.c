@@ -554,6 +554,34 @@ static void those_who_leave_while_shaking_are_counted(void **state)
     world_close(&w);
 }
 
+// Beyond the bound the newest is closed, and those that are under way go on.
+static void too_many_handshakes_close_the_newest(void **state)
+{
+    (void)state;
+    struct world w;
+    struct secure first, second;
+    world_open(&w);
+    secure_open_in(&w, &first, w.trust);
+    struct slice hello = tls_output(first.tls);
+    client_send(&w.toy, &first.raw, hello.ptr, 20); // begun, not whole
+    toy_until(&w.toy, w.toy.core.tls.shaking == 1);
+    w.toy.core.tls.shaking = LIMIT_HANDSHAKES; // as if the others were somebody else's
+    secure_open_in(&w, &second, w.trust);
+    secure_flush(&w, &second);
+    client_until_eof(&w.toy, &second.raw);
+    assert_int_equal(failures(&w, TLS_FAILURE_OVERLOAD), 1);
+    client_send(&w.toy, &first.raw, hello.ptr + 20, hello.len - 20);
+    tls_output_sent(first.tls, hello.len);
+    secure_until(&w, &first, tls_ready(first.tls));
+    secure_say(&w, &first, POST("/echo", 2) "ok");
+    secure_until(&w, &first, secure_has(&first, "\r\n\r\nok"));
+    assert_int_equal(w.toy.core.tls.shaking, LIMIT_HANDSHAKES - 1);
+    w.toy.core.tls.shaking = 0;
+    secure_close(&first);
+    secure_close(&second);
+    world_close(&w);
+}
+
 static void sessions_are_resumed_and_contexts_swapped(void **state)
 {
     (void)state;
@@ -664,6 +692,7 @@ int main(void)
         cmocka_unit_test(an_endless_hello_is_cut_off),
         cmocka_unit_test(a_burst_of_hellos_waits_its_turns),
         cmocka_unit_test(those_who_leave_while_shaking_are_counted),
+        cmocka_unit_test(too_many_handshakes_close_the_newest),
         cmocka_unit_test(sessions_are_resumed_and_contexts_swapped),
         cmocka_unit_test(tls_1_2_is_served),
         cmocka_unit_test(draining_closes_whoever_shakes),
