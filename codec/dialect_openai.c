@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// dialect_openai.c: the wire formats of the OpenAI API, as the native relay reads them.
+// dialect_openai.c: the wire formats of the OpenAI API, as the native relay reads them; how they
+// are translated is in openai_*.c, the rows at the end join both.
 //
-// Four rows: chat completions, text completions, embeddings, responses. What a row must find in an
+// Five rows: chat completions, text completions, embeddings, responses and the count of their input
+// tokens. What a row must find in an
 // event (an empty `choices` with usage, an error, the end) is rare, so an event is first searched
 // for the few words that could announce it and walked as JSON only when one of them is there. An
 // ordinary delta costs one look for a quote with a `u` or an `e` behind it. A word inside a content
@@ -17,6 +19,8 @@
 #include "codec/dialect.h"
 #include "codec/json_scan.h"
 #include "codec/lanes.h"
+#include "codec/openai_internal.h"
+#include "codec/openai_responses_internal.h"
 
 #include <stddef.h>
 
@@ -283,11 +287,61 @@ static void responses_event(const struct sse_event *event, struct dialect_event 
         walk_responses_event(data, ret);
 }
 
+// The answer to a request for a count is the count.
+static void count_usage(struct slice text, struct dialect_usage *ret)
+{
+    static const struct slice names[] = {SLICE("input_tokens")};
+    struct json_scanner scan;
+
+    *ret = (struct dialect_usage){0};
+    if (json_scan(&scan, text, names, ARRAY_LEN(names), 0) != 0 ||
+        json_u64(scan.member[0].value, &ret->input_tokens) != 0)
+        return;
+    ret->total_tokens = ret->input_tokens;
+    ret->known = true;
+}
+
 static void no_event(const struct sse_event *event, struct dialect_event *ret)
 {
     struct slice data;
     begin_event(event, ret, &data);
 }
+
+// ---- Translation -------------------------------------------------------------------------------
+
+static const struct dialect_translation responses_translation = {
+    .read_request = responses__read_request,
+    .write_request = responses__write_request,
+    .read_answer = responses__read_answer,
+    .write_answer = responses__write_answer,
+    .read_event = responses__read_event,
+    .write_event = responses__write_event,
+};
+
+static const struct dialect_translation count_translation = {
+    .read_request = responses__read_request,
+    .write_request = responses__write_count_request,
+    .read_answer = responses__read_count,
+    .write_answer = responses__write_count,
+};
+
+static const struct dialect_translation chat_translation = {
+    .read_request = openai_chat__read_request,
+    .write_request = openai_chat__write_request,
+    .read_answer = openai_chat__read_answer,
+    .write_answer = openai_chat__write_answer,
+    .read_event = openai__read_event,
+    .write_event = openai__write_event,
+};
+
+static const struct dialect_translation text_translation = {
+    .read_request = openai_text__read_request,
+    .write_request = openai_text__write_request,
+    .read_answer = openai_text__read_answer,
+    .write_answer = openai_text__write_answer,
+    .read_event = openai__read_event,
+    .write_event = openai__write_event,
+};
 
 // ---- Rows ------------------------------------------------------------------------------------
 
@@ -298,6 +352,7 @@ const struct dialect dialect_openai_chat = {
     .usage_option = true,
     .answer_usage = answer_usage,
     .event = chat_event,
+    .translation = &chat_translation,
 };
 
 const struct dialect dialect_openai_text = {
@@ -307,6 +362,7 @@ const struct dialect dialect_openai_text = {
     .usage_option = true,
     .answer_usage = answer_usage,
     .event = chat_event,
+    .translation = &text_translation,
 };
 
 const struct dialect dialect_openai_embeddings = {
@@ -323,4 +379,13 @@ const struct dialect dialect_openai_responses = {
     .named_events = true,
     .answer_usage = answer_usage,
     .event = responses_event,
+    .translation = &responses_translation,
+};
+
+const struct dialect dialect_openai_input_tokens = {
+    .name = SLICE("openai_input_tokens"),
+    .members = input_members,
+    .answer_usage = count_usage,
+    .event = no_event,
+    .translation = &count_translation,
 };

@@ -54,8 +54,7 @@ bool sse_partial(const struct sse_splitter *s)
 
 bool sse_owes_lf(const struct sse_splitter *s)
 {
-    ASSERT(s->in.len == 0 || s->error != 0);
-    return !s->carry_given && s->carry.len == 1 && s->carry.ptr[0] == '\n';
+    return s->in.len == 0 && !s->carry_given && s->carry.len == 1 && s->carry.ptr[0] == '\n';
 }
 
 // Past the end of the event that goes on at `p`; NULL when it does not end before `end`.

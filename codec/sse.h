@@ -59,7 +59,7 @@ int sse_next(struct sse_splitter *s, struct sse_event *ret);
 // Asked when the span is drained. True when bytes of an unfinished event are held: a stream that
 // ends now ends mid-event. The LF of a CR LF whose event was given with the CR is no such byte.
 bool sse_partial(const struct sse_splitter *s);
-// Asked when the span is drained. True when that LF is held: a stream that ends now still owes it.
+// True when that LF is held: a stream that ends now still owes it. False in a span not drained.
 bool sse_owes_lf(const struct sse_splitter *s);
 // Does an event's raw text begin with that LF? (One that is nothing but a LF is a blank line.)
 static inline bool sse_begins_with_owed_lf(struct slice raw)

@@ -178,6 +178,29 @@ static enum event_verdict splice(struct event_filter *f, struct gather *g,
     return verdict;
 }
 
+// ---- In front of the first event --------------------------------------------------------------
+
+static enum event_verdict keep(struct event_filter *f, struct slice comment)
+{
+    if (!f->kept)
+        f->kept = arena_alloc(f->arena, COMMENTS_KEPT_BYTES);
+    if (!f->kept)
+        return EVENT_NOMEM;
+    f->withheld = comment.len > COMMENTS_KEPT_BYTES - f->kept_bytes;
+    if (!f->withheld) {
+        memcpy(f->kept + f->kept_bytes, comment.ptr, comment.len);
+        f->kept_bytes += comment.len;
+    }
+    return EVENT_KEPT;
+}
+
+static void add_kept(struct event_filter *f, struct gather *g)
+{
+    gather_add(g, slice_of(f->kept, f->kept_bytes));
+    f->kept = NULL; // goes with the arena when the gather has been sent
+    f->kept_bytes = 0;
+}
+
 // ---- The verdict -----------------------------------------------------------------------------
 
 enum event_verdict event_filter_add(struct event_filter *f, struct gather *g,
@@ -194,6 +217,8 @@ enum event_verdict event_filter_add(struct event_filter *f, struct gather *g,
     bool owed = sse_begins_with_owed_lf(e.raw);
     if (owed && f->withheld)
         e.raw = slice_skip(e.raw, 1);
+    if (!e.has_data && f->events == 0)
+        return keep(f, e.raw);
     if (!lies_in(e.raw, span) && !settle_in_scratch(g, &e)) {
         if (g->count > 0)
             return EVENT_FULL;
@@ -202,6 +227,7 @@ enum event_verdict event_filter_add(struct event_filter *f, struct gather *g,
     f->dialect->event(&e, &d);
     if (d.kind == DIALECT_EVENT_ERROR && !f->committed)
         return EVENT_REFUSED;
+    add_kept(f, g);
     f->events += e.has_data;
     f->failed |= d.kind == DIALECT_EVENT_ERROR;
     f->ended |= d.kind == DIALECT_EVENT_END;

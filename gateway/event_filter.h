@@ -13,6 +13,10 @@
 // An event that was cut by a span's end lies in the splitter's carry, which the next call of the
 // splitter reuses: it is copied into the gather's scratch, or, when it is too big for that, the
 // caller sends it before it goes on.
+//
+// Comments and other blocks without data are no events. In front of the first event they are kept,
+// because forwarding one would commit the client to a provider that has said nothing yet, and leave
+// with it; behind it they pass like any other bytes.
 #ifndef RINGGATE_GATEWAY_EVENT_FILTER_H
 #define RINGGATE_GATEWAY_EVENT_FILTER_H
 
@@ -22,6 +26,9 @@
 // With the scratch it fits one block of an arena; about what net sends at once (net/h1_answer.c).
 #define GATHER_SLICES  112
 #define GATHER_SCRATCH 2048
+// Comments kept for the first event. A provider that only ever comments (its queue is long) would
+// fill memory: what does not fit is dropped, a block at a time.
+#define COMMENTS_KEPT_BYTES 1024
 
 struct gather {
     unsigned count;
@@ -43,6 +50,9 @@ struct event_filter {
 
     bool committed; // bytes have gone out: an error event passes like any other
 
+    char *kept; // comments in front of the first event, in `arena`; or NULL
+    size_t kept_bytes;
+
     // what the stream has said so far
     uint64_t index;             // of the next chunk
     uint64_t events;            // with data
@@ -55,6 +65,7 @@ struct event_filter {
 enum event_verdict {
     EVENT_PASSED,   // its slices are in the gather
     EVENT_WITHHELD, // it goes nowhere
+    EVENT_KEPT,     // no event, and none has been seen yet: nothing was added
     EVENT_FULL,     // send the gather, reset it, add again
     EVENT_URGENT,   // passed, and to be sent before the splitter is asked again
     EVENT_REFUSED,  // an error event before commit: nothing was added

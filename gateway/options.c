@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #define BUSY_POLL_US_MAX 1000000
+#define REQUESTS_MAX     1000000
 
 struct flag {
     const char *name;
@@ -65,6 +66,11 @@ static bool set_cores(struct options *o, const char *value)
     return number(value, CORES_MAX, &o->cores) && o->cores > 0;
 }
 
+static bool set_requests(struct options *o, const char *value)
+{
+    return number(value, REQUESTS_MAX, &o->requests_max) && o->requests_max > 0;
+}
+
 static bool set_busy_poll(struct options *o, const char *value)
 {
     return number(value, BUSY_POLL_US_MAX, &o->busy_poll_us);
@@ -107,6 +113,8 @@ static const struct flag flags[] = {
     {"log-level", "LEVEL", "debug, info, warn or error (info, or LOG_LEVEL)", set_log_level},
     {"log-style", "STYLE", "json or pretty (json)", set_log_style},
     {"cores", "N", "loop threads (as many as the process may run on)", set_cores},
+    {"requests-max", "N",
+     "requests at once on a core, beyond it 503 (as many as the machine allows)", set_requests},
     {"busy-poll-us", "N", "spin this long before sleeping (0)", set_busy_poll},
     {"ring-features", "6.1", "use nothing newer than Linux 6.1 has", set_ring_features},
     {"check-config", NULL, "read the configuration, say what is wrong, and end", set_check_config},

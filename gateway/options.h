@@ -20,7 +20,8 @@ struct options {
     char app_dir[OPTIONS_PATH_BYTES];
     enum log_level log_level;
     enum log_style log_style;
-    unsigned cores; // 0: as many as the process may run on
+    unsigned cores;        // 0: as many as the process may run on
+    unsigned requests_max; // in flight on a core; 0: what the machine allows
     unsigned busy_poll_us;
     bool only_6_1;
     bool check_config;

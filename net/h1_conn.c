@@ -514,7 +514,7 @@ void h1_conn__next(struct h1_conn *c)
         h1_conn__close(c, false);
         return;
     }
-    h1_conn__deadline(c, c->stream.core->options.idle_ms);
+    h1_conn__deadline(c, c->turned_away ? LIMIT_LINGER_MS : c->stream.core->options.idle_ms);
     h1_conn__aim(c);
 }
 
@@ -581,7 +581,7 @@ static void note_peer(struct h1_conn *c)
         (void)inet_ntop(AF_INET6, &six->sin6_addr, c->stream.peer, sizeof(c->stream.peer));
 }
 
-int h1_conn__open(struct net_core *core, int fd, bool secure)
+static int open_conn(struct net_core *core, int fd, bool secure, bool turned_away)
 {
     struct h1_conn *c = pool_get(&core->conns);
     if (!c)
@@ -600,6 +600,7 @@ int h1_conn__open(struct net_core *core, int fd, bool secure)
     c->starved.fn = on_bufs;
     list_push_back(&core->connections, &c->link);
     c->state = secure ? CONN_HANDSHAKE : CONN_IDLE;
+    c->turned_away = turned_away;
     note_peer(c);
     counter_add(&core->stats.accepted, 1);
     atomic_fetch_add_explicit(&core->stats.connections, 1, memory_order_relaxed);
@@ -609,9 +610,19 @@ int h1_conn__open(struct net_core *core, int fd, bool secure)
         h1_conn__next(c);
         return 0;
     }
-    h1_conn__deadline(c, core->options.handshake_ms);
+    h1_conn__deadline(c, turned_away ? LIMIT_LINGER_MS : core->options.handshake_ms);
     h1_conn__aim(c);
     return 0;
+}
+
+int h1_conn__open(struct net_core *core, int fd, bool secure)
+{
+    return open_conn(core, fd, secure, false);
+}
+
+int h1_conn__turn_away(struct net_core *core, int fd, bool secure)
+{
+    return open_conn(core, fd, secure, true);
 }
 
 void h1_conn__drain(struct h1_conn *c)

@@ -198,7 +198,8 @@ bool h1_request__take_head(struct h1_conn *c, struct slice *in)
     struct net_core *core = c->stream.core;
     if (c->state == CONN_IDLE) {
         h1_conn__set_state(c, CONN_HEAD);
-        c->deadline = (struct mono){0};
+        if (!c->turned_away) // whose time runs already
+            c->deadline = (struct mono){0};
     }
     ptrdiff_t n = h1_head_end(*in, core->options.head_bytes_max, &c->scan);
     if (n == ERR_MORE) {
@@ -219,6 +220,10 @@ bool h1_request__take_head(struct h1_conn *c, struct slice *in)
     c->keep = !c->stream.request.close;
     c->stream.started = ring_now(core->ring);
     counter_add(&core->stats.requests, 1);
+    if (c->turned_away) {
+        h1_answer__refuse(c, ERR_OVERLOAD);
+        return true;
+    }
     h1_request__take_body(c, in);
     core->server->on_request(core->server, &c->stream);
     return true;

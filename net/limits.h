@@ -67,6 +67,9 @@
 #define LIMIT_UPSTREAM_WAITERS  8192
 // Pages (16 kB) a core holds for TLS records and for bytes slow clients have not taken. 503.
 #define LIMIT_UPSTREAM_PAGES    16384
+// A provider whose answer's body has begun and who takes nothing more of the request. The rest is
+// not sent, the answer is relayed, the connection not used again.
+#define LIMIT_UPSTREAM_STALL_MS 1000
 // TCP and TLS set-up towards a provider. 504.
 #define LIMIT_CONNECT_MS        10000
 

@@ -8,7 +8,7 @@
 // the mean and another core would still have less after taking the connection, the descriptor is
 // mailed there. This happens once a connection, before its first byte is read.
 //
-//    accept ─► too many? ── close, pause       loads: [12][3][14][2]   mean 7.75
+//    accept ─► too many? ── 503, pause         loads: [12][3][14][2]   mean 7.75
 //       │                                               mine ▲      ▲ fewest: mail
 //       └──► well above the mean? ─ yes ─► mail ─► the other core opens it
 //                      └─ no ─► open here
@@ -16,7 +16,9 @@
 // Running out of descriptors or memory pauses accepting for ACCEPT_PAUSE_MS: the backlog holds the
 // clients meanwhile, and retrying at once would only burn the core. Clients get three descriptors
 // in four: idle ones could otherwise take them all, and a request would find none left to reach its
-// provider with. TCP_NODELAY is set on the listening socket and inherited.
+// provider with. Accepting pauses as soon as they are taken, so that the backlog holds who comes
+// next; those the kernel had accepted by then are told 503, as far as TURNED_AWAY_SHARE goes.
+// TCP_NODELAY is set on the listening socket and inherited.
 #include "base/assert.h"
 #include "base/err.h"
 #include "net/limits.h"
@@ -33,11 +35,13 @@
 #define ACCEPT_PAUSE_MS         100
 #define HANDOVER_FACTOR_PERCENT 125
 #define FAMILIES                2 // addresses of one listener
+// One in so many descriptors beyond the clients' may be held by who is turned away.
+#define TURNED_AWAY_SHARE 12
 
 static void arm(struct net_core *c);
 
-// Do the process's clients hold their share of its descriptors?
-static bool is_full(const struct net_core *c)
+// Connections of the process's clients.
+static uint64_t clients(const struct net_core *c)
 {
     const struct net_shared *shared = c->shared;
     uint64_t held = 0;
@@ -46,7 +50,22 @@ static bool is_full(const struct net_core *c)
         if (core)
             held += atomic_load_explicit(&core->stats.connections, memory_order_relaxed);
     }
-    return held >= c->listener.clients_max;
+    return held;
+}
+
+// Do they hold their share of its descriptors?
+static bool is_full(const struct net_core *c)
+{
+    return clients(c) >= c->listener.clients_max;
+}
+
+// It is full: the client hears so, and no more than that.
+static void turn_away(struct net_core *c, int fd, bool secure)
+{
+    uint64_t held = clients(c), max = c->listener.clients_max;
+    bool crowded = held > max && held - max >= max / TURNED_AWAY_SHARE;
+    if (crowded || h1_conn__turn_away(c, fd, secure) != 0)
+        (void)close(fd);
 }
 
 // ---- Hand-over -------------------------------------------------------------------------------
@@ -60,7 +79,9 @@ static void on_handover(struct ring *ring, struct ring_mail *mail)
     bool secure = h->secure;
     net__load_add(c, -1); // the sender's advance; open adds the connection itself
     atomic_store_explicit(&h->busy, false, memory_order_release);
-    if (c->draining || is_full(c) || h1_conn__open(c, fd, secure))
+    if (!c->draining && is_full(c))
+        turn_away(c, fd, secure);
+    else if (c->draining || h1_conn__open(c, fd, secure))
         (void)close(fd);
 }
 
@@ -136,13 +157,14 @@ static void place(struct net_core *c, int fd, bool secure)
     if (c->draining) {
         (void)close(fd);
     } else if (is_full(c)) { // several came in one go
-        (void)close(fd);
+        turn_away(c, fd, secure);
         pause_accepting(c);
     } else if (to == c || !hand_over(c, to, fd, secure)) {
-        if (h1_conn__open(c, fd, secure) == 0)
-            return;
-        (void)close(fd);
-        pause_accepting(c);
+        bool opened = h1_conn__open(c, fd, secure) == 0;
+        if (!opened)
+            (void)close(fd);
+        if (!opened || is_full(c))
+            pause_accepting(c);
     }
 }
 

@@ -131,6 +131,7 @@ struct h1_conn {
     bool secure;         // TLS
     bool answer_last;    // the send in flight completes the answer
     bool keep;           // another request may follow
+    bool turned_away;    // there is no room for it: 503
     bool direct;         // the body is received in place
     bool large;          // this connection sends large bodies
     bool fin;            // the client will send nothing more
@@ -140,6 +141,9 @@ struct h1_conn {
 
 // Takes the descriptor. ERR_NOMEM (then the caller still owns it).
 int h1_conn__open(struct net_core *core, int fd, bool secure);
+// The same, but its request is answered with 503, and it is gone within LIMIT_LINGER_MS (twice that
+// when it has to shake hands first).
+int h1_conn__turn_away(struct net_core *core, int fd, bool secure);
 // Ends an idle connection; a busy one ends with its answer, which says so if it has not begun.
 void h1_conn__drain(struct h1_conn *c);
 // Resets it; a running exchange is cancelled and its http_end closes.

@@ -10,7 +10,8 @@
 // The kernel holds the caller's iovecs only inside upstream_call_await: it returns when the request
 // is sent, or when sending was stopped. An answer that begins earlier is received meanwhile;
 // sending is stopped for it when the provider has refused (status 300 and above), has ended its
-// answer, or has said more than we hold without reading us.
+// answer, or goes on with it without reading us (our credit is full, or LIMIT_UPSTREAM_STALL_MS
+// have passed without a byte sent): whoever answers well has seen what it wanted to see.
 //
 // Files and their division of labour: upstream_internal.h.
 #include "base/assert.h"
@@ -91,7 +92,10 @@ static bool sending_is_vain(const struct upstream_conn *u)
     size_t held = u->inbox.bytes;
     if (u->up.head.status >= 300 || u->eof || u->broken || u->err != 0 || u->paused)
         return true;
-    return u->framing.complete || (u->framing.framing == H1_LENGTH && held >= u->framing.left);
+    if (u->framing.framing == H1_CHUNKED)
+        return u->send_stalled || upstream_inbox__is_whole(u);
+    return u->send_stalled || u->framing.complete ||
+           (u->framing.framing == H1_LENGTH && held >= u->framing.left);
 }
 
 // Until the head is there. Leaves the send as it is.
@@ -113,14 +117,17 @@ static int head_await(struct upstream_conn *u, struct fiber *self)
 static int sent_await(struct upstream_conn *u, struct fiber *self)
 {
     while (!upstream_conn__sent(u)) {
-        if (sending_is_vain(u))
+        if (sending_is_vain(u)) {
             upstream_conn__stop_send_await(u, self);
-        else {
-            int rc = fiber_park_await(self);
-            if (rc != 0)
-                return rc;
+            break;
         }
+        if (u->inbox.bytes > 0 && !ring_timer_is_set(&u->timer))
+            upstream_conn__watch_send(u);
+        int rc = fiber_park_await(self);
+        if (rc != 0)
+            return rc;
     }
+    ring_timer_clear(u->side->core->ring, &u->timer);
     return 0;
 }
 

@@ -22,9 +22,9 @@
 //
 // An answer may begin before the request is all sent: the send then goes on, and
 // upstream_call_await returns when it has ended, so that the kernel holds nothing of the caller's.
-// It is stopped when the provider refuses (status 300 and above), ends its answer or fills our
-// credit without reading us; then the answer it gave is what the caller gets, and the connection is
-// not reused.
+// It is stopped when the provider refuses (status 300 and above), ends its answer, or goes on with
+// it without reading us, for a second or until our credit is full; then the answer it gave is what
+// the caller gets, and the connection is not reused.
 #ifndef RINGGATE_NET_UPSTREAM_H
 #define RINGGATE_NET_UPSTREAM_H
 
@@ -40,8 +40,8 @@ struct origin_options {
     struct tls_context *tls_context; // a reference is taken; NULL when plain
     struct slice identity;           // tells contexts apart in the key ("" for the default one)
     unsigned connect_ms, idle_ms, age_ms; // 0: limits.h
-    unsigned conns_max;                   // per core; 0: no limit
-    unsigned idle_max;                    // per core; 0: limits.h
+    unsigned conns_max; // of the process, shared out to its cores, one each at least; 0: no limit
+    unsigned idle_max;  // per core; 0: limits.h
 };
 // Copies. 0, ERR_NOMEM, ERR_CONFIG (no host, a port out of range, TLS without a context).
 int origin_new(const struct origin_options *o, struct origin **ret);

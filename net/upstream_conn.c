@@ -28,6 +28,7 @@
 // length, and a connection is closed when nothing more is wanted from it.
 #include "base/assert.h"
 #include "base/err.h"
+#include "net/limits.h"
 #include "net/upstream_internal.h"
 #include <errno.h>
 
@@ -358,7 +359,6 @@ static void send_ended(struct upstream_conn *u, int res)
 static void on_sent(struct ring *ring, struct ring_op *op, const struct ring_event *event)
 {
     struct upstream_conn *u = container_of(op, struct upstream_conn, send_op);
-    (void)ring;
     ASSERT(event->final);
     send_ended(u, event->res);
     if (u->state == UPSTREAM_CLOSING) {
@@ -366,11 +366,31 @@ static void on_sent(struct ring *ring, struct ring_op *op, const struct ring_eve
         return;
     }
     submit_send(u);
+    if (u->state == UPSTREAM_SEND && ring_timer_is_set(&u->timer))
+        upstream_conn__watch_send(u); // some of it went: the time starts again
     if (u->state == UPSTREAM_SEND && upstream_conn__sent(u)) {
+        ring_timer_clear(ring, &u->timer);
         upstream_conn__set_state(u, UPSTREAM_WAITING);
         if (u->head_done)
             wake_caller(u);
     }
+}
+
+static void on_send_stalled(struct ring *ring, struct ring_timer *timer)
+{
+    struct upstream_conn *u = container_of(timer, struct upstream_conn, timer);
+    (void)ring;
+    ASSERT(u->state == UPSTREAM_SEND);
+    u->send_stalled = true;
+    wake_caller(u);
+}
+
+void upstream_conn__watch_send(struct upstream_conn *u)
+{
+    struct ring *ring = u->side->core->ring;
+    ASSERT(u->state == UPSTREAM_SEND);
+    ring_timer_set(ring, &u->timer, mono_add_ms(ring_now(ring), LIMIT_UPSTREAM_STALL_MS),
+                   on_send_stalled);
 }
 
 static void send_failed(struct upstream_conn *u)

@@ -208,6 +208,30 @@ void upstream_inbox__skip(struct upstream_conn *u, size_t bytes)
     }
 }
 
+bool upstream_inbox__is_whole(const struct upstream_conn *u)
+{
+    const struct inbox *in = &u->inbox;
+    struct h1_body framing = u->framing;
+    struct slice span;
+    const struct page *page = in->first;
+    for (unsigned loan = 0; !framing.complete && (page || loan < in->loans);) {
+        struct slice run;
+        if (page) {
+            run = page_bytes(page);
+            page = page->next;
+        } else {
+            run = slice_of(in->loan[loan].ptr, in->loan[loan].len);
+            loan++;
+        }
+        int rc = 0;
+        while (rc == 0 && run.len > 0 && !framing.complete)
+            rc = h1_body_next(&framing, &run, &span);
+        if (rc != 0 && rc != ERR_MORE)
+            return true; // no more of it will be understood
+    }
+    return framing.complete;
+}
+
 void upstream_inbox__drop(struct upstream_conn *u)
 {
     struct inbox *in = &u->inbox;

@@ -120,6 +120,7 @@ struct upstream_conn {
     size_t iov_offset;
     size_t out_bytes; // in the sendmsg in flight, sealed when TLS
     bool send_failed;
+    bool send_stalled;          // the answer's body has begun, and the provider reads no more
     struct upstream_send *send; // NULL: no send in flight
 
     // The answer.
@@ -166,6 +167,8 @@ void upstream_conn__send(struct upstream_conn *u);
 bool upstream_conn__sent(const struct upstream_conn *u);
 // Stops a send and waits until the kernel holds nothing of it. Parks, whatever the fiber's state.
 void upstream_conn__stop_send_await(struct upstream_conn *u, struct fiber *self);
+// SEND: from now on a LIMIT_UPSTREAM_STALL_MS without a byte sent sets send_stalled and wakes.
+void upstream_conn__watch_send(struct upstream_conn *u);
 // HANDSHAKE: arms the receive and says hello, from the loop. `caller` is woken at the end.
 void upstream_conn__start_handshake(struct upstream_conn *u);
 void upstream_conn__credit(
@@ -190,6 +193,8 @@ struct slice
 upstream_inbox__front(const struct upstream_conn *u); // the oldest run; empty when there is none
 void upstream_inbox__skip(struct upstream_conn *u, size_t bytes); // of the oldest run
 void upstream_inbox__drop(struct upstream_conn *u);
+// Is the rest of the body here, to its last byte? Reads ahead; at most what the credit holds.
+bool upstream_inbox__is_whole(const struct upstream_conn *u);
 // Moves body bytes into `part` until it is full or the body complete. 0 or ERR_BAD_CHUNK.
 int upstream_inbox__take(struct upstream_conn *u, struct body_part *part);
 

@@ -2,11 +2,11 @@
 //
 // upstream_pool.c: the connections of one origin on one core.
 //
-// A slot is the right to have one connection; conns_max is their number. It is held from before the
-// name is resolved until the close begins, whether the connection is busy or idle, and moves from a
-// dead connection to its replacement. Who finds neither an idle connection nor a free slot waits,
-// in the order of arrival; what frees (a connection or a slot) is handed to the first, so that
-// nobody who comes later can take it.
+// A slot is the right to have one connection; the core's share of conns_max is their number. It is
+// held from before the name is resolved until the close begins, whether the connection is busy or
+// idle, and moves from a dead connection to its replacement. Who finds neither an idle connection
+// nor a free slot waits, in the order of arrival; what frees (a connection or a slot) is handed to
+// the first, so that nobody who comes later can take it.
 //
 //     release ──► first waiter, else idle list (newest first), else closed (idle_max, age, drain)
 //     close   ──► slot to the first waiter, else back; the last slot frees the pool
@@ -73,6 +73,17 @@ static void free_unused(struct origin_pool *p)
 
 // ---- Slots and waiters -----------------------------------------------------------------------
 
+// conns_max is the process's: the cores' shares add up to it, or to one a core when it is fewer
+// than they are. One counter for all would have idle connections of one core refused to another,
+// and mail to take them back.
+static unsigned slots_max(const struct origin_pool *p)
+{
+    const struct net_core *c = p->side->core;
+    unsigned cores = c->shared->cores, all = p->origin->conns_max;
+    unsigned share = all / cores + (c->index < all % cores);
+    return share > 0 ? share : 1;
+}
+
 static struct waiter *next_waiter(struct origin_pool *p)
 {
     struct list *l = list_pop_front(&p->waiters);
@@ -83,7 +94,7 @@ void origin_pool__slot_free(struct origin_pool *p)
 {
     struct waiter *w = NULL;
     ASSERT(p->slots > 0);
-    if (p->slots <= p->origin->conns_max)
+    if (p->slots <= slots_max(p))
         w = next_waiter(p);
     if (w) {
         w->granted = true;
@@ -138,7 +149,7 @@ int origin_pool__take_await(struct origin_pool *p, struct fiber *self, struct up
 {
     struct waiter w = {0};
     struct upstream_conn *u = take_idle(p);
-    if (!u && p->slots >= p->origin->conns_max) {
+    if (!u && p->slots >= slots_max(p)) {
         if (p->waiting >= LIMIT_UPSTREAM_WAITERS)
             return ERR_LIMIT;
         int rc = wait_await(p, self, &w);
@@ -180,7 +191,7 @@ void origin_pool__release(struct upstream_conn *u)
     struct ring *ring = u->side->core->ring;
     struct mono now = ring_now(ring);
     struct mono old = mono_add_ms(u->born, p->origin->age_ms);
-    if (u->side->draining || !mono_before(now, old) || p->slots > p->origin->conns_max) {
+    if (u->side->draining || !mono_before(now, old) || p->slots > slots_max(p)) {
         upstream_conn__close(u);
         return;
     }

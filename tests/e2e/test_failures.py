@@ -255,6 +255,68 @@ def test_fallback_of_a_stream_before_the_first_event(gateway_of, provider_of):
     assert a.body == b"".join(CHAT_EVENTS) + DONE
 
 
+PROCESSING = b": OPENROUTER PROCESSING\n\n"
+
+
+def test_a_comment_does_not_end_retries(gateway_of, provider_of):
+    """The first attempt dies behind its comments; only the second one's reach the client."""
+    def script(call):
+        call.stream_head()
+        call.chunk(PROCESSING)
+        if len(p.seen) == 1:
+            raise Hangup
+        call.chunk(PROCESSING)
+        for e in CHAT_EVENTS + [DONE]:
+            call.chunk(e)
+        call.stream_end()
+
+    p = provider_of(script)
+    g = gateway_of(config(p, network={"max_retries": 1, "retry_backoff_initial": 100,
+                                      "retry_backoff_max": 100}))
+    a = g.post("/openai/v1/chat/completions", chat("m", stream=True))
+    assert a.status == 200 and len(p.seen) == 2
+    assert a.body == 2 * PROCESSING + b"".join(CHAT_EVENTS) + DONE
+
+
+def test_a_stream_of_comments_alone_is_504(gateway_of, provider_of):
+    def script(call):
+        call.stream_head()
+        call.sock.settimeout(0.02)
+        for _ in range(500):
+            call.chunk(PROCESSING)
+            try:
+                if not call.sock.recv(1):
+                    raise Hangup
+            except socket.timeout:
+                pass
+
+    g = gateway_of(config(provider_of(script),
+                          network={"default_request_timeout_in_seconds": 1}))
+    a = g.post("/v1/chat/completions", chat(stream=True))
+    assert a.status == 504 and a.headers["content-type"] == "application/json"
+
+
+def test_a_comment_behind_the_first_event_passes_at_once(gateway_of, provider_of):
+    go = threading.Event()
+
+    def script(call):
+        call.stream_head()
+        call.chunk(CHAT_EVENTS[0])
+        call.chunk(PROCESSING)
+        go.wait(20)
+        for e in CHAT_EVENTS[1:] + [DONE]:
+            call.chunk(e)
+        call.stream_end()
+
+    g = gateway_of(config(provider_of(script)))
+    with g.connect() as c:
+        c.send_request("POST", "/openai/v1/chat/completions", chat("m", stream=True))
+        assert c.head()[0] == 200
+        c.read_until(PROCESSING)
+        go.set()
+        c.read_until(b"0\r\n\r\n")
+
+
 def test_pooled_connection_that_died_is_replaced_silently(gateway_of, provider_of):
     """The provider answers, then closes as the next request reaches it."""
     def script(call):

@@ -83,6 +83,32 @@ def test_idle_clients_leave_descriptors_for_providers(gateway_of, provider, tmp_
     first.close()
 
 
+def test_requests_above_the_limit_are_shed_and_those_before_go_on(gateway_of, provider_of):
+    release = threading.Event()
+
+    def script(call):
+        release.wait(harness.DEADLINE_S)
+        harness.default_script(call)
+
+    p = provider_of(script)
+    g = gateway_of(harness.config(p), flags=["-cores", "1", "-requests-max", "2"])
+    held = [g.connect() for _ in range(2)]
+    for c in held:
+        c.send_request("POST", "/v1/chat/completions", harness.chat())
+        p.call()
+    with g.connect() as c:
+        a = c.request("POST", "/v1/chat/completions", harness.chat())
+        assert a.status == 503 and a.json()["is_bifrost_error"] is True
+        assert c.at_end()
+    release.set()
+    for c in held:
+        assert c.answer().status == 200
+    for c in held:
+        assert c.request("POST", "/v1/chat/completions", harness.chat()).status == 200
+        c.close()
+    assert len(p.seen) == 4
+
+
 def test_provider_that_refuses_in_the_middle_of_an_upload(gateway_of):
     """It answers and reads no further: the client gets the answer, not a timeout."""
     server = socket.create_server(("127.0.0.1", 0))

@@ -114,6 +114,33 @@ def test_an_event_is_not_held_for_the_next(gateway_of, provider_of):
         received.acquire(blocking=False)
 
 
+def test_the_line_feed_behind_done_passes_before_a_silence(gateway_of, provider_of):
+    """[DONE] ends with CR LF CR; its LF comes alone, then the provider says nothing more."""
+    go, over = threading.Event(), threading.Event()
+
+    def script(call):
+        call.stream_head()
+        call.chunk(CHAT_EVENTS[0] + b"data: [DONE]\r\n\r")
+        go.wait(20)
+        call.chunk(b"\n")
+        over.wait(20)
+
+    g = gateway_of(config(provider_of(script)))
+    with g.connect() as c:
+        c.send_request("POST", "/openai/v1/chat/completions", chat("m", stream=True))
+        assert c.head()[0] == 200
+        first = c.chunk()
+        go.set()
+        rest = b""
+        while True:
+            data = c.chunk()
+            if not data:
+                break
+            rest += data
+        over.set()
+    assert first + rest == CHAT_EVENTS[0] + b"data: [DONE]\r\n\r\n"
+
+
 def cut(data, rng):
     """`data` as HTTP chunks and writes that end anywhere."""
     framed, at = b"", 0

@@ -21,6 +21,8 @@ void toy_core_open(struct toy_core *t, unsigned bufs, unsigned buffer_bytes)
     ASSERT(fiber_sched_new(t->ring, &fiber_options, &t->fibers) == 0);
     t->core.ring = t->ring;
     t->core.fibers = t->fibers;
+    t->shared.cores = 1;
+    t->core.shared = &t->shared;
     block_pool_init(&t->core.blocks, 64);
     prng_seed(&t->core.prng, 7);
     ASSERT(ring_bufs_new(t->ring, bufs, buffer_bytes, &t->core.upstream_bufs) == 0);

@@ -8,6 +8,7 @@
 
 struct toy_core {
     struct net_core core;
+    struct net_shared shared;
     struct ring *ring;
     struct fiber_sched *fibers;
 };

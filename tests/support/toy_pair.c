@@ -60,6 +60,13 @@ void toy_pair_connect(struct toy_pair *p, const char *server_name)
     ASSERT(tls_new(p->server_context, SLICE_EMPTY, &p->server) == 0);
 }
 
+void toy_pair_open_connected(struct toy_pair *p)
+{
+    toy_pair_open(p, TOY_NAME);
+    toy_pair_connect(p, TOY_NAME);
+    ASSERT(toy_handshake(p, SIZE_MAX) == 0);
+}
+
 void toy_pair_close(struct toy_pair *p)
 {
     tls_free(p->client);

@@ -26,6 +26,7 @@ void toy_pair_listen(struct toy_pair *p, const char *cert_name);
 // A listener's context for one certificate, TLS 1.2 on, asking for nothing.
 struct tls_context *toy_listener_context(const struct toy_cert *cert);
 void toy_pair_connect(struct toy_pair *p, const char *server_name); // fresh sessions
+void toy_pair_open_connected(struct toy_pair *p); // both, for TOY_NAME, and their handshake
 void toy_pair_close(struct toy_pair *p);
 // All of the output of one session, as one run. The caller frees it.
 struct slice toy_drain(struct tls *t);

@@ -149,6 +149,20 @@ static void test_object_get(void **state)
     assert_int_equal(json_object_get(object, SLICE("c")).type, JSON_NONE);
     assert_int_equal(json_object_get(SLICE("[1]"), SLICE("a")).type, JSON_NONE);
     assert_int_equal(json_object_get(SLICE("{}"), SLICE("a")).comma_before, -1);
+    // The value of an absent member has none either; its pointer is NULL.
+    assert_int_equal(json_object_get(SLICE_EMPTY, SLICE("a")).type, JSON_NONE);
+}
+
+static void test_an_absent_value_is_empty(void **state)
+{
+    (void)state;
+    struct json_member m;
+    enum json_type type;
+    struct slice element;
+    size_t at = 0;
+    assert_false(json_array_next(SLICE_EMPTY, &at, &type, &element));
+    assert_false(json_object_next(SLICE_EMPTY, &at, &m));
+    assert_int_equal(json_object_get(SLICE_EMPTY, SLICE("a")).type, JSON_NONE);
 }
 
 static void test_malformed_values_end_the_walk(void **state)
@@ -185,6 +199,7 @@ int main(void)
         cmocka_unit_test(test_array_elements),
         cmocka_unit_test(test_object_members),
         cmocka_unit_test(test_object_get),
+        cmocka_unit_test(test_an_absent_value_is_empty),
         cmocka_unit_test(test_malformed_values_end_the_walk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

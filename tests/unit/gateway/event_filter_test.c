@@ -82,8 +82,9 @@ static void feed(struct run *r, struct slice span)
         enum event_verdict v;
         while ((v = event_filter_add(&r->filter, &r->gather, &event, span, 2)) == EVENT_FULL)
             flush(r);
-        assert_true(v == EVENT_PASSED || v == EVENT_WITHHELD || v == EVENT_URGENT);
-        r->filter.committed = true;
+        assert_true(v == EVENT_PASSED || v == EVENT_WITHHELD || v == EVENT_URGENT ||
+                    v == EVENT_KEPT);
+        r->filter.committed = r->filter.committed || v != EVENT_KEPT;
         if (v == EVENT_URGENT)
             flush(r);
     }
@@ -271,6 +272,61 @@ static void usage_told_in_parts_is_whole_in_the_end(void **state)
     run_end(&r);
 }
 
+static void comments_in_front_wait_for_the_first_event(void **state)
+{
+    static const char front[] = COMMENT "\n\n"
+                                        "retry: 3\r\n\r\n"
+                                        "event: nothing\r\n\r\n";
+    char *stream = joined(front, before_usage, usage_event);
+    char *whole = joined(stream, after_usage, "");
+    struct run r;
+    (void)state;
+    check_cuts(false, "", whole, whole);
+    run_begin(&r, false, "");
+    feed(&r, slice_str(front));
+    assert_int_equal(r.gather.count, 0);
+    assert_false(r.filter.committed);
+    feed(&r, slice_str(before_usage));
+    flush(&r);
+    assert_int_equal(r.out.len, strlen(front) + strlen(before_usage));
+    run_end(&r);
+    free(whole);
+    free(stream);
+}
+
+// More than is kept: what is dropped is whole, its late line end included.
+static void comments_in_front_are_bounded(void **state)
+{
+    static const char comment[] = ": waiting\r\n\r\n";
+    static const char *const line_end[] = {"\r\n", "\n"};
+    static char many[1000 * (sizeof(comment) - 1)];
+    struct prng prng;
+    size_t kept = COMMENTS_KEPT_BYTES / strlen(comment) * strlen(comment);
+    (void)state;
+    prng_seed(&prng, 1);
+    for (size_t i = 0; i < sizeof(many); i += strlen(comment))
+        memcpy(many + i, comment, strlen(comment));
+    for (size_t k = 0; k < 2 * ARRAY_LEN(line_end); k++) {
+        char event[64];
+        struct run r;
+        int n = snprintf(event, sizeof(event), "data: 1%s%s", line_end[k / 2], line_end[k / 2]);
+        run_begin(&r, false, "");
+        if (k % 2)
+            feed_in_cuts(&r, slice_of(many, sizeof(many)), &prng);
+        else
+            feed(&r, slice_of(many, sizeof(many)));
+        assert_int_equal(r.out.len, 0);
+        feed(&r, slice_of(event, (size_t)n));
+        flush(&r);
+        if (k % 2 == 0)
+            assert_int_equal(r.out.len, kept + (size_t)n);
+        assert_memory_equal(r.out.ptr, comment, strlen(comment));
+        assert_memory_equal(r.out.ptr + r.out.len - n - 4, "\r\n\r\n", 4);
+        assert_memory_equal(r.out.ptr + r.out.len - n, event, (size_t)n);
+        run_end(&r);
+    }
+}
+
 // An event bigger than the scratch that came in two spans is to be sent at once.
 static void a_big_cut_event_is_urgent(void **state)
 {
@@ -302,6 +358,8 @@ int main(void)
         cmocka_unit_test(an_error_first_is_refused_later_it_passes),
         cmocka_unit_test(neighbours_become_one_slice),
         cmocka_unit_test(usage_told_in_parts_is_whole_in_the_end),
+        cmocka_unit_test(comments_in_front_wait_for_the_first_event),
+        cmocka_unit_test(comments_in_front_are_bounded),
         cmocka_unit_test(a_big_cut_event_is_urgent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,7 +68,8 @@ static void flags_stand_above_it_in_any_spelling(void **state)
     struct options o;
     assert_int_equal(PARSE(&o, some, "-port", "9000", "--host=::1", "-app-dir=/x", "--log-level",
                            "debug", "-log-style", "pretty", "--cores=3", "-busy-poll-us=50",
-                           "--ring-features=6.1", "--check-config", "-allow-unenforced"),
+                           "--requests-max=9", "--ring-features=6.1", "--check-config",
+                           "-allow-unenforced"),
                      0);
     assert_int_equal(o.port, 9000);
     assert_string_equal(o.host, "::1");
@@ -77,6 +78,7 @@ static void flags_stand_above_it_in_any_spelling(void **state)
     assert_int_equal(o.log_style, LOG_PRETTY);
     assert_int_equal(o.cores, 3);
     assert_int_equal(o.busy_poll_us, 50);
+    assert_int_equal(o.requests_max, 9);
     assert_true(o.only_6_1 && o.check_config && o.allow_unenforced);
     assert_false(o.version || o.help);
 }
@@ -94,6 +96,7 @@ static void what_is_not_understood_is_named(void **state)
         {"-port=x", "-port=x: value not understood (see ringgate -help)"},
         {"-port=65536", "-port=65536: value not understood (see ringgate -help)"},
         {"--cores=0", "--cores=0: value not understood (see ringgate -help)"},
+        {"--requests-max=0", "--requests-max=0: value not understood (see ringgate -help)"},
         {"-help=1", "-help=1: this flag takes no value (see ringgate -help)"},
         {"-log-style=xml", "-log-style=xml: value not understood (see ringgate -help)"},
     };

@@ -41,8 +41,7 @@ static void drain_ends_a_connection_that_was_promised_more(void **state)
     (void)state;
     struct toy toy;
     struct toy_client c;
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(&toy, &c, "GET /pause HTTP/1.1\r\nHost: a\r\n\r\n");
     client_until(&toy, &c, "\r\n\r\n");
     net_drain(&toy.core);
@@ -55,8 +54,7 @@ static void drain_ends_a_connection_that_was_promised_more(void **state)
     assert_null(strstr(c.in, "Connection: close"));
     assert_non_null(strstr(c.in, "\r\n0\r\n\r\n"));
     toy_until(&toy, net_idle(&toy.core));
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void abort_resets_what_runs(void **state)
@@ -64,16 +62,14 @@ static void abort_resets_what_runs(void **state)
     (void)state;
     struct toy toy;
     struct toy_client c;
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(&toy, &c, "GET /hang HTTP/1.1\r\nHost: a\r\n\r\n");
     toy_until(&toy, fiber_live(toy.fibers) == 1);
     net_abort(&toy.core);
     toy_until(&toy, net_idle(&toy.core));
     client_until_eof(&toy, &c);
     assert_int_equal(c.error, ECONNRESET);
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void load_weighs_exchanges_and_connections(void **state)
@@ -81,8 +77,7 @@ static void load_weighs_exchanges_and_connections(void **state)
     (void)state;
     struct toy toy;
     struct toy_client c;
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(&toy, &c, "GET /hang HTTP/1.1\r\nHost: a\r\n\r\n");
     toy_until(&toy, atomic_load(&toy.own_shared.load[0].live) == 17);
     client_close(&c);

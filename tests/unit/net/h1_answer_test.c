@@ -8,8 +8,7 @@ static void streamed_answer_is_chunked(void **state)
     (void)state;
     struct toy toy;
     struct toy_client c;
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     for (int i = 0; i < 2; i++) {
         client_forget(&c);
         client_say(
@@ -21,8 +20,7 @@ static void streamed_answer_is_chunked(void **state)
         assert_non_null(
             strstr(c.in, "\r\n\r\n5\r\naaaaa\r\n5\r\nbbbbb\r\n7\r\nccccccc\r\n0\r\n\r\n"));
     }
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void empty_parts_do_not_end_a_chunked_answer(void **state)
@@ -30,14 +28,12 @@ static void empty_parts_do_not_end_a_chunked_answer(void **state)
     (void)state;
     struct toy toy;
     struct toy_client c;
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(&toy, &c, "POST /stream HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nz");
     client_until(&toy, &c, "\r\n\r\n1\r\nz\r\n0\r\n\r\n");
     client_say(&toy, &c, "GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
     client_until(&toy, &c, "\r\n\r\n0\r\n\r\n");
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void head_gets_the_head_only(void **state)
@@ -45,8 +41,7 @@ static void head_gets_the_head_only(void **state)
     (void)state;
     struct toy toy;
     struct toy_client c;
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(&toy, &c,
                "HEAD /none HTTP/1.1\r\nHost: a\r\n\r\n"
                "HEAD /stream HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
@@ -55,8 +50,7 @@ static void head_gets_the_head_only(void **state)
     assert_non_null(strstr(c.in, "Content-Length: 12\r\n"));
     assert_null(strstr(c.in, "nothing here"));
     assert_null(strstr(c.in, "abc"));
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void hostile_fields_are_dropped(void **state)
@@ -64,8 +58,7 @@ static void hostile_fields_are_dropped(void **state)
     (void)state;
     struct toy toy;
     struct toy_client c;
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(&toy, &c, "GET /fields HTTP/1.1\r\nHost: a\r\n\r\n");
     client_until(&toy, &c, "\r\n\r\n");
     assert_non_null(strstr(c.in, "x-good: 1\r\n"));
@@ -77,8 +70,7 @@ static void hostile_fields_are_dropped(void **state)
     assert_null(strcasestr(c.in, "keep-alive"));
     assert_int_equal(client_count(&c, "Content-Length"), 1);
     assert_non_null(strstr(c.in, "Content-Length: 0\r\n"));
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void half_an_answer_never_looks_whole(void **state)
@@ -86,13 +78,11 @@ static void half_an_answer_never_looks_whole(void **state)
     (void)state;
     struct toy toy;
     struct toy_client c;
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(&toy, &c, "GET /half HTTP/1.1\r\nHost: a\r\n\r\n");
     client_until_eof(&toy, &c);
     assert_int_equal(c.error, ECONNRESET);
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void client_that_never_reads_is_reset(void **state)
@@ -108,8 +98,7 @@ static void client_that_never_reads_is_reset(void **state)
     assert_int_equal(toy.last_error, ERR_CLIENT_GONE);
     toy_until(&toy, atomic_load(&toy.core.stats.connections) == 0);
     assert_int_equal(counter_get(&toy.core.stats.timeouts), 1);
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void client_that_leaves_ends_a_blocked_send(void **state)
@@ -117,8 +106,7 @@ static void client_that_leaves_ends_a_blocked_send(void **state)
     (void)state;
     struct toy toy;
     struct toy_client c;
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(&toy, &c, "GET /flood HTTP/1.1\r\nHost: a\r\n\r\n");
     toy_until(&toy, toy.flooded > 0);
     size_t before = 0;

@@ -13,8 +13,7 @@ static void idle_connection_is_small(void **state)
     assert_true(sizeof(struct h1_conn) <= 720);
     struct toy toy;
     struct toy_client c;
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(&toy, &c, POST(3) "abc");
     client_until(&toy, &c, "\r\n\r\nabc");
     toy_until(&toy, toy.ended == 1);
@@ -22,8 +21,7 @@ static void idle_connection_is_small(void **state)
     // Idle again: neither a block nor held bytes nor a fiber.
     assert_int_equal(toy.core.blocks.live_count, 0);
     assert_int_equal(fiber_live(toy.fibers), 0);
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void keep_alive_serves_many(void **state)
@@ -31,8 +29,7 @@ static void keep_alive_serves_many(void **state)
     (void)state;
     struct toy toy;
     struct toy_client c;
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     for (int i = 0; i < 50; i++) {
         client_forget(&c);
         client_say(&toy, &c, POST(5) "hello");
@@ -56,8 +53,7 @@ static void pipelined_requests_are_answered_in_order(void **state)
     struct toy_client c;
     char all[16384], want[64];
     size_t n = 0;
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     for (int i = 10; i < 60; i++)
         n += (size_t)snprintf(all + n, sizeof(all) - n, POST(7) "body-%02d", i);
     client_send(&toy, &c, all, n);
@@ -68,8 +64,7 @@ static void pipelined_requests_are_answered_in_order(void **state)
         p = strstr(p, want);
         assert_non_null(p);
     }
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void head_may_come_byte_by_byte(void **state)
@@ -78,16 +73,14 @@ static void head_may_come_byte_by_byte(void **state)
     struct toy toy;
     struct toy_client c;
     const char *text = POST(4) "wxyz" GET("/none");
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     for (const char *p = text; *p; p++) {
         client_send(&toy, &c, p, 1);
         toy_turn(&toy);
     }
     client_until(&toy, &c, "nothing here");
     assert_non_null(strstr(c.in, "\r\n\r\nwxyz"));
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void pipeline_behind_a_hanging_request_is_bounded(void **state)
@@ -96,8 +89,7 @@ static void pipeline_behind_a_hanging_request_is_bounded(void **state)
     struct toy toy;
     struct toy_client c;
     static char junk[65536];
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(&toy, &c, GET("/hang"));
     toy_until(&toy, fiber_live(toy.fibers) == 1);
     memset(junk, 'x', sizeof(junk));
@@ -114,8 +106,7 @@ static void pipeline_behind_a_hanging_request_is_bounded(void **state)
     assert_true(h1_conn__held(conn) <= LIMIT_PIPELINE_BYTES + (1u << 20));
     assert_int_equal(conn->armed, RECEIVE_NONE);
     assert_null(conn->loan.bufs); // no buffer of the group is pinned
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void slow_head_gets_408(void **state)
@@ -132,8 +123,7 @@ static void slow_head_gets_408(void **state)
     assert_non_null(strstr(c.in, "Connection: close\r\n"));
     assert_non_null(strstr(c.in, "\r\n\r\nCLIENT_TIMEOUT"));
     assert_int_equal(counter_get(&toy.core.stats.timeouts), 1);
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void idle_connection_is_closed_in_time(void **state)
@@ -148,8 +138,7 @@ static void idle_connection_is_closed_in_time(void **state)
     client_until_eof(&toy, &c);
     assert_int_equal(c.error, 0);
     assert_int_equal(client_count(&c, "HTTP/1.1"), 1); // served, then closed in silence
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void malformed_head_is_refused_and_the_client_can_read_it(void **state)
@@ -195,14 +184,12 @@ static void large_head_gets_431(void **state)
     struct toy toy;
     struct toy_client c;
     static char big[80000];
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     memset(big, 'a', sizeof(big));
     client_say(&toy, &c, "GET / HTTP/1.1\r\nx: ");
     client_send(&toy, &c, big, sizeof(big));
     client_until(&toy, &c, "HTTP/1.1 431 ");
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void client_that_leaves_cancels_the_fiber(void **state)
@@ -236,8 +223,7 @@ static void http_1_0_closes_unless_asked(void **state)
     (void)state;
     struct toy toy;
     struct toy_client c;
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(&toy, &c, "POST /stream HTTP/1.0\r\nContent-Length: 6\r\n\r\nabcdef");
     client_until_eof(&toy, &c);
     assert_null(strstr(c.in, "chunked"));
@@ -252,8 +238,7 @@ static void http_1_0_closes_unless_asked(void **state)
     assert_non_null(strstr(c.in, "Connection: keep-alive\r\n"));
     client_say(&toy, &c, again);
     toy_until(&toy, client_count(&c, "\r\n\r\nhi") == 2);
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void connection_close_is_obeyed(void **state)
@@ -261,15 +246,13 @@ static void connection_close_is_obeyed(void **state)
     (void)state;
     struct toy toy;
     struct toy_client c;
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(&toy, &c, "GET /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" GET("/echo"));
     client_until_eof(&toy, &c);
     assert_int_equal(c.error, 0);
     assert_int_equal(client_count(&c, "HTTP/1.1 200"), 1);
     assert_non_null(strstr(c.in, "Connection: close\r\n"));
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void unread_small_body_is_drained_and_the_connection_kept(void **state)
@@ -279,16 +262,14 @@ static void unread_small_body_is_drained_and_the_connection_kept(void **state)
     struct toy_client c;
     static char body[30000];
     memset(body, 'b', sizeof(body));
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(&toy, &c, "POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\n");
     client_until(&toy, &c, "nothing here");
     assert_null(strstr(c.in, "Connection: close"));
     client_send(&toy, &c, body, sizeof(body));
     client_say(&toy, &c, POST(2) "ok");
     client_until(&toy, &c, "\r\n\r\nok");
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void unread_large_body_closes_and_the_answer_arrives(void **state)
@@ -297,8 +278,7 @@ static void unread_large_body_closes_and_the_answer_arrives(void **state)
     struct toy toy;
     struct toy_client c;
     static char body[300000];
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(&toy, &c, "POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n");
     client_until(&toy, &c, "nothing here"); // and the client goes on sending all the same
     toy_turn(&toy);
@@ -307,8 +287,7 @@ static void unread_large_body_closes_and_the_answer_arrives(void **state)
     assert_int_equal(c.error, 0); // not reset: the answer could be read
     assert_non_null(strstr(c.in, "Connection: close\r\n"));
     assert_non_null(strstr(c.in, "nothing here"));
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void refusal_needs_no_fiber(void **state)
@@ -316,8 +295,7 @@ static void refusal_needs_no_fiber(void **state)
     (void)state;
     struct toy toy;
     struct toy_client c;
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(&toy, &c, GET("/refuse"));
     client_until_eof(&toy, &c);
     assert_non_null(strstr(c.in, "HTTP/1.1 503 "));
@@ -328,8 +306,7 @@ static void refusal_needs_no_fiber(void **state)
     client_until_eof(&toy, &c);
     assert_non_null(strstr(c.in, "Content-Length: 8\r\n\r\n"));
     assert_null(strstr(c.in, "OVERLOAD"));
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 int main(void)

@@ -37,15 +37,13 @@ static void bodies_of_known_length_arrive_whole(void **state)
     struct toy toy;
     struct toy_client c;
     fill_big();
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         echo_length(&toy, &c, sizes[i], sizes[i]); // as it comes
         echo_length(&toy, &c, sizes[i], sizes[i] / 7 + 1);
     }
     assert_int_equal(counter_get(&toy.core.stats.accepted), 1); // one connection all along
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void large_body_is_received_in_place(void **state)
@@ -54,8 +52,7 @@ static void large_body_is_received_in_place(void **state)
     struct toy toy;
     struct toy_client c;
     fill_big();
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(&toy, &c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
     toy_until(&toy, !list_empty(&toy.core.connections));
     struct h1_conn *conn = container_of(toy.core.connections.next, struct h1_conn, link);
@@ -73,8 +70,7 @@ static void client_that_leaves_inside_a_large_body_is_gone(void **state)
     (void)state;
     struct toy toy;
     struct toy_client c;
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(&toy, &c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc");
     toy_until(&toy, fiber_live(toy.fibers) == 1);
     client_close(&c);
@@ -89,8 +85,7 @@ static void chunked_body_is_taken_out_of_its_framing(void **state)
     struct toy_client c;
     const char *request = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
                           "3\r\nabc\r\nA;x=1\r\n0123456789\r\n0\r\nx-trailer: 1\r\n\r\n";
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     for (size_t cut = 1; cut < strlen(request); cut++) {
         client_forget(&c);
         client_send(&toy, &c, request, cut);
@@ -99,8 +94,7 @@ static void chunked_body_is_taken_out_of_its_framing(void **state)
         client_until(&toy, &c, "\r\n\r\nabc0123456789");
         assert_non_null(strstr(c.in, "Content-Length: 13\r\n"));
     }
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void long_chunked_body_grows(void **state)
@@ -109,8 +103,7 @@ static void long_chunked_body_grows(void **state)
     struct toy toy;
     struct toy_client c;
     fill_big();
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(&toy, &c, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     for (unsigned i = 0; i < 20; i++) {
         client_say(&toy, &c, "c350\r\n"); // 50000
@@ -120,8 +113,7 @@ static void long_chunked_body_grows(void **state)
     client_say(&toy, &c, "0\r\n\r\n");
     toy_until(&toy, client_has(&c, "\r\n\r\n") && c.len > 1000000);
     assert_memory_equal(strstr(c.in, "\r\n\r\n") + 4, big, 1000000);
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void bad_chunk_gets_400_and_a_close(void **state)
@@ -129,16 +121,14 @@ static void bad_chunk_gets_400_and_a_close(void **state)
     (void)state;
     struct toy toy;
     struct toy_client c;
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(&toy, &c,
                "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n");
     client_until_eof(&toy, &c);
     assert_non_null(strstr(c.in, "HTTP/1.1 400 "));
     assert_non_null(strstr(c.in, "BAD_CHUNK"));
     assert_int_equal(c.error, 0);
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void too_large_is_said_before_a_byte_is_read(void **state)
@@ -146,8 +136,7 @@ static void too_large_is_said_before_a_byte_is_read(void **state)
     (void)state;
     struct toy toy;
     struct toy_client c;
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(&toy, &c, "POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n");
     client_until(&toy, &c, "BODY_TOO_LARGE");
     assert_non_null(strstr(c.in, "HTTP/1.1 413 "));
@@ -157,8 +146,7 @@ static void too_large_is_said_before_a_byte_is_read(void **state)
                "POST /small HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n");
     client_send(&toy, &c, big, 1001);
     client_until(&toy, &c, "BODY_TOO_LARGE");
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void continue_is_sent_when_the_body_is_read(void **state)
@@ -166,8 +154,7 @@ static void continue_is_sent_when_the_body_is_read(void **state)
     (void)state;
     struct toy toy;
     struct toy_client c;
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(
         &toy, &c,
         "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
@@ -199,8 +186,7 @@ static void continue_is_sent_when_the_body_is_read(void **state)
     client_until_eof(&toy, &c);
     assert_null(strstr(c.in, "100 Continue"));
     assert_non_null(strstr(c.in, "Connection: close"));
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 static void silent_body_times_out(void **state)
@@ -251,8 +237,7 @@ static void body_that_nobody_reads_yet_is_bounded(void **state)
     (void)state;
     struct toy toy;
     struct toy_client c;
-    toy_start(&toy, NULL, NULL, 0);
-    client_open(&c, toy.port);
+    toy_start_one(&toy, &c);
     client_say(&toy, &c, "POST /late HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n");
     size_t sent = 0, quiet = 0;
     while (quiet < 20) { // until neither side moves
@@ -270,8 +255,7 @@ static void body_that_nobody_reads_yet_is_bounded(void **state)
     client_send(&toy, &c, big + sent, 2000000 - sent);
     toy_until(&toy, client_has(&c, "\r\n\r\n") && c.len > 2000000);
     assert_memory_equal(strstr(c.in, "\r\n\r\n") + 4, big, 2000000);
-    client_close(&c);
-    toy_stop(&toy);
+    toy_stop_one(&toy, &c);
 }
 
 int main(void)

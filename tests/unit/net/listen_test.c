@@ -79,6 +79,59 @@ static void accepting_pauses_without_descriptors(void **state)
     toy_stop(&toy);
 }
 
+// Several come in one go, as after a pause: who is one too many hears why.
+static void clients_above_the_limit_are_told(void **state)
+{
+    (void)state;
+    static const char request[] = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
+    enum { CLIENTS_MAX = 24, TOLD = 2 }; // a twelfth
+    struct toy toy;
+    struct toy_client c[CLIENTS_MAX + TOLD + 1], late;
+    toy_start(&toy, NULL, NULL, 0);
+    toy.core.listener.clients_max = CLIENTS_MAX;
+    for (unsigned i = 0; i < ARRAY_LEN(c); i++) {
+        client_open(&c[i], toy.port);
+        if (i != CLIENTS_MAX)
+            client_say(&toy, &c[i], request);
+        else
+            client_say(&toy, &c[i], "POST /echo HTTP"); // slow: hears it when its head is there
+    }
+    for (unsigned i = 0; i < CLIENTS_MAX; i++)
+        client_until(&toy, &c[i], "\r\n\r\nhi");
+    client_until(&toy, &c[CLIENTS_MAX + 1], "HTTP/1.1 503 ");
+    client_until_eof(&toy, &c[CLIENTS_MAX + 2]); // too many even for that
+    assert_int_equal(c[CLIENTS_MAX + 2].len, 0);
+    assert_int_equal(c[CLIENTS_MAX].len, 0);
+    client_say(&toy, &c[CLIENTS_MAX], request + strlen("POST /echo HTTP"));
+    client_until(&toy, &c[CLIENTS_MAX], "HTTP/1.1 503 ");
+    client_until(&toy, &c[CLIENTS_MAX], "OVERLOAD");
+    assert_true(toy.core.listener.paused);
+    client_open(&late, toy.port);
+    client_say(&toy, &late, request);
+    for (unsigned i = 0; i < ARRAY_LEN(c); i++)
+        client_close(&c[i]);
+    client_until(&toy, &late, "\r\n\r\nhi"); // it waited in the backlog
+    client_close(&late);
+    toy_stop(&toy);
+}
+
+// A connection that is turned away may not stay for its silence.
+static void who_is_turned_away_does_not_stay(void **state)
+{
+    (void)state;
+    struct toy toy;
+    struct toy_client c[13];
+    toy_start(&toy, NULL, NULL, 0);
+    toy.core.listener.clients_max = 12;
+    for (unsigned i = 0; i < ARRAY_LEN(c); i++)
+        client_open(&c[i], toy.port);
+    client_until_eof(&toy, &c[12]);
+    assert_int_equal(atomic_load(&toy.core.stats.connections), 12);
+    for (unsigned i = 0; i < ARRAY_LEN(c); i++)
+        client_close(&c[i]);
+    toy_stop(&toy);
+}
+
 // ---- Two cores -------------------------------------------------------------------------------
 
 struct second {
@@ -142,6 +195,8 @@ int main(void)
         cmocka_unit_test(both_families_are_served),
         cmocka_unit_test(taken_address_is_an_error),
         cmocka_unit_test(accepting_pauses_without_descriptors),
+        cmocka_unit_test(clients_above_the_limit_are_told),
+        cmocka_unit_test(who_is_turned_away_does_not_stay),
         cmocka_unit_test(connections_are_handed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

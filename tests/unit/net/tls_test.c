@@ -45,9 +45,7 @@ static void small_requests_are_one_record_whatever_their_runs(void **state)
     struct toy_pair p;
     char plain[64];
     size_t got = 0;
-    toy_pair_open(&p, TOY_NAME);
-    toy_pair_connect(&p, TOY_NAME);
-    assert_int_equal(toy_handshake(&p, SIZE_MAX), 0);
+    toy_pair_open_connected(&p);
     struct iovec iov[] = {{"GET ", 4}, {"", 0}, {"/ HTTP", 6}, {NULL, 0}, {"/1.1", 4}};
     assert_int_equal(tls_write(p.client, iov, 5), 0);
     struct slice out = toy_drain(p.client);
@@ -63,9 +61,7 @@ static void records_may_be_cut_anywhere(void **state)
     (void)state;
     struct toy_pair p;
     char plain[64];
-    toy_pair_open(&p, TOY_NAME);
-    toy_pair_connect(&p, TOY_NAME);
-    assert_int_equal(toy_handshake(&p, SIZE_MAX), 0);
+    toy_pair_open_connected(&p);
     for (size_t step = 1; step < 80; step++) {
         size_t got = 0;
         toy_write_text(p.server, "one");
@@ -83,9 +79,7 @@ static void records_fill_the_readers_room_and_wait(void **state)
     (void)state;
     struct toy_pair p;
     char plain[8];
-    toy_pair_open(&p, TOY_NAME);
-    toy_pair_connect(&p, TOY_NAME);
-    assert_int_equal(toy_handshake(&p, SIZE_MAX), 0);
+    toy_pair_open_connected(&p);
     toy_write_text(p.server, "0123456789");
     toy_write_text(p.server, "abc");
     struct slice out = toy_drain(p.server);
@@ -106,9 +100,7 @@ static void a_changed_record_is_an_error_that_stays(void **state)
     struct toy_pair p;
     char plain[64];
     size_t got = 0;
-    toy_pair_open(&p, TOY_NAME);
-    toy_pair_connect(&p, TOY_NAME);
-    assert_int_equal(toy_handshake(&p, SIZE_MAX), 0);
+    toy_pair_open_connected(&p);
     toy_write_text(p.server, "fine");
     toy_write_text(p.server, "spoilt");
     struct slice out = toy_drain(p.server);
@@ -127,9 +119,7 @@ static void close_notify_is_told_from_silence(void **state)
     struct toy_pair p;
     char plain[64];
     size_t got = 0;
-    toy_pair_open(&p, TOY_NAME);
-    toy_pair_connect(&p, TOY_NAME);
-    assert_int_equal(toy_handshake(&p, SIZE_MAX), 0);
+    toy_pair_open_connected(&p);
     toy_write_text(p.server, "last");
     tls_close_notify(p.server);
     struct slice out = toy_drain(p.server);
@@ -183,9 +173,7 @@ static void output_in_flight_does_not_move(void **state)
 {
     (void)state;
     struct toy_pair p;
-    toy_pair_open(&p, TOY_NAME);
-    toy_pair_connect(&p, TOY_NAME);
-    assert_int_equal(toy_handshake(&p, SIZE_MAX), 0);
+    toy_pair_open_connected(&p);
     toy_write_text(p.client, "first");
     struct slice before = tls_output(p.client);
     char *copy = malloc(before.len);

@@ -325,6 +325,19 @@ static inline unsigned client_count(struct toy_client *c, const char *needle)
 #define client_until(toy, c, needle) toy_until(toy, client_has(c, needle))
 #define client_until_eof(toy, c)     toy_until(toy, (client_poll(c), (c)->eof))
 
+// A core of its own and one client, as most tests want it.
+static inline void toy_start_one(struct toy *toy, struct toy_client *c)
+{
+    toy_start(toy, NULL, NULL, 0);
+    client_open(c, toy->port);
+}
+
+static inline void toy_stop_one(struct toy *toy, struct toy_client *c)
+{
+    client_close(c);
+    toy_stop(toy);
+}
+
 static inline void client_forget(struct toy_client *c)
 {
     c->len = 0;

@@ -50,6 +50,66 @@ static void many_tiny_chunks_come_in_full_parts(void **state)
     toy_world_close(&w);
 }
 
+// ---- Reading ahead ---------------------------------------------------------------------------
+
+#define AHEAD "4\r\nhell\r\n1;x=y\r\no\r\n0\r\nTrailer: 1\r\n\r\n"
+
+struct ahead {
+    struct toy_world w;
+    size_t cut; // so much of the body comes first
+};
+
+static void script_ahead(struct toy_conn *c, void *arg)
+{
+    struct ahead *a = arg;
+    (void)toy_read_request(c);
+    toy_say(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    toy_send(c, AHEAD, a->cut);
+    toy_await(c->provider, 0, 1);
+    toy_send(c, AHEAD + a->cut, sizeof(AHEAD) - 1 - a->cut);
+    toy_gone(c);
+}
+
+static void ahead_fiber(struct fiber *self, void *arg)
+{
+    static const struct iovec request = {(void *)(uintptr_t)TOY_REQUEST, sizeof(TOY_REQUEST) - 1};
+    struct ahead *a = arg;
+    struct net_core *core = &a->w.t.core;
+    struct arena arena;
+    struct upstream *up = NULL;
+    struct upstream_call call = {.origin = a->w.origin,
+                                 .method = HTTP_POST,
+                                 .iov = &request,
+                                 .iov_count = 1,
+                                 .arena = &arena};
+    arena_init(&arena, &core->blocks, 1 << 20);
+    ASSERT(upstream_call_await(core, self, &call, &up) == 0);
+    struct upstream_conn *u = container_of(up, struct upstream_conn, up);
+    while (u->inbox.bytes < a->cut)
+        ASSERT(body_wait_await(&up->body, self) == 0);
+    ASSERT(!upstream_inbox__is_whole(u));
+    toy_reach(&a->w.p, 0);
+    while (u->inbox.bytes < sizeof(AHEAD) - 1)
+        ASSERT(body_wait_await(&up->body, self) == 0);
+    ASSERT(upstream_inbox__is_whole(u));
+    ASSERT(!u->framing.complete && u->inbox.bytes == sizeof(AHEAD) - 1); // nothing was taken
+    ASSERT(upstream_inbox__spill(u) == 0);
+    ASSERT(upstream_inbox__is_whole(u)); // in pages too
+    upstream_end(core, up);
+    arena_done(&arena);
+}
+
+static void a_chunked_body_is_whole_with_its_last_byte(void **state)
+{
+    (void)state;
+    for (size_t cut = 0; cut < sizeof(AHEAD) - 1; cut++) {
+        struct ahead a = {.cut = cut};
+        toy_world_open(&a.w, script_ahead, &a, NULL);
+        toy_core_run(&a.w.t, ahead_fiber, &a);
+        toy_world_close(&a.w);
+    }
+}
+
 // ---- Credit ----------------------------------------------------------------------------------
 
 #define FLOOD_BYTES ((size_t)64 << 20)
@@ -227,6 +287,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_tiny_chunks_come_in_full_parts),
+        cmocka_unit_test(a_chunked_body_is_whole_with_its_last_byte),
         cmocka_unit_test(a_consumer_that_stops_stops_the_provider),
         cmocka_unit_test(held_parts_do_not_starve_others),
     };

@@ -4,6 +4,7 @@
 // runs on a fiber uses ASSERT: cmocka's own would jump off the fiber's stack.
 #include "base/assert.h"
 #include "base/err.h"
+#include "net/limits.h"
 #include "net/upstream_internal.h"
 #include "tests/support/toy_world.h"
 #include <setjmp.h>
@@ -237,6 +238,111 @@ static void the_connection_used_last_is_used_next(void **state)
     toy_world_close(&w);
 }
 
+// ---- Age -------------------------------------------------------------------------------------
+
+// A connection in the pool, `left_ms` before it reaches its greatest age.
+static struct upstream_conn *aged_idle(struct toy_world *w, int64_t left_ms)
+{
+    struct toy_ask a = {.t = &w->t, .origin = w->origin};
+    toy_ask(&a);
+    toy_ask_done(&a);
+    struct origin_pool *pool = origin_pool__find(w->t.core.upstream, w->origin);
+    assert_int_equal(pool->idle_count, 1);
+    struct upstream_conn *u = container_of(pool->idle.next, struct upstream_conn, idle_link);
+    assert_int_equal(w->origin->age_ms, LIMIT_UPSTREAM_AGE_MS);
+    u->born.ns = clock_mono().ns + (left_ms - LIMIT_UPSTREAM_AGE_MS) * NS_PER_MS;
+    return u;
+}
+
+// The request under way is the last one of an old connection, also when somebody waits for it.
+static void an_old_connection_is_not_handed_on(void **state)
+{
+    (void)state;
+    struct toy_world w;
+    struct origin_options o = {.conns_max = 1};
+    toy_world_open(&w, toy_script_ok, NULL, &o);
+    (void)aged_idle(&w, 0);
+    struct toy_ask last = {.t = &w.t, .origin = w.origin}, next = last;
+    toy_core_spawn(&w.t, toy_ask_fiber, &last);
+    toy_core_spawn(&w.t, toy_ask_fiber, &next);
+    while (fiber_live(w.t.fibers) > 0)
+        ring_turn(w.t.ring, MONO_NEVER);
+    toy_assert_body(&last, "hello");
+    toy_assert_body(&next, "hello");
+    assert_true(last.reused);
+    assert_false(next.reused);
+    toy_ask_done(&last);
+    toy_ask_done(&next);
+    toy_world_close(&w);
+}
+
+// Idle for less than idle_ms, it closes at its age.
+static void an_idle_connection_closes_at_its_age(void **state)
+{
+    (void)state;
+    struct toy_world w;
+    struct origin_options o = {.idle_ms = 3600000};
+    toy_world_open(&w, toy_script_ok, NULL, &o);
+    (void)aged_idle(&w, 100);
+    struct toy_ask a = {.t = &w.t, .origin = w.origin};
+    toy_ask(&a);
+    assert_true(a.reused);
+    toy_until_idle(&w.t); // not after an hour
+    toy_ask_done(&a);
+    toy_world_close(&w);
+}
+
+// ---- Shares ----------------------------------------------------------------------------------
+
+struct share {
+    unsigned cores, index, conns_max, want;
+};
+
+static void script_hold(struct toy_conn *c, void *arg)
+{
+    (void)arg;
+    while (toy_read_request(c) >= 0) {
+        toy_reach(c->provider, 0);
+        toy_await(c->provider, 1, 1); // until it has been counted
+        if (!toy_say(c, TOY_OK))
+            return;
+    }
+}
+
+// conns_max is the process's: a core has its share of it, and one at least.
+static void conns_max_is_shared_by_the_cores(void **state)
+{
+    static const struct share shares[] = {
+        {1, 0, 5, 5}, {2, 0, 5, 3}, {2, 1, 5, 2}, {4, 3, 2, 1}, {4, 0, 2, 1}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(shares); i++) {
+        const struct share *s = &shares[i];
+        struct toy_world w;
+        struct origin_options o = {.conns_max = s->conns_max};
+        struct toy_ask a[8] = {0};
+        toy_world_open(&w, script_hold, NULL, &o);
+        w.t.shared.cores = s->cores;
+        w.t.core.index = s->index;
+        for (unsigned k = 0; k < ARRAY_LEN(a); k++) {
+            a[k] = (struct toy_ask){.t = &w.t, .origin = w.origin};
+            toy_core_spawn(&w.t, toy_ask_fiber, &a[k]);
+        }
+        struct origin_pool *pool = origin_pool__find(w.t.core.upstream, w.origin);
+        while (pool->waiting + pool->slots < ARRAY_LEN(a))
+            ring_turn(w.t.ring, MONO_NEVER);
+        assert_int_equal(pool->slots, s->want);
+        toy_reach(&w.p, 1);
+        while (fiber_live(w.t.fibers) > 0)
+            ring_turn(w.t.ring, MONO_NEVER);
+        assert_int_equal(counter_get(&w.t.core.stats.upstream_connects), s->want);
+        for (unsigned k = 0; k < ARRAY_LEN(a); k++) {
+            toy_assert_body(&a[k], "hello");
+            toy_ask_done(&a[k]);
+        }
+        toy_world_close(&w);
+    }
+}
+
 static void idle_connections_are_bounded(void **state)
 {
     (void)state;
@@ -270,6 +376,9 @@ int main(void)
         cmocka_unit_test(a_waiter_may_leave),
         cmocka_unit_test(what_an_interrupted_waiter_was_given_goes_on),
         cmocka_unit_test(the_connection_used_last_is_used_next),
+        cmocka_unit_test(an_old_connection_is_not_handed_on),
+        cmocka_unit_test(an_idle_connection_closes_at_its_age),
+        cmocka_unit_test(conns_max_is_shared_by_the_cores),
         cmocka_unit_test(idle_connections_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,6 +130,53 @@ static void an_early_refusal_stops_the_request(void **state)
     toy_world_close(&w);
 }
 
+// Says all of a good answer and reads nothing: the request could never be sent.
+static void script_answer_unread(struct toy_conn *c, void *answer)
+{
+    toy_say(c, answer);
+    toy_await(c->provider, 0, 1);
+}
+
+static void assert_unread_request_is_answered(char *answer, bool leave)
+{
+    struct toy_world w;
+    toy_world_open(&w, script_answer_unread, answer, NULL);
+    size_t len = 0;
+    char *request = toy_large_request(LARGE_BYTES, &len);
+    struct toy_ask a = {.t = &w.t,
+                        .origin = w.origin,
+                        .request = request,
+                        .request_len = len,
+                        .leave = leave,
+                        .deadline_ms = 10000};
+    toy_ask(&a);
+    free(request);
+    assert_int_equal(a.rc, 0);
+    toy_assert_body(&a, "hello");
+    toy_until_idle(&w.t); // half a request is out: no other may follow it
+    toy_ask_done(&a);
+    toy_reach(&w.p, 0);
+    toy_world_close(&w);
+}
+
+static void a_whole_answer_stops_the_request(void **state)
+{
+    (void)state;
+    assert_unread_request_is_answered(TOY_OK, false);
+    assert_unread_request_is_answered("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                      "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
+                                      false);
+}
+
+// The answer goes on, but nothing of the request does.
+static void an_answer_to_an_unread_request_is_given(void **state)
+{
+    (void)state;
+    assert_unread_request_is_answered("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                      "5\r\nhello\r\n",
+                                      true);
+}
+
 // Begins to answer, then reads the request, then ends the answer.
 static void script_answer_while_reading(struct toy_conn *c, void *arg)
 {
@@ -186,6 +233,8 @@ int main(void)
         cmocka_unit_test(dead_reused_connections_cost_one_silent_retry),
         cmocka_unit_test(a_large_request_in_many_runs_arrives),
         cmocka_unit_test(an_early_refusal_stops_the_request),
+        cmocka_unit_test(a_whole_answer_stops_the_request),
+        cmocka_unit_test(an_answer_to_an_unread_request_is_given),
         cmocka_unit_test(an_early_answer_lets_the_request_go_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
