@@ -4,7 +4,7 @@
 // only TLS can do wrong.
 #include "toy.h"
 
-#include "net/tls.h"
+#include "net/tls_internal.h"
 #include "net/upstream_internal.h"
 #include "tests/support/toy_pair.h"
 
@@ -631,6 +631,35 @@ static void tls_1_2_is_served(void **state)
     world_close(&w);
 }
 
+// The request comes in one go with the client's Finished (RFC 7918), before ours has left: it
+// waits, sealed, until it has.
+static void a_false_start_is_served(void **state)
+{
+    (void)state;
+    struct world w;
+    struct secure s;
+    static const char request[] = POST("/echo", 5) "early";
+    int rc = ERR_MORE;
+    world_open(&w);
+    toy_limit_to_1_2(w.trust);
+    SSL_CTX_set_mode(w.trust->ctx, SSL_MODE_ENABLE_FALSE_START);
+    secure_open_in(&w, &s, w.trust);
+    secure_flush(&w, &s);
+    while (rc == ERR_MORE) {
+        toy_until(&w.toy, (client_poll(&s.raw), s.raw.len > 0));
+        tls_feed(s.tls, slice_of(s.raw.in, s.raw.len));
+        rc = tls_handshake(s.tls);
+        client_forget(&s.raw);
+    }
+    assert_int_equal(rc, 0);
+    assert_true(SSL_in_false_start(s.tls->ssl));
+    assert_int_equal(SSL_write(s.tls->ssl, request, sizeof(request) - 1), sizeof(request) - 1);
+    secure_flush(&w, &s); // one page: one write
+    secure_until(&w, &s, secure_has(&s, "\r\n\r\nearly"));
+    secure_close(&s);
+    world_close(&w);
+}
+
 static void draining_closes_whoever_shakes(void **state)
 {
     (void)state;
@@ -695,6 +724,7 @@ int main(void)
         cmocka_unit_test(too_many_handshakes_close_the_newest),
         cmocka_unit_test(sessions_are_resumed_and_contexts_swapped),
         cmocka_unit_test(tls_1_2_is_served),
+        cmocka_unit_test(a_false_start_is_served),
         cmocka_unit_test(draining_closes_whoever_shakes),
         cmocka_unit_test(plain_is_served_beside_it),
     };
