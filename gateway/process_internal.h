@@ -58,6 +58,7 @@ struct reload {
 struct listener_care {
     struct tls_context *current; // what handshakes use; NULL: there is no TLS
     struct ring_timer rotation, settle;
+    struct mono settle_by;     // whatever else changes meanwhile
     struct tls_ticket_key key; // the newest, until every core has it
     struct tour tour;
     int inotify_fd; // -1: none

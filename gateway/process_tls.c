@@ -32,8 +32,10 @@
 
 // A renewal writes two files or more; the pair is read when it has been still for this long.
 #define SETTLE_MS 500
-#define WATCHED   (IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_ATTRIB)
-#define END_TURNS 1000
+// A folder that is never still (a log beside the certificates) must not put it off for ever.
+#define SETTLE_MS_MAX 5000
+#define WATCHED       (IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_ATTRIB)
+#define END_TURNS     1000
 
 static struct process *process_of(struct listener_care *care)
 {
@@ -129,8 +131,10 @@ static void on_settled(struct ring *ring, struct ring_timer *timer)
 {
     struct listener_care *care = container_of(timer, struct listener_care, settle);
     (void)ring;
-    if (process_of(care)->control.state == CONTROL_RUNNING)
-        process__reload(process_of(care), RELOAD_CERTIFICATES);
+    if (process_of(care)->control.state != CONTROL_RUNNING)
+        return;
+    process__tls_watch(process_of(care)); // a folder may be another one now
+    process__reload(process_of(care), RELOAD_CERTIFICATES);
 }
 
 static void on_change(struct ring *ring, struct ring_op *op, const struct ring_event *event)
@@ -140,8 +144,13 @@ static void on_change(struct ring *ring, struct ring_op *op, const struct ring_e
     bool any = false;
     while (read(care->inotify_fd, events, sizeof(events)) > 0)
         any = true;
-    if (any)
-        ring_timer_set(ring, &care->settle, mono_add_ms(ring_now(ring), SETTLE_MS), on_settled);
+    if (any) {
+        struct mono now = ring_now(ring);
+        if (!ring_timer_is_set(&care->settle))
+            care->settle_by = mono_add_ms(now, SETTLE_MS_MAX);
+        ring_timer_set(ring, &care->settle, mono_min(mono_add_ms(now, SETTLE_MS), care->settle_by),
+                       on_settled);
+    }
     if (event->final && event->res >= 0 && process_of(care)->control.state != CONTROL_STOPPING)
         ring_poll(ring, op, on_change, care->inotify_fd, POLLIN);
 }

@@ -237,6 +237,30 @@ def test_a_swapped_link_is_a_change(secure, authority, tmp_path):
     assert shown(g.port, authority, "127.0.0.1") == {"127.0.0.1", "two.test"}
 
 
+def test_a_folder_that_is_never_still_does_not_put_it_off(secure, authority, tmp_path):
+    pair = authority.issue("127.0.0.1", "one.test")
+    cert, key = shutil.copy(pair[0], tmp_path / "c.pem"), shutil.copy(pair[1], tmp_path / "k.pem")
+    g = secure(cert_file=str(cert), key_file=str(key))
+    stop = threading.Event()
+
+    def scribble():
+        while not stop.wait(0.05):
+            (tmp_path / "noise").write_text("x")
+
+    writer = threading.Thread(target=scribble)
+    writer.start()
+    try:
+        pair = authority.issue("127.0.0.1", "two.test")
+        shutil.copy(pair[0], tmp_path / "new.pem")
+        shutil.copy(pair[1], key)
+        os.rename(tmp_path / "new.pem", cert)
+        g.wait_log("TLS certificates reloaded")
+    finally:
+        stop.set()
+        writer.join()
+    assert shown(g.port, authority, "127.0.0.1") == {"127.0.0.1", "two.test"}
+
+
 def test_sighup_reads_the_files_and_a_bad_one_changes_nothing(secure, authority, provider):
     g = secure()
     fresh = authority.issue("127.0.0.1", "fresh.test")
