@@ -10,6 +10,7 @@
 //
 // How thinking is asked for depends on the model: the older ones take a budget and nothing else,
 // those from 4.6 on measure it themselves by an effort (anthropic_model.c says which is which).
+// None thinks when it must call a tool.
 //
 // Counting takes no parameters of sampling; leaving them out changes no count and is not reported.
 
@@ -86,6 +87,20 @@ static bool is_off(const struct canon_request *r)
             anthropic__is(r->reasoning.effort, SLICE("none")));
 }
 
+// Will a choice be written that leaves Claude no way but to call?
+static bool is_forced(const struct anthropic_writing *x)
+{
+    struct slice options = x->r->param[CANON_P_WEB_SEARCH_OPTIONS];
+    bool tools = options.len > 0 && options.ptr[0] == '{';
+
+    if (x->r->tool_choice.kind != CANON_CHOICE_REQUIRED &&
+        x->r->tool_choice.kind != CANON_CHOICE_TOOL)
+        return false;
+    for (const struct canon_tool *t = x->r->tools; t; t = t->next)
+        tools |= t->kind != CANON_TOOL_OPAQUE;
+    return tools;
+}
+
 static int plan(struct anthropic_writing *x)
 {
     struct slice limit = x->r->param[CANON_P_MAX_TOKENS];
@@ -99,6 +114,10 @@ static int plan(struct anthropic_writing *x)
         rc = plan_budget(x);
     else if (x->r->reasoning.kind == CANON_REASONING_EFFORT && !x->own && !is_off(x->r))
         plan_effort(x);
+    if (!x->own && is_forced(x)) {
+        x->budget = 0;
+        x->effort = SLICE_EMPTY;
+    }
     x->thinks = x->budget > 0 || x->effort.len > 0 ||
                 (x->own && x->r->reasoning.kind == CANON_REASONING_ADAPTIVE);
     if (!x->has_limit)

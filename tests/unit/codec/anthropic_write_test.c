@@ -59,6 +59,12 @@ TWEAK(effort_unknown, effort(r, SLICE("\"wild\"")))
 
 TWEAK(effort_max, effort(r, SLICE("\"max\"")))
 
+static void search_and_think(struct canon_request *r)
+{
+    effort(r, SLICE("\"high\""));
+    r->param[CANON_P_WEB_SEARCH_OPTIONS] = SLICE("{}");
+}
+
 static void budget(struct canon_request *r, uint64_t tokens)
 {
     r->reasoning.kind = CANON_REASONING_BUDGET;
@@ -220,6 +226,20 @@ static void newer_models_measure_themselves(void **state)
                 F_TOOL ",\"tool_choice\":{\"type\":\"any\"},\"thinking\":{\"type\":\"enabled\","
                        "\"budget_tokens\":2000}"),
           NULL}},
+        // A tool that does not cross forces nobody; a search that does, does.
+        {"claude-opus-4-6",
+         {ASKS(",\"tools\":[{\"type\":\"bash_20250124\",\"name\":\"bash\"}],\"tool_choice\":{"
+               "\"type\":\"any\"}"),
+          CHAT, effort_low,
+          NEWER("opus-4-6", "5580",
+                ",\"thinking\":{\"type\":\"adaptive\"},\"output_config\":{\"effort\":\"low\"}"),
+          "tools"}},
+        {"claude-opus-4-6",
+         {ASKS(",\"tool_choice\":{\"type\":\"any\"}"), CHAT, search_and_think,
+          NEWER("opus-4-6", "4096",
+                ",\"tools\":[{\"type\":\"web_search_20250305\",\"name\":\"web_search\"}],"
+                "\"tool_choice\":{\"type\":\"any\"}"),
+          "reasoning_effort"}},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(newer); i++)
