@@ -235,6 +235,7 @@ struct canon_request {
     struct slice param[CANON_PARAM_COUNT]; // values; STOP is an array of literals or one literal
     struct canon_member *extra;            // top-level members nobody knows
     bool pass_extra;                       // x-bf-passthrough-extra-params: true
+    bool keep_thoughts;                    // the provider's chat takes thoughts of the history back
     bool stream;
 
     // Written by the writing dialect.
