@@ -684,7 +684,33 @@ def test_a_whole_answer_to_a_request_for_a_stream(gateway_of, provider_of):
 def test_a_stream_in_answer_to_a_request_for_a_whole(gateway_of, provider_of):
     g = gateway_of(config(provider_of(failing(*message_events())), "anthropic"))
     a = g.post("/v1/chat/completions", chat("anthropic/claude-x"))
-    assert a.status == 502 and a.json()["error"]["message"]
+    assert a.status == 200 and a.headers["content-type"] == "application/json", a.body
+    message = a.json()["choices"][0]["message"]
+    assert message["content"] == "Hello." and a.json()["object"] == "chat.completion"
+    assert counts_of("chat", a.json()) == (9, 2)
+    g = gateway_of(config(provider_of(failing(*CHAT_EVENTS, DONE)), "cerebras"))
+    a = g.post("/anthropic/v1/messages", messages("cerebras/m"))
+    assert a.status == 200 and a.json()["content"] == [{"type": "text", "text": "Hello."}], a.body
+
+
+def test_a_streamed_call_in_answer_to_a_request_for_a_whole(gateway_of, provider_of):
+    events = message_events(words=(), tool=("weather", ('{"city":', ' "Oslo"}')))
+    g = gateway_of(config(provider_of(failing(*events)), "anthropic"))
+    a = g.post("/openai/v1/chat/completions", chat("anthropic/claude-x", tools=[CHAT_TOOL]))
+    assert a.status == 200, a.body
+    assert [c[1:] for c in calls_of("chat", a.json())] == [("weather", {"city": "Oslo"})]
+    assert a.json()["choices"][0]["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize("events,status,words", [
+    (message_events()[:-1], 502, ""),
+    (message_events()[:4] + [CLAUDE_ERROR], 529, "Overloaded"),
+    (message_events()[:4] + [BROKEN_MESSAGE], 502, ""),
+], ids=["cut", "error", "malformed"])
+def test_a_stream_that_is_no_whole_answer(gateway_of, provider_of, events, status, words):
+    g = gateway_of(config(provider_of(failing(*events)), "anthropic"))
+    a = g.post("/openai/v1/chat/completions", chat("anthropic/claude-x"))
+    assert a.status == status and words in a.json()["error"]["message"], a.body
 
 
 @pytest.mark.parametrize("body", [b"{nonsense", b"[]", b"{}", b""])
