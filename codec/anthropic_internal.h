@@ -7,6 +7,7 @@
 //     anthropic_blocks.c    … and its messages; the blocks of answers too
 //     anthropic_write.c     a request is written: order, thinking, tools
 //     anthropic_params.c    … its parameters
+//     anthropic_model.c     … what the model's name says of it
 //     anthropic_turns.c     … and its messages
 //     anthropic_answer.c    answers both ways, usage, ends, counts
 //     anthropic_events.c    a provider's events become canonical events
@@ -20,6 +21,7 @@
 
 #include "codec/dialect.h"
 #include "codec/json_scan.h"
+#include <limits.h>
 
 // ---- Values ------------------------------------------------------------------------------------
 
@@ -141,16 +143,33 @@ enum anthropic_top {
 
 extern const struct slice anthropic__top_names[ANTHROPIC_TOP_COUNT];
 
+// A version that can be compared, from a model's name: 0 when that tells none.
+#define ANTHROPIC_VERSION(major, minor) ((major)*100 + (minor))
+#define ANTHROPIC_VERSION_NEWEST        UINT_MAX
+unsigned anthropic__version(struct slice model);
+
+// What changed with which.
+enum {
+    // Measures its thinking by an effort; a budget is still taken.
+    ANTHROPIC_ADAPTIVE = ANTHROPIC_VERSION(4, 6),
+    // Takes no budget and nothing that shapes sampling, knows the effort xhigh, tells its thoughts
+    // only when asked to; `disabled` is refused by some.
+    ANTHROPIC_SELF_MEASURED = ANTHROPIC_VERSION(4, 7),
+    ANTHROPIC_THINKS_UNASKED = ANTHROPIC_VERSION(5, 0),
+};
+
 struct anthropic_writing {
     struct canon_request *r;
     struct json_writer *w;
-    bool own;      // the source speaks this dialect
-    bool counting; // tokens of the request, not its answer
+    unsigned version; // of the model; 0 when the source speaks this dialect: it knows itself
+    bool own;         // the source speaks this dialect
+    bool counting;    // tokens of the request, not its answer
     bool thinks;
     uint32_t written; // bit n: enum anthropic_top
     bool has_limit;
     uint64_t max_tokens;
-    uint64_t budget; // 0: none
+    uint64_t budget;     // 0: none; beside an effort: the room it wants
+    struct slice effort; // plain, of adaptive thinking
 };
 
 // The key of a member at the top.

@@ -178,22 +178,22 @@ static const struct rule {
     enum fate fate;
     struct slice name; // the source's
     enum anthropic_top top;
-    bool counts;           // the counting of tokens takes it too, or asks for it
-    bool excludes_thought; // Claude refuses it beside thinking
+    bool counts;          // the counting of tokens takes it too, or asks for it
+    bool shapes_sampling; // Claude refuses it beside thinking, newer ones always
     int (*call)(struct anthropic_writing *x, struct slice value);
 } rules[CANON_PARAM_COUNT] = {
     [CANON_P_TEMPERATURE] = {.fate = CALLED,
                              .name = SLICE("temperature"),
-                             .excludes_thought = true,
+                             .shapes_sampling = true,
                              .call = write_temperature},
     [CANON_P_TOP_P] = {.fate = COPIED,
                        .name = SLICE("top_p"),
                        .top = ANTHROPIC_TOP_TOP_P,
-                       .excludes_thought = true},
+                       .shapes_sampling = true},
     [CANON_P_TOP_K] = {.fate = COPIED,
                        .name = SLICE("top_k"),
                        .top = ANTHROPIC_TOP_TOP_K,
-                       .excludes_thought = true},
+                       .shapes_sampling = true},
     [CANON_P_STOP] = {.fate = CALLED, .call = write_stop},
     [CANON_P_SEED] = {.fate = TOLD, .name = SLICE("seed")},
     [CANON_P_FREQUENCY_PENALTY] = {.fate = TOLD, .name = SLICE("frequency_penalty")},
@@ -227,7 +227,7 @@ static const struct rule {
 
 static int apply(struct anthropic_writing *x, const struct rule *rule, struct slice value)
 {
-    if (rule->excludes_thought && x->thinks) {
+    if (rule->shapes_sampling && (x->thinks || x->version >= ANTHROPIC_SELF_MEASURED)) {
         canon_drop(x->r, rule->name);
         return 0;
     }

@@ -147,6 +147,29 @@ static int read_tool_choice(struct reading *x, const struct json_member *m)
     return 0;
 }
 
+// ---- Members inside others ---------------------------------------------------------------------
+
+// What stands in the member `of` beside the known fields crosses to nobody, and that is reported.
+static int note_unknown(struct reading *x, struct slice of, const struct json_member *object,
+                        const struct anthropic_field *fields, unsigned count)
+{
+    struct json_member m;
+    int rc = 0;
+
+    for (size_t at = 0; rc == 0 && json_object_next(object->value, &at, &m);) {
+        struct slice name;
+        unsigned i = 0;
+        while (i < count && !anthropic__is(m.key, fields[i].name))
+            i++;
+        if (i < count || m.type == JSON_NULL)
+            continue;
+        rc = anthropic__plain(x->r->arena, m.key, &name);
+        if (rc == 0)
+            rc = canon_note_inner(x->r, of, name);
+    }
+    return rc;
+}
+
 // ---- Thinking and the form of the answer -------------------------------------------------------
 
 static int read_thinking(struct reading *x, const struct json_member *m)
@@ -174,7 +197,7 @@ static int read_thinking(struct reading *x, const struct json_member *m)
     } else { // a kind of tomorrow: dropped and reported, as every unknown member
         return canon_add_member(x->r->arena, &x->r->extra, SLICE("thinking"), m->value);
     }
-    return 0;
+    return note_unknown(x, path.name, m, fields, COUNT);
 }
 
 static int read_format(struct reading *x, const struct anthropic_path *path,
@@ -225,7 +248,8 @@ static int read_output_config(struct reading *x, const struct json_member *m)
         x->r->reasoning.effort =
             anthropic__is(f[EFFORT].value, SLICE("max")) ? SLICE("\"xhigh\"") : f[EFFORT].value;
     }
-    return f[FORMAT].type == JSON_OBJECT ? read_format(x, &format, &f[FORMAT]) : 0;
+    rc = f[FORMAT].type == JSON_OBJECT ? read_format(x, &format, &f[FORMAT]) : 0;
+    return rc ? rc : note_unknown(x, path.name, m, fields, COUNT);
 }
 
 // ---- Parameters --------------------------------------------------------------------------------
@@ -253,9 +277,10 @@ static int read_metadata(struct reading *x, const struct json_member *m)
     struct json_member user;
 
     int rc = anthropic__fields(&x->rd, &path, m->value, fields, ARRAY_LEN(fields), &user, NULL);
-    if (rc == 0)
-        x->r->param[CANON_P_USER] = user.value;
-    return rc;
+    if (rc)
+        return rc;
+    x->r->param[CANON_P_USER] = user.value;
+    return note_unknown(x, path.name, m, fields, ARRAY_LEN(fields));
 }
 
 static int read_service_tier(struct reading *x, const struct json_member *m)

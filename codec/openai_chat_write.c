@@ -400,6 +400,7 @@ void openai__write_rest(struct canon_request *r, const struct dialect *to, struc
         else
             canon_drop(r, m->name);
     }
+    canon_drop_inner(r);
 }
 
 int openai_chat__write_request(struct canon_request *r, struct slice model, struct json_writer *w)

@@ -455,6 +455,7 @@ static void write_unknown(struct writer *x)
         json_plain(x->w, SLICE(":"));
         json_raw(x->w, m->value);
     }
+    canon_drop_inner(x->r);
 }
 
 // ---- The request -------------------------------------------------------------------------------
