@@ -213,8 +213,10 @@ static int split_data_url(struct arena *arena, struct slice literal, struct slic
         !slice_eq(slice_skip(type, type.len - base64.len), base64))
         return 0;
     type.len -= base64.len;
-    if (memchr(type.ptr, '"', type.len) || memchr(type.ptr, '\\', type.len))
-        return 0;
+    // It is written into a literal again: nothing that would end or break one.
+    for (size_t i = 0; i < type.len; i++)
+        if (type.ptr[i] <= ' ' || type.ptr[i] > '~' || type.ptr[i] == '"' || type.ptr[i] == '\\')
+            return 0;
     rc = responses__join(arena, &type, 1, ret_type);
     return rc ? rc : responses__join(arena, &data, 1, ret_data);
 }
