@@ -21,6 +21,7 @@
 
 #include "codec/dialect.h"
 #include "codec/json_scan.h"
+#include "codec/literal.h"
 #include <limits.h>
 
 // ---- Values ------------------------------------------------------------------------------------
@@ -66,15 +67,8 @@ int anthropic__fields(const struct anthropic_reader *rd, const struct anthropic_
 int anthropic__bad(const struct anthropic_reader *rd, int err, const struct anthropic_path *path,
                    struct slice name, const char *what);
 
-// Does the value spell the string `text`, escapes resolved? `text` is at most JSON_NAME_BYTES_MAX.
-bool anthropic__is(struct slice literal, struct slice text);
-// Without its quotes; empty for the absent one.
-struct slice anthropic__inner(struct slice literal);
-// Absent or "".
-bool anthropic__is_empty(struct slice literal);
-// Its content, in the arena when there are escapes. 0, ERR_BAD_TYPE, ERR_NOMEM.
+// A literal's content, in the arena when there are escapes. 0, ERR_BAD_TYPE, ERR_NOMEM.
 int anthropic__plain(struct arena *arena, struct slice literal, struct slice *ret);
-struct slice anthropic__trim(struct slice text); // of JSON's white space
 
 // The parts of `data:<type>;base64,<data>` in a plain string. False: it is something else.
 bool anthropic__data_url(struct slice plain, struct slice *ret_type, struct slice *ret_data);

@@ -100,9 +100,9 @@ static int write_user(struct anthropic_writing *x, struct slice value)
 
 static int write_service_tier(struct anthropic_writing *x, struct slice value)
 {
-    bool only = anthropic__is(value, SLICE("default"));
+    bool only = literal_is(value, SLICE("default"));
 
-    if (!only && !anthropic__is(value, SLICE("auto"))) {
+    if (!only && !literal_is(value, SLICE("auto"))) {
         canon_drop(x->r, SLICE("service_tier"));
         return 0;
     }
@@ -152,7 +152,7 @@ static int refuse_modalities(struct anthropic_writing *x, struct slice value)
     struct slice element;
 
     for (size_t at = 0; json_array_next(value, &at, &type, &element);)
-        if (anthropic__is(element, SLICE("audio")))
+        if (literal_is(element, SLICE("audio")))
             return canon_refuse(x->r, ERR_UNSUPPORTED, SLICE("modalities"),
                                 "modalities: the provider speaks no audio");
     return 0;
@@ -284,7 +284,7 @@ int anthropic__refuse_several(struct canon_request *r)
         rc = refuse_above_one(r, CANON_P_BEST_OF, SLICE("best_of"));
     if (rc)
         return rc;
-    if (!anthropic__is_empty(r->param[CANON_P_SUFFIX]))
+    if (!literal_is_empty(r->param[CANON_P_SUFFIX]))
         return canon_refuse(r, ERR_UNSUPPORTED, SLICE("suffix"),
                             "suffix: the provider writes behind a prompt only");
     if (slice_eq(r->param[CANON_P_ECHO], SLICE("true")))

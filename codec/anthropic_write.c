@@ -84,7 +84,7 @@ static bool is_off(const struct canon_request *r)
 {
     return r->reasoning.kind == CANON_REASONING_OFF ||
            (r->reasoning.kind == CANON_REASONING_EFFORT &&
-            anthropic__is(r->reasoning.effort, SLICE("none")));
+            literal_is(r->reasoning.effort, SLICE("none")));
 }
 
 // Will a choice be written that leaves Claude no way but to call?
@@ -246,7 +246,7 @@ static void write_location(struct json_writer *w, struct slice location)
     json_object(w);
     json_member(w, SLICE("type"), SLICE("\"approximate\""));
     for (size_t at = 0; json_object_next(inside.value, &at, &m);)
-        if (!anthropic__is(m.key, SLICE("type"))) {
+        if (!literal_is(m.key, SLICE("type"))) {
             json_raw(w, m.key);
             w->comma = false;
             json_plain(w, SLICE(":"));

@@ -244,7 +244,7 @@ static void write_details(struct turns *t, const struct canon_block *b)
         if (b->kind == CANON_THINKING) {
             begin_part(t, SLICE("\"reasoning.text\""));
             json_member(t->w, SLICE("text"), b->text.len > 0 ? b->text : SLICE("\"\""));
-            if (!openai__is_empty(b->signature))
+            if (!literal_is_empty(b->signature))
                 json_member(t->w, SLICE("signature"), b->signature);
             json_object_end(t->w);
         } else if (b->kind == CANON_REDACTED_THINKING) {
