@@ -8,12 +8,19 @@
 // that is not, it answers "no more" or ERR_BAD_TYPE (the fuzz target feeds it such texts).
 //
 // Skipping does not recurse: inside a container only the depth counts, whatever the brackets'
-// kinds, because the scan has matched them.
+// kinds, because the scan has matched them. Who reads a nested text skips each value once a level
+// around it, so long ones are skipped by the group (json_lanes.h); short ones, and what is less
+// than a group at a text's end, by the byte.
 #include "base/assert.h"
 #include "base/err.h"
+#include "codec/json_lanes.h"
 #include "codec/json_scan.h"
 #include "codec/json_token.h"
-#include "codec/lanes.h"
+
+// Sixteens in which the end of a string is looked for before it counts as long.
+#define SHORT_LOOKS 2
+// Bytes before the end of the text from which on a container is skipped by the group.
+#define LONG_CONTAINER (4 * JSON_LANES)
 
 static int hex_digit(char c)
 {
@@ -141,11 +148,9 @@ int json_u64(struct slice value, uint64_t *ret)
     return slice_to_u64(value, ret);
 }
 
-// Past the closing quote of the string that opens at `p`; NULL when it does not close.
-static const char *skip_string(const char *p, const char *end)
+// From inside a string past its closing quote; NULL when it does not close.
+static const char *skip_string_rest(const char *p, const char *end)
 {
-    ASSERT(p < end && *p == '"');
-    p++;
     while ((p = lanes_find2(p, end, '"', '\\')) < end) {
         if (*p == '"')
             return p + 1;
@@ -156,9 +161,33 @@ static const char *skip_string(const char *p, const char *end)
     return NULL;
 }
 
+// Past the closing quote of the string that opens at `p`; NULL when it does not close.
+static const char *skip_string(const char *p, const char *end)
+{
+    ASSERT(p < end && *p == '"');
+    p++;
+    for (int look = 0; look < SHORT_LOOKS && end - p >= JSON_LANES; look++, p += LANES_BYTES) {
+        unsigned first = lanes_first(lanes_eq2(lanes_load(p), '"', '\\'));
+        if (first < LANES_BYTES && p[first] == '"')
+            return p + first + 1;
+        if (first < LANES_BYTES)
+            break;
+    }
+    return skip_string_rest(end - p >= JSON_LANES ? json_lanes_quote(p, end) : p, end);
+}
+
+// `p` is behind the opening bracket.
 static const char *skip_container(const char *p, const char *end)
 {
-    size_t depth = 0;
+    size_t depth = 1;
+    bool in_string = false;
+    if (end - p >= LONG_CONTAINER) {
+        p = json_lanes_close(p, end, &depth, &in_string);
+        if (depth == 0)
+            return p;
+        if (in_string && (p = skip_string_rest(p, end)) == NULL)
+            return NULL;
+    }
     while (p < end) {
         switch (*p) {
         case '"':
@@ -193,7 +222,7 @@ static const char *skip_value(const char *p, const char *end, enum json_type *re
     if (type == JSON_STRING)
         return skip_string(p, end);
     if (type == JSON_OBJECT || type == JSON_ARRAY)
-        return skip_container(p, end);
+        return skip_container(p + 1, end);
     while (p < end && *p != ',' && *p != '}' && *p != ']' && !json__is_space(*p))
         p++;
     return p;

@@ -5,9 +5,9 @@
 // The scanners spend their time inside long strings and long lines, waiting for one of a few bytes.
 // The compiler's vector types say that once for every machine: SSE2 on amd64, NEON on arm64, plain
 // words elsewhere, with an #ifdef only where amd64 can do better. A comparison gives a lane of all
-// ones for each byte that matches; lanes_first turns the lanes into a position: by the one
-// instruction amd64 has for that, elsewhere by counting in words, which assumes a little-endian
-// machine (asserted).
+// ones for each byte that matches; lanes_first turns the lanes into a position, lanes_mask into a
+// word of bits: by the one instruction amd64 has for that, elsewhere by counting in words, which
+// assumes a little-endian machine (asserted).
 //
 // Header only; private to codec.
 #ifndef RINGGATE_CODEC_LANES_H
@@ -33,13 +33,28 @@ static inline struct lanes lanes_load(const char *p)
     return l;
 }
 
-// Position of the first set lane, LANES_BYTES when none is.
-static inline unsigned lanes_first(struct lanes hit)
+// A bit for each lane, the lowest for the first.
+static inline unsigned lanes_mask(struct lanes hit)
 {
 #ifdef __SSE2__
     char bytes __attribute__((vector_size(LANES_BYTES)));
     memcpy(&bytes, &hit.v, sizeof(bytes));
-    return (unsigned)__builtin_ctz((unsigned)__builtin_ia32_pmovmskb128(bytes) | 1U << 16);
+    return (unsigned)__builtin_ia32_pmovmskb128(bytes);
+#else
+    // One bit of each lane; the product moves the eight of a word into its highest byte.
+    uint64_t half[2];
+    memcpy(half, &hit.v, sizeof(half));
+    for (int i = 0; i < 2; i++)
+        half[i] = (half[i] & UINT64_C(0x0101010101010101)) * UINT64_C(0x0102040810204080) >> 56;
+    return (unsigned)(half[0] | half[1] << 8);
+#endif
+}
+
+// Position of the first set lane, LANES_BYTES when none is.
+static inline unsigned lanes_first(struct lanes hit)
+{
+#ifdef __SSE2__
+    return (unsigned)__builtin_ctz(lanes_mask(hit) | 1U << 16);
 #else
     uint64_t half[2];
     memcpy(half, &hit.v, sizeof(half));
@@ -74,56 +89,6 @@ static inline struct lanes lanes_eq2(struct lanes l, char a, char b)
 static inline struct lanes lanes_not_plain(struct lanes l)
 {
     return (struct lanes){.v = (l.v == '"') | (l.v == '\\') | (l.v < 0x20)};
-}
-
-// Past the plain characters in [p, end), as far as they fill whole groups of WIDE_BYTES; what
-// follows is looked at by the caller. A prompt is one long string, and this is all that is done to
-// most of it: with AVX2, where the machine has that, it runs at the second-level cache's speed.
-#define WIDE_BYTES (8 * LANES_BYTES)
-
-#ifdef __x86_64__
-#define LANES_AVX2 __attribute__((target("avx2"), noinline))
-typedef char lanes_wide __attribute__((vector_size(2 * LANES_BYTES)));
-
-LANES_AVX2 static const char *lanes_skip_plain_avx2(const char *p, const char *end)
-{
-    // By the low four bits: the quote, the backslash, else a byte that has other low bits. Compared
-    // with the byte it was chosen by it says whether that is one of the two.
-    static const lanes_wide quotes = {'!', 0, '"', 0, 0, 0, 0, 0, 0, 0, 0, 0, '\\', 0, 0, 0,
-                                      '!', 0, '"', 0, 0, 0, 0, 0, 0, 0, 0, 0, '\\', 0, 0, 0};
-    for (; end - p >= WIDE_BYTES; p += WIDE_BYTES) {
-        lanes_wide hit = {0};
-        for (int i = 0; i < WIDE_BYTES; i += (int)sizeof(hit)) {
-            lanes_wide v;
-            memcpy(&v, p + i, sizeof(v));
-            hit |= (lanes_wide)(__builtin_ia32_pshufb256(quotes, v) == v) | (lanes_wide)(v < 0x20);
-        }
-        if (__builtin_ia32_pmovmskb256(hit) != 0)
-            break;
-    }
-    return p;
-}
-#endif
-
-static inline const char *lanes_skip_plain_any(const char *p, const char *end)
-{
-    for (; end - p >= WIDE_BYTES; p += WIDE_BYTES) {
-        struct lanes hit = lanes_not_plain(lanes_load(p));
-        for (int i = LANES_BYTES; i < WIDE_BYTES; i += LANES_BYTES)
-            hit = lanes_or(hit, lanes_not_plain(lanes_load(p + i)));
-        if (lanes_any(hit))
-            break;
-    }
-    return p;
-}
-
-static inline const char *lanes_skip_plain(const char *p, const char *end)
-{
-#ifdef __x86_64__
-    if (end - p >= WIDE_BYTES && __builtin_cpu_supports("avx2"))
-        return lanes_skip_plain_avx2(p, end);
-#endif
-    return lanes_skip_plain_any(p, end);
 }
 
 // The first byte in [p, end) that is `a` or `b`; `end` when there is none.

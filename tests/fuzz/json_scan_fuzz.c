@@ -7,10 +7,12 @@
 // limit); a wanted member that occurs twice (yyjson keeps both); numbers past a double (yyjson is
 // told to keep numbers as they stand, because a scan does not convert them).
 //
-// The readers of short values run over every input, JSON or not, and must stay inside it.
+// The two roads of json_lanes.h must agree on every input. The readers of short values run over
+// every input, JSON or not, and must stay inside it.
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/err.h"
+#include "codec/json_lanes.h"
 #include "codec/json_scan.h"
 #include <stdlib.h>
 #include <yyjson.h>
@@ -185,6 +187,26 @@ static void read_blindly(struct slice text)
     free(out);
 }
 
+// What this machine's road says of the groups the other says too.
+static void check_roads(struct slice text)
+{
+    const char *end = text.ptr + text.len;
+    for (size_t from = 0; from < text.len && from < 3; from++) {
+        const char *p = text.ptr + from;
+        bool escapes = false, other_escapes = false, in_string, other_in_string;
+        size_t depth, other_depth;
+        const char *limit = p + text.len / 2;
+        limit = limit < end ? limit : end;
+        ASSERT(json_lanes_string(p, limit, end, &escapes) ==
+               json_lanes_string_any(p, limit, end, &other_escapes));
+        ASSERT(escapes == other_escapes);
+        ASSERT(json_lanes_quote(p, end) == json_lanes_quote_any(p, end));
+        ASSERT(json_lanes_close(p, end, &depth, &in_string) ==
+               json_lanes_close_any(p, end, &other_depth, &other_in_string));
+        ASSERT(depth == other_depth && in_string == other_in_string);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice text = slice_of(data, size);
@@ -217,6 +239,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ASSERT(!other || verdict == ERR_BAD_JSON);
     check_steps(text, 0, &s, verdict, 5);
     read_blindly(text);
+    check_roads(text);
     yyjson_doc_free(doc);
     return 0;
 }

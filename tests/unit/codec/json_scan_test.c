@@ -405,6 +405,66 @@ static void test_errors_say_where(void **state)
     assert_int_equal(json_scan_step(&s, 1), ERR_BAD_JSON); // and says it again
 }
 
+// A string value of plain text with `piece` at `at`, behind which `pad` more follow.
+static struct slice with_piece(char *out, size_t at, struct slice piece, size_t pad)
+{
+    char *p = out;
+    *p++ = '"';
+    memset(p, 'x', at);
+    memcpy(p += at, piece.ptr, piece.len);
+    memset(p += piece.len, 'x', pad);
+    p[pad] = '"';
+    return slice_of(out, (size_t)(p + pad + 1 - out));
+}
+
+static void test_escapes_in_every_place(void **state)
+{
+    (void)state;
+    char text[512];
+    struct json_scanner s;
+    for (size_t at = 0; at < 150; at++) {
+        for (int c = 0; c < 256; c++) {
+            char escape[] = {'\\', (char)c};
+            struct slice value = with_piece(text, at, slice_of(escape, 2), 150);
+            int err = json_scan(&s, value, NULL, 0, JSON_SCAN_ANY_VALUE);
+            if (c != 0 && strchr("\"\\/bfnrt", c) != NULL) {
+                assert_int_equal(err, 0);
+            } else {
+                assert_int_equal(err, ERR_BAD_JSON);
+                assert_int_equal(s.error_at, at + 1); // the backslash
+            }
+        }
+        static const struct slice longer[] = {{"\\u0041", 6},
+                                              {"\\ud83d\\ude00", 12},
+                                              {"\\\\\\u0041\\\\\\\"", 12},
+                                              {"\\\\\\\\\\\\\\\\", 8},
+                                              {"\\n\xC3\xA9\\n", 6}};
+        for (size_t i = 0; i < ARRAY_LEN(longer); i++)
+            for (size_t pad = 0; pad < 150; pad += 10) {
+                struct slice value = with_piece(text, at, longer[i], pad);
+                assert_int_equal(json_scan(&s, value, NULL, 0, JSON_SCAN_ANY_VALUE), 0);
+            }
+        struct slice open = with_piece(text, at, SLICE("\\\\\\"), 0); // escapes its end
+        assert_int_equal(json_scan(&s, open, NULL, 0, JSON_SCAN_ANY_VALUE), ERR_BAD_JSON);
+    }
+}
+
+static void test_a_long_name_with_escapes_is_the_wanted_one(void **state)
+{
+    (void)state;
+    struct slice wanted = SLICE("a/name/of/forty/letters/with/slashes/in/it");
+    struct json_scanner s;
+    const char *text = "{\"a\\/name\\/of\\/forty\\/letters\\/with\\/slashes\\/in\\/it\":\"and "
+                       "a value that is as long as to fill the groups the name is looked at in\"}";
+    assert_int_equal(json_scan(&s, slice_str(text), &wanted, 1, 0), 0);
+    assert_int_equal(s.member[0].type, JSON_STRING);
+    text =
+        "{\"a/name/of/forty/letters/with/slashes/in/it\":\"and a value, but here the name has no "
+        "escape: those are \\n all of the value that follows it and to which they belong\"}";
+    assert_int_equal(json_scan(&s, slice_str(text), &wanted, 1, 0), 0);
+    assert_int_equal(s.member[0].type, JSON_STRING);
+}
+
 // Counts steps; asserts that each one moves by about its budget and no more.
 static size_t count_steps(const char *text, size_t len, size_t budget)
 {
@@ -535,6 +595,8 @@ int main(void)
         cmocka_unit_test(test_no_prefix_is_json),
         cmocka_unit_test(test_depth_has_a_limit),
         cmocka_unit_test(test_errors_say_where),
+        cmocka_unit_test(test_escapes_in_every_place),
+        cmocka_unit_test(test_a_long_name_with_escapes_is_the_wanted_one),
         cmocka_unit_test(test_long_tokens_are_walked_in_steps),
         cmocka_unit_test(test_steps_of_any_size_agree),
         cmocka_unit_test(test_public_vectors),

@@ -6,6 +6,7 @@
 #include "codec/json_scan.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -118,6 +119,42 @@ static void test_array_elements(void **state)
     assert_false(json_array_next(SLICE_EMPTY, &position, &type, &element));
 }
 
+// Elements long enough to be skipped by the group, with brackets, quotes and backslashes in their
+// strings, at every distance from the groups' borders and from the end.
+static void test_long_elements(void **state)
+{
+    (void)state;
+    for (size_t pad = 0; pad < 200; pad++) {
+        for (size_t after = 0; after < 300; after += 7) {
+            char x[300];
+            char text[2048];
+            char element[512];
+            memset(x, 'x', sizeof(x));
+            int len =
+                snprintf(element, sizeof(element),
+                         "{\"a\":[[\"%.*s\\\"]}\\\\\",{}],\"[{\",[{\"\\\\\\\\\":\"}\\\\\\\"\"}]]"
+                         ",\"a name of some length ]]]]\":{\"b\":[]}}",
+                         (int)pad, x);
+            snprintf(text, sizeof(text), "[%s,\"%.*s\\\"]\",%s]", element, (int)after, x, element);
+            size_t position = 0;
+            enum json_type type;
+            struct slice got;
+            assert_true(json_array_next(slice_str(text), &position, &type, &got));
+            assert_slice(got, slice_of(element, (size_t)len));
+            assert_true(json_array_next(slice_str(text), &position, &type, &got));
+            assert_int_equal(type, JSON_STRING);
+            assert_int_equal(got.len, after + 5);
+            assert_true(json_array_next(slice_str(text), &position, &type, &got));
+            assert_slice(got, slice_of(element, (size_t)len));
+            assert_false(json_array_next(slice_str(text), &position, &type, &got));
+            // Cut off anywhere it is no element.
+            position = 0;
+            struct slice cut = slice_of(text, 1 + (pad * 300 + after) % (size_t)len);
+            assert_false(json_array_next(cut, &position, &type, &got));
+        }
+    }
+}
+
 static void test_object_members(void **state)
 {
     (void)state;
@@ -197,6 +234,7 @@ int main(void)
         cmocka_unit_test(test_unescape_wants_a_string),
         cmocka_unit_test(test_u64),
         cmocka_unit_test(test_array_elements),
+        cmocka_unit_test(test_long_elements),
         cmocka_unit_test(test_object_members),
         cmocka_unit_test(test_object_get),
         cmocka_unit_test(test_an_absent_value_is_empty),
