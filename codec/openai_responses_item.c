@@ -33,8 +33,9 @@ int responses__bad(const struct responses_items *x, int err, struct slice member
         snprintf(list, sizeof(list), ".%s[%u]", x->list, x->part);
     else if (x->list)
         snprintf(list, sizeof(list), ".%s", x->list);
-    struct slice path = arena_printf(x->arena, "%s[%u]%s%s%.*s", x->input, x->at, list,
-                                     member.len > 0 ? "." : "", SLICE_ARG(member));
+    struct slice path =
+        arena_printf(x->arena, "%s[%u]%s%s%.*s", x->input, x->at, list, member.len > 0 ? "." : "",
+                     (int)member.len, member.len > 0 ? member.ptr : "");
     if (!path.ptr)
         return ERR_NOMEM;
     const char *what = err == ERR_MISSING       ? "is missing"
