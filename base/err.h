@@ -55,6 +55,7 @@
     X(UPSTREAM_PROTOCOL, "provider's answer is malformed", 502, true)                              \
     X(UPSTREAM_TIMEOUT, "request timed out", 504, true)                                            \
     X(UPSTREAM_IDLE, "provider's stream was silent for too long", 504, false)                      \
+    X(UPSTREAM_FOREIGN, "provider's answer is too large to be translated", 502, false)             \
     X(UPSTREAM_TOO_LARGE, "provider's answer head is too large", 502, false)                       \
     X(CREDENTIAL, "the provider's authority refused the credentials", 502, false)                  \
     X(QUEUE_FULL, "request dropped: queue is full", 503, false)                                    \

@@ -306,7 +306,9 @@ enum canon_event_kind {
 };
 
 enum canon_delta_kind {
-    CANON_DELTA_TEXT, // of TEXT, REFUSAL, THINKING; of TOOL_CALL: a piece of the arguments' text
+    // Of TEXT, REFUSAL, THINKING; of TOOL_CALL: a piece of the arguments' text; of WEB_SEARCH: the
+    // query, whole.
+    CANON_DELTA_TEXT,
     CANON_DELTA_SIGNATURE,
     CANON_DELTA_DATA,     // REDACTED_THINKING, whole
     CANON_DELTA_CITATION, // one citation or annotation, in the source's shape

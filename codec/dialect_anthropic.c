@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// dialect_anthropic.c: the wire formats of the Anthropic API, as the native relay reads them.
+// dialect_anthropic.c: the wire formats of the Anthropic API: the rows, and how the native relay
+// reads them. Their translating halves are in anthropic_*.c.
 //
 // Three rows: messages, the older text completions, and the counting of tokens. Every event names
 // itself twice, in its `event:` line and in the data's `type`. The line decides; without one the
@@ -17,8 +18,7 @@
 // docs/en/build-with-claude/streaming.
 
 #include "base/container.h"
-#include "codec/dialect.h"
-#include "codec/json_scan.h"
+#include "codec/anthropic_internal.h"
 
 // ---- Members ---------------------------------------------------------------------------------
 
@@ -43,37 +43,6 @@ static const struct slice complete_members[DIALECT_MEMBER_COUNT] = {
 
 // ---- Usage -----------------------------------------------------------------------------------
 
-// The counts of a usage object inside a text that has been scanned, as parts.
-static void read_usage_parts(struct slice value, struct dialect_usage *ret)
-{
-    static const struct {
-        struct slice name; // with quotes, as a member's key is given
-        enum dialect_usage_part part;
-        size_t offset;
-    } counts[] = {
-        {SLICE("\"input_tokens\""), DIALECT_USAGE_INPUT,
-         offsetof(struct dialect_usage, input_tokens)},
-        {SLICE("\"output_tokens\""), DIALECT_USAGE_OUTPUT,
-         offsetof(struct dialect_usage, output_tokens)},
-        {SLICE("\"cache_read_input_tokens\""), DIALECT_USAGE_READ,
-         offsetof(struct dialect_usage, cached_read_tokens)},
-        {SLICE("\"cache_creation_input_tokens\""), DIALECT_USAGE_WRITE,
-         offsetof(struct dialect_usage, cached_write_tokens)},
-    };
-    struct json_member m;
-    size_t at = 0;
-    uint64_t count;
-
-    *ret = (struct dialect_usage){0};
-    while (json_object_next(value, &at, &m))
-        for (size_t i = 0; i < ARRAY_LEN(counts); i++)
-            if (slice_eq(m.key, counts[i].name) && json_u64(m.value, &count) == 0) {
-                memcpy((char *)ret + counts[i].offset, &count, sizeof(count));
-                ret->parts |= (uint8_t)counts[i].part;
-                ret->known = true;
-            }
-}
-
 static void messages_answer_usage(struct slice text, struct dialect_usage *ret)
 {
     static const struct slice names[] = {SLICE("usage")};
@@ -83,7 +52,7 @@ static void messages_answer_usage(struct slice text, struct dialect_usage *ret)
     *ret = (struct dialect_usage){0};
     if (json_scan(&scan, text, names, ARRAY_LEN(names), 0) == 0 &&
         scan.member[0].type == JSON_OBJECT)
-        read_usage_parts(scan.member[0].value, &parts);
+        anthropic__read_usage_parts(scan.member[0].value, &parts);
     if (parts.known)
         dialect_usage_update(ret, &parts);
 }
@@ -155,7 +124,7 @@ static void walk_usage(struct slice data, struct slice inside, struct dialect_ev
     if (usage.type == JSON_OBJECT && slice_eq(inside, SLICE("message")))
         usage = json_object_get(usage.value, SLICE("usage"));
     if (usage.type == JSON_OBJECT)
-        read_usage_parts(usage.value, &ret->usage);
+        anthropic__read_usage_parts(usage.value, &ret->usage);
 }
 
 static void messages_event(const struct sse_event *event, struct dialect_event *ret)
@@ -216,6 +185,22 @@ static void no_event(const struct sse_event *event, struct dialect_event *ret)
 
 // ---- Rows ------------------------------------------------------------------------------------
 
+static const struct dialect_translation messages_translation = {
+    .read_request = anthropic__read_request,
+    .write_request = anthropic__write_request,
+    .read_answer = anthropic__read_answer,
+    .write_answer = anthropic__write_answer,
+    .read_event = anthropic__read_event,
+    .write_event = anthropic__write_event,
+};
+
+static const struct dialect_translation count_translation = {
+    .read_request = anthropic__read_count_request,
+    .write_request = anthropic__write_count_request,
+    .read_answer = anthropic__read_count,
+    .write_answer = anthropic__write_count,
+};
+
 const struct dialect dialect_anthropic_messages = {
     .name = SLICE("anthropic_messages"),
     .members = messages_members,
@@ -223,6 +208,7 @@ const struct dialect dialect_anthropic_messages = {
     .named_events = true,
     .answer_usage = messages_answer_usage,
     .event = messages_event,
+    .translation = &messages_translation,
 };
 
 const struct dialect dialect_anthropic_complete = {
@@ -232,6 +218,7 @@ const struct dialect dialect_anthropic_complete = {
     .named_events = true,
     .answer_usage = no_usage,
     .event = complete_event,
+    .translation = &anthropic__complete_translation,
 };
 
 const struct dialect dialect_anthropic_count_tokens = {
@@ -239,4 +226,5 @@ const struct dialect dialect_anthropic_count_tokens = {
     .members = messages_members,
     .answer_usage = no_usage,
     .event = no_event,
+    .translation = &count_translation,
 };

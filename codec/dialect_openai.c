@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// dialect_openai.c: the wire formats of the OpenAI API, as the native relay reads them.
+// dialect_openai.c: the wire formats of the OpenAI API, as the native relay reads them; how they
+// are translated is in openai_*.c, the rows at the end join both.
 //
 // Five rows: chat completions, text completions, embeddings, responses and the count of their input
 // tokens. What a row must find in an
@@ -18,6 +19,7 @@
 #include "codec/dialect.h"
 #include "codec/json_scan.h"
 #include "codec/lanes.h"
+#include "codec/openai_internal.h"
 #include "codec/openai_responses_internal.h"
 
 #include <stddef.h>
@@ -323,6 +325,24 @@ static const struct dialect_translation count_translation = {
     .write_answer = responses__write_count,
 };
 
+static const struct dialect_translation chat_translation = {
+    .read_request = openai_chat__read_request,
+    .write_request = openai_chat__write_request,
+    .read_answer = openai_chat__read_answer,
+    .write_answer = openai_chat__write_answer,
+    .read_event = openai__read_event,
+    .write_event = openai__write_event,
+};
+
+static const struct dialect_translation text_translation = {
+    .read_request = openai_text__read_request,
+    .write_request = openai_text__write_request,
+    .read_answer = openai_text__read_answer,
+    .write_answer = openai_text__write_answer,
+    .read_event = openai__read_event,
+    .write_event = openai__write_event,
+};
+
 // ---- Rows ------------------------------------------------------------------------------------
 
 const struct dialect dialect_openai_chat = {
@@ -332,6 +352,7 @@ const struct dialect dialect_openai_chat = {
     .usage_option = true,
     .answer_usage = answer_usage,
     .event = chat_event,
+    .translation = &chat_translation,
 };
 
 const struct dialect dialect_openai_text = {
@@ -341,6 +362,7 @@ const struct dialect dialect_openai_text = {
     .usage_option = true,
     .answer_usage = answer_usage,
     .event = chat_event,
+    .translation = &text_translation,
 };
 
 const struct dialect dialect_openai_embeddings = {

@@ -211,12 +211,10 @@ static const char *next_begin(struct slice value, size_t position, char opening)
 bool json_array_next(struct slice value, size_t *position, enum json_type *ret_type,
                      struct slice *ret_element)
 {
-    if (value.len == 0) // absent
-        return false;
-    const char *end = value.ptr + value.len;
     const char *p = next_begin(value, *position, '[');
     if (p == NULL)
         return false;
+    const char *end = value.ptr + value.len;
     enum json_type type;
     const char *past = skip_value(p, end, &type);
     if (past == NULL)
@@ -229,11 +227,11 @@ bool json_array_next(struct slice value, size_t *position, enum json_type *ret_t
 
 bool json_object_next(struct slice value, size_t *position, struct json_member *ret_member)
 {
-    if (value.len == 0) // absent
+    const char *p = next_begin(value, *position, '{');
+    if (p == NULL)
         return false;
     const char *end = value.ptr + value.len;
-    const char *p = next_begin(value, *position, '{');
-    if (p == NULL || p >= end || *p != '"')
+    if (p >= end || *p != '"')
         return false;
     struct json_member m = {.comma_before = *position == 0 ? -1 : (ptrdiff_t)*position,
                             .comma_after = -1};

@@ -12,9 +12,11 @@
 #include "gateway/decode.h"
 #include "gateway/error.h"
 #include "gateway/limiter.h"
+#include "gateway/plan.h"
 #include "gateway/relay.h"
 #include "gateway/request.h"
 #include "gateway/target.h"
+#include "gateway/translate.h"
 
 #include <time.h>
 
@@ -130,6 +132,7 @@ static enum outcome refused_await(struct exchange *x, struct fiber *self, struct
     if (head)
         *head = u->head;
     failure_of_answer(ret, arena, u->head.status, slice_of(g.ptr, rc == 0 ? g.len : 0), head);
+    ret->foreign = x->translated != NULL;
     const struct http_field *after = http_head_get(&u->head, HTTP_N_RETRY_AFTER);
     if (after && ret->retry_after_ms < 0) // the finer one of the two counts
         ret->retry_after_ms = attempt_retry_after_ms(after->value, ring_wall(x->core->net.ring));
@@ -194,6 +197,8 @@ static enum outcome attempt_await(struct exchange *x, struct fiber *self, struct
     struct request *r = arena_alloc(&x->stream->early, sizeof(*r));
 
     int rc = credential_take_await(x, self, t->provider, x->key, ret);
+    if (rc == 0 && x->translated)
+        rc = translate_write_await(x, self, t, ret);
     if (rc)
         return relay_client_left(x, rc) ? OUTCOME_GONE : OUTCOME_FAILED;
     rc = r ? request_build(x, t, r) : ERR_NOMEM;
@@ -269,7 +274,7 @@ static int prepare_await(struct exchange *x, struct fiber *self, struct failure 
     const struct target *t = &x->target[x->target_index];
     struct arena *a = &x->stream->arena;
 
-    if (!target_supports(t->provider, x->route->operation, x->stream_wanted, t->model)) {
+    if (plan_target(x, t) != 0) {
         struct slice name = operation_name(x->route->operation, x->stream_wanted);
         struct slice text = arena_printf(a, "%.*s is not supported by %.*s provider",
                                          SLICE_ARG(name), SLICE_ARG(t->provider->name));
@@ -277,6 +282,9 @@ static int prepare_await(struct exchange *x, struct fiber *self, struct failure 
         ret->type = SLICE("unsupported_operation");
         return ERR_UNSUPPORTED;
     }
+    x->translated = NULL;
+    if (x->dialect != x->upstream_dialect)
+        return translate_begin_await(x, self, ret);
     int rc = request_scan_await(x, self, t);
     if (rc == ERR_DUPLICATE) {
         struct slice name = x->edit_scan->names[x->edit_scan->error_name];

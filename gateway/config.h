@@ -68,13 +68,19 @@ struct config_header {
     struct slice name, value;
 };
 
+// client.compat: what a request may be turned into (plan.h).
+enum compat {
+    COMPAT_TEXT_TO_CHAT = 1,
+    COMPAT_CHAT_TO_RESPONSES = 2,
+};
+
 struct config_provider {
     unsigned index;
     struct slice name;
     const struct provider_row *row; // of the vendor, or of base_provider_type
     bool custom;
     bool key_less;
-    unsigned allowed; // operations, bit set 1u << op; bit 16 + op for streams
+    unsigned allowed; // types of requests, bit set 1u << op; bit 16 + op for streams
     // Whole path, base path included; of url_per_key rows what follows the key's base_path.
     struct slice path[OPERATION_COUNT];
     struct origin *path_origin[OPERATION_COUNT]; // of a full URL override, else NULL
@@ -108,6 +114,7 @@ struct config {
     size_t body_bytes_max;
     unsigned head_bytes_max;
     bool drop_excess_requests;
+    unsigned compat; // bits of enum compat
     struct slice *prometheus_labels;
     unsigned prometheus_label_count;
     struct slice *header_allow, *header_deny; // header_filter_config; lower case

@@ -97,6 +97,11 @@ void config__load_client(struct config_builder *b, yyjson_val *root)
         (size_t)MIB * config__uint(client, "max_request_body_size_mb", LIMIT_BODY_BYTES / MIB);
     ASSERT(c->head_bytes_max > 0 && c->body_bytes_max >= MIB);
     c->drop_excess_requests = config__bool(client, "drop_excess_requests", false);
+    yyjson_val *compat = config__get(client, "compat");
+    if (config__bool(compat, "convert_text_to_chat", false))
+        c->compat |= COMPAT_TEXT_TO_CHAT;
+    if (config__bool(compat, "convert_chat_to_responses", false))
+        c->compat |= COMPAT_CHAT_TO_RESPONSES;
     load_labels(b, &path, client);
     load_origins(b, &path, client);
     load_headers(b, &path, client, "allowed_headers", &c->allowed_headers,

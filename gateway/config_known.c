@@ -61,6 +61,17 @@ static const struct known_member header_filter_members[] = {
     END,
 };
 
+static const struct known_member compat_members[] = {
+    SERVED("convert_text_to_chat", KNOWN_BOOL),
+    SERVED("convert_chat_to_responses", KNOWN_BOOL),
+    // These need a catalogue of what each model takes.
+    NOT_SERVED("should_drop_params"),
+    NOT_SERVED("should_convert_params"),
+    NOT_SERVED("azure_deepseek"),
+    NOT_SERVED("force_reasoning_only_models_to_responses"),
+    END,
+};
+
 static const struct known_member client_members[] = {
     SERVED("drop_excess_requests", KNOWN_BOOL),
     SERVED("prometheus_labels", KNOWN_STRINGS),
@@ -88,7 +99,7 @@ static const struct known_member client_members[] = {
     NOT_SERVED("whitelisted_routes"),
     NOT_SERVED("async_job_result_ttl"),
     NOT_SERVED("routing_chain_max_depth"),
-    NOT_SERVED("compat"),
+    SERVED("compat", KNOWN_OBJECT, OBJECT(compat_members)),
     NOT_SERVED("mcp_agent_depth"),
     NOT_SERVED("mcp_tool_execution_timeout"),
     NOT_SERVED("mcp_code_mode_binding_level"),

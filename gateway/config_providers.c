@@ -30,26 +30,22 @@
 
 // ---- Operations and paths -----------------------------------------------------------------------
 
-static bool is_streamed(const struct provider_row *row, enum operation op)
-{
-    return operation_streams(op) && (row->streams_text || (op != OP_TEXT && op != OP_COMPLETE));
-}
-
 static unsigned operation_bit(enum operation op, bool stream)
 {
     return 1u << (op + (stream ? 16 : 0));
 }
 
-// All operations of the row, or those that allowed_requests says true to.
+// All types of requests, or those that allowed_requests says true to. Also of operations that the
+// row does not have: another endpoint may serve the type.
 static void load_allowed(struct config_provider *p, yyjson_val *custom)
 {
     yyjson_val *allowed = config__get(custom, "allowed_requests");
     for (unsigned i = 0; i < OPERATION_COUNT; i++) {
         enum operation op = (enum operation)i;
-        if (p->row->path[op].len == 0)
-            continue;
-        for (unsigned stream = 0; stream < (is_streamed(p->row, op) ? 2u : 1u); stream++) {
+        for (unsigned stream = 0; stream < 2; stream++) {
             const char *name = operation_name(op, stream).ptr; // zero-terminated literals
+            if (stream && !operation_streams(op))
+                continue;
             if (allowed == NULL || config__bool(allowed, name, false))
                 p->allowed |= operation_bit(op, stream);
         }
@@ -121,7 +117,8 @@ static void load_paths(struct config_builder *b, const struct config_path *at,
 static bool has_all_urls(const struct config_provider *p)
 {
     for (unsigned op = 0; op < OPERATION_COUNT; op++) {
-        if ((p->allowed & (1u << op | 1u << (op + 16))) != 0 && p->path_origin[op] == NULL)
+        if ((p->allowed & (1u << op | 1u << (op + 16))) != 0 && p->row->path[op].len > 0 &&
+            p->path_origin[op] == NULL)
             return false;
     }
     return true;

@@ -214,7 +214,7 @@ static void release_waiters(struct credential *e, int result)
 static int wait_await(struct exchange *x, struct fiber *self, struct credential *e,
                       struct failure *ret)
 {
-    struct waiter w;
+    struct waiter w = {0}; // idle until it begins
     int result = 0;
 
     fiber_wait_begin(&w.wait);

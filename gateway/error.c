@@ -6,9 +6,10 @@
 // provider answered; both fill the same `struct failure`, and only the writers below know what it
 // looks like on the wire:
 //
-//   error_body    plain HTTP, before the first byte: the envelope; on /openai the provider's own
-//   JSON error_event   inside a stream: `data: <envelope>`, or for responses `event: error` and the
-//   flat
+//   error_body    plain HTTP, before the first byte: the envelope; on drop-ins the provider's own
+//                 JSON
+//   error_event   inside a stream: `data: <envelope>`, below /anthropic with `event: error` before
+//                 it, or for responses `event: error` and the flat
 //                 {"type":"error","code","message","param","sequence_number"} of that API
 //
 // Providers word errors in many ways; the members looked for, in this order:
@@ -37,8 +38,8 @@
 // Shorter secrets are placeholders ("dummy"); cutting them out would mangle plain words.
 #define SECRET_BYTES_MIN 8
 #define FIELDS_OWN       (1 + ERROR_FIELDS_EXTRA + GATEWAY_CORS_FIELDS)
-// What headers_down adds to a provider's fields: provider, model, request id.
-#define FIELDS_DOWN 3
+// What headers_down adds to a provider's fields: provider, model, request id, what was dropped.
+#define FIELDS_DOWN 4
 
 // ---- Sentences and types by status -----------------------------------------------------------
 
@@ -294,6 +295,71 @@ static void add_envelope(struct buf *b, const struct exchange *x, const struct f
     buf_add_char(b, '}');
 }
 
+// ---- Anthropic's ------------------------------------------------------------------------------
+
+// The types of that API (platform.claude.com/docs/en/api/errors), each with its status; what has no
+// row is an api_error. Two statuses of one type: the first is the type's own.
+static const struct {
+    unsigned status;
+    struct slice type;
+} anthropic_types[] = {
+    {400, SLICE("invalid_request_error")}, {401, SLICE("authentication_error")},
+    {402, SLICE("billing_error")},         {403, SLICE("permission_error")},
+    {404, SLICE("not_found_error")},       {413, SLICE("request_too_large")},
+    {429, SLICE("rate_limit_error")},      {500, SLICE("api_error")},
+    {504, SLICE("timeout_error")},         {529, SLICE("overloaded_error")},
+    {503, SLICE("overloaded_error")},
+};
+
+void error_complete(struct failure *f)
+{
+    for (size_t i = 0; f->status < 400 && i < ARRAY_LEN(anthropic_types); i++)
+        if (slice_eq(f->type, anthropic_types[i].type))
+            f->status = anthropic_types[i].status;
+    if (f->status < 400 && (provider_is_rate_limit(f->message) || provider_is_rate_limit(f->type) ||
+                            provider_is_rate_limit(f->code)))
+        f->status = 429;
+    else if (f->status < 400 && slice_starts(f->type, SLICE("invalid_request")))
+        f->status = 400;
+    else if (f->status < 400)
+        f->status = 500;
+    if (f->message.len == 0)
+        f->message = row_of(f->status) ? row_of(f->status)->message : SLICE("provider error");
+}
+
+static struct slice anthropic_type(const struct failure *f)
+{
+    // A provider's own word stays when the API knows it.
+    for (size_t i = 0; f->err == 0 && i < ARRAY_LEN(anthropic_types); i++)
+        if (slice_eq(f->type, anthropic_types[i].type))
+            return f->type;
+    for (size_t i = 0; i < ARRAY_LEN(anthropic_types); i++)
+        if (f->status == anthropic_types[i].status)
+            return anthropic_types[i].type;
+    return SLICE("api_error");
+}
+
+static void add_anthropic(struct buf *b, const struct exchange *x, const struct failure *f)
+{
+    const char *comma = ",";
+    buf_add(b, SLICE("{\"type\":\"error\",\"error\":{\"type\":"));
+    buf_add_json(b, anthropic_type(f));
+    buf_add(b, SLICE(",\"message\":"));
+    add_text(b, x, f->message);
+    buf_add_char(b, '}');
+    add_member(b, x, "request_id", x->request_id, &comma);
+    buf_add_char(b, '}');
+}
+
+static enum envelope envelope_of(const struct exchange *x)
+{
+    if (x->route != NULL)
+        return route_mount(x->route)->envelope;
+    return mount_traits[mount_of_path(x->stream->request.path)].envelope;
+}
+
+// ---- Whichever --------------------------------------------------------------------------------
+
 static void add_or_null(struct buf *b, const struct exchange *x, const char *name,
                         struct slice value)
 {
@@ -326,12 +392,15 @@ static struct slice keep(struct exchange *x, struct buf *b, struct slice without
 #define MINIMAL                                                                                    \
     "{\"is_bifrost_error\":true,\"status_code\":503,\"error\":{\"message\":\"out of memory\"},"    \
     "\"extra_fields\":{}}"
+#define MINIMAL_ANTHROPIC                                                                          \
+    "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"out of memory\"}}"
 
 // The provider's own words may go out as they are.
 static bool passes_raw(const struct exchange *x, const struct failure *f)
 {
     struct slice secret;
-    return x->route != NULL && x->route->mount == MOUNT_OPENAI && f->err == 0 && f->raw.len > 0 &&
+    return x->route != NULL && x->route->mount != MOUNT_NONE &&
+           !route_mount(x->route)->extra_fields && f->err == 0 && f->raw.len > 0 && !f->foreign &&
            find_secret(x, f->raw, &secret) < 0;
 }
 
@@ -341,6 +410,10 @@ struct slice error_body(struct exchange *x, const struct failure *f)
         return f->raw;
     struct buf b;
     buf_init(&b, ENVELOPE_BYTES_MAX);
+    if (envelope_of(x) == ENVELOPE_ANTHROPIC) {
+        add_anthropic(&b, x, f);
+        return keep(x, &b, SLICE(MINIMAL_ANTHROPIC));
+    }
     add_envelope(&b, x, f);
     return keep(x, &b, SLICE(MINIMAL));
 }
@@ -354,6 +427,12 @@ struct slice error_event(struct exchange *x, const struct failure *f)
         return keep(x, &b,
                     SLICE("event: error\ndata: {\"type\":\"error\",\"code\":null,"
                           "\"message\":\"out of memory\",\"param\":null}\n\n"));
+    }
+    if (envelope_of(x) == ENVELOPE_ANTHROPIC) {
+        buf_add(&b, SLICE("event: error\ndata: "));
+        add_anthropic(&b, x, f);
+        buf_add(&b, SLICE("\n\n"));
+        return keep(x, &b, SLICE("event: error\ndata: " MINIMAL_ANTHROPIC "\n\n"));
     }
     buf_add(&b, SLICE("data: "));
     add_envelope(&b, x, f);

@@ -2,9 +2,10 @@
 //
 // error.h: what a client is told when a request fails.
 //
-// Bifrost's envelope everywhere: on /v1, /api and unknown paths, and on /openai too, whose clients
-// read error.message, .type, .code and .param and ignore the rest (a provider's own JSON error body
-// passes there untouched). Status rules (bifrost §3.2): the provider's status is kept; without one
+// Bifrost's envelope nearly everywhere: on /v1, /api and unknown paths, and on /openai too, whose
+// clients read error.message, .type, .code and .param and ignore the rest. Below /anthropic it is
+// Anthropic's. A provider's own JSON error body passes untouched on a drop-in route when it speaks
+// the client's dialect. Status rules (bifrost §3.2): the provider's status is kept; without one
 // 400 for a caller's mistake and 500 for ours on /v1, 500 on drop-ins; `err_http_status` for the
 // gateway's own errors. Members without a value are left out; `code` is always a string.
 //
@@ -13,6 +14,8 @@
 //
 // {"is_bifrost_error":true,"status_code":503,"error":{"type":"…","code":"…","message":"…",
 //  "param":"…"},"extra_fields":{"provider":"openai","model_requested":"…","request_type":"…"}}
+//
+// {"type":"error","error":{"type":"…","message":"…"},"request_id":"…"}
 #ifndef RINGGATE_GATEWAY_ERROR_H
 #define RINGGATE_GATEWAY_ERROR_H
 
@@ -26,10 +29,15 @@ void failure_of(struct failure *ret, int err, struct slice message, struct slice
 void failure_of_answer(struct failure *ret, struct arena *arena, unsigned status, struct slice body,
                        const struct http_head *head);
 
+// For an error that a provider told inside a stream or an answer of another shape: a status when
+// there is none yet, by its type or its words, and a sentence when it said nothing.
+void error_complete(struct failure *f);
+
 // The body of the error in the route's envelope; in the arena. Never empty: without memory a static
 // minimal body.
 struct slice error_body(struct exchange *x, const struct failure *f);
-// The same as one SSE event for a stream that has begun (`event: error` first for responses).
+// The same as one SSE event for a stream that has begun (`event: error` first for responses and
+// messages).
 struct slice error_event(struct exchange *x, const struct failure *f);
 // Answers and settles. The stream has not been answered yet. The second adds fields of the caller's
 // (at most ERROR_FIELDS_EXTRA) to the head.

@@ -12,6 +12,7 @@
 #include "gateway/error.h"
 #include "gateway/headers.h"
 #include "gateway/target.h"
+#include "gateway/translate.h"
 
 // ---- The fiber -------------------------------------------------------------------------------
 
@@ -48,6 +49,7 @@ void exchange_fiber(struct fiber *self, void *stream)
     if (x->state != EXCHANGE_SETTLED)
         settle_gone(x);
     gateway_access_log(x);
+    translate_drop(x);
     config_exchange_end(config, index);
 out:
     http_end(s);
@@ -171,6 +173,11 @@ static void refuse_upgrade_await(struct exchange *x, struct fiber *self)
                SLICE_EMPTY);
     x->failure.status = http_head_get(&x->stream->request, HTTP_N_UPGRADE) ? 426 : 405;
     error_answer_await(x, self, &x->failure);
+}
+
+void serve_probe_await(struct exchange *x, struct fiber *self)
+{
+    typed_answer_await(x, self, 200, SLICE("text/plain; charset=utf-8"), SLICE_EMPTY);
 }
 
 void serve_inference_await(struct exchange *x, struct fiber *self)

@@ -71,6 +71,7 @@ struct failure {
     int err;           // enum err; 0 when the provider answered with an error status
     unsigned status;   // HTTP status for the client
     bool from_gateway; // is_bifrost_error
+    bool foreign;      // said in another dialect than the client's: `raw` does not pass
     struct slice type, code, message, param;
     struct slice raw; // the provider's body, when it was JSON (drop-in routes pass it on)
     struct slice content_type;
@@ -85,6 +86,8 @@ struct usage {
 };
 
 struct dialect;
+struct translated;
+struct translation;
 struct upstream_series;
 
 struct exchange {
@@ -92,6 +95,7 @@ struct exchange {
     struct gateway_core *core;
     struct config *config;
     const struct route *route; // NULL: no such path
+    struct slice route_part;   // of the path: what stands for the route's `{id}`, as written
     enum exchange_state state;
     struct slice request_id; // x-request-id, or a UUID
 
@@ -112,7 +116,12 @@ struct exchange {
     // What stands in for the key's value in this attempt: an Entra token or the caller's own OAuth
     // bearer, as `authorization` carries it. Empty: the key's.
     struct slice credential;
-    struct slice model_sent;        // alias resolved
+    struct slice model_sent;    // alias resolved
+    enum operation upstream_op; // the provider's endpoint (plan.h), and what is spoken there
+    const struct dialect *upstream_dialect;
+    // When that is not what the client speaks (translate.h); else NULL. The first goes at commit.
+    struct translation *translation;
+    struct translated *translated;
     struct json_scanner *edit_scan; // with the members a provider's edits need, or NULL
     const struct config_provider *edit_scan_of;
 
@@ -152,5 +161,7 @@ int exchange_read_await(struct exchange *x, struct fiber *self, struct failure *
 // Serve functions of the inference routes.
 void serve_inference_await(struct exchange *x, struct fiber *self);
 void serve_models_await(struct exchange *x, struct fiber *self);
+// 200 without a body: SDKs ask whether there is anybody.
+void serve_probe_await(struct exchange *x, struct fiber *self);
 
 #endif

@@ -10,13 +10,7 @@
 #include "codec/dialect.h"
 #include "gateway/error.h"
 #include "gateway/exchange.h"
-
-static const struct dialect *const dialects[OPERATION_COUNT] = {
-    [OP_CHAT] = &dialect_openai_chat,
-    [OP_TEXT] = &dialect_openai_text,
-    [OP_EMBEDDING] = &dialect_openai_embeddings,
-    [OP_RESPONSES] = &dialect_openai_responses,
-};
+#include "gateway/plan.h"
 
 static int refuse(struct failure *ret, int err, struct slice text, struct slice param)
 {
@@ -25,20 +19,6 @@ static int refuse(struct failure *ret, int err, struct slice text, struct slice 
 }
 
 // ---- The text --------------------------------------------------------------------------------
-
-int exchange_scan_await(struct exchange *x, struct fiber *self, struct json_scanner *scan)
-{
-    for (;;) {
-        int rc = json_scan_step(scan, JSON_SCAN_TURN_BYTES);
-        if (rc != ERR_MORE)
-            return rc;
-        // One tick of the wheel: the loop turns before the walk goes on.
-        struct mono soon = {.ns = ring_now(x->core->net.ring).ns + 1};
-        rc = fiber_sleep_await(self, soon);
-        if (rc)
-            return rc;
-    }
-}
 
 static bool begins_object(struct slice text)
 {
@@ -63,7 +43,7 @@ static int refuse_text(struct exchange *x, int err, struct failure *ret)
             arena_printf(a, "invalid request: `%.*s` occurs more than once", SLICE_ARG(name)),
             name);
     }
-    if (x->route->mount == MOUNT_UNIFIED) {
+    if (route_mount(x->route)->extra_fields) {
         if (x->body.len == 0)
             text = SLICE("invalid request format: the body is empty");
         else if (err == ERR_BAD_JSON && !begins_object(x->body))
@@ -87,10 +67,23 @@ static int refuse_member(struct exchange *x, struct failure *ret, int err, enum 
     return refuse(ret, err, text, name);
 }
 
+// The deployment that the path names is the model, whatever the body says.
+static int take_route_part(struct exchange *x, struct failure *ret)
+{
+    x->model_requested = route_decode(&x->stream->arena, x->route_part);
+    if (!x->model_requested.ptr)
+        return refuse(ret, ERR_NOMEM, SLICE_EMPTY, SLICE_EMPTY);
+    if (slice_trim(x->model_requested).len == 0)
+        return refuse_member(x, ret, ERR_MISSING, DIALECT_MODEL, "must not be empty");
+    return 0;
+}
+
 static int check_model(struct exchange *x, struct failure *ret)
 {
     const struct json_member *m = &x->scan->member[DIALECT_MODEL];
 
+    if (x->route_part.len > 0)
+        return take_route_part(x, ret);
     if (m->type == JSON_NONE)
         return refuse_member(x, ret, ERR_MISSING, DIALECT_MODEL, "is required");
     if (m->type != JSON_STRING)
@@ -119,14 +112,27 @@ static bool is_empty_array(struct slice value)
 
 static int check_input(struct exchange *x, struct failure *ret)
 {
+    static const struct {
+        bool string, array;
+        const char *rule;
+    } inputs[OPERATION_COUNT] = {
+        [OP_CHAT] = {false, true, "must be an array"},
+        [OP_TEXT] = {true, true, "must be a string or an array"},
+        [OP_EMBEDDING] = {true, true, "must be a string or an array"},
+        [OP_RESPONSES] = {true, true, "must be a string or an array"},
+        [OP_MESSAGES] = {false, true, "must be an array"},
+        [OP_COMPLETE] = {true, false, "must be a string"},
+        [OP_COUNT_TOKENS] = {false, true, "must be an array"},
+        [OP_INPUT_TOKENS] = {true, true, "must be a string or an array"},
+    };
     const struct json_member *m = &x->scan->member[DIALECT_INPUT];
-    bool string_too = x->route->operation != OP_CHAT;
+    enum operation op = x->route->operation;
 
     if (m->type == JSON_NONE)
         return refuse_member(x, ret, ERR_MISSING, DIALECT_INPUT, "is required");
-    if (m->type != JSON_ARRAY && !(string_too && m->type == JSON_STRING))
-        return refuse_member(x, ret, ERR_BAD_TYPE, DIALECT_INPUT,
-                             string_too ? "must be a string or an array" : "must be an array");
+    if (!(inputs[op].array && m->type == JSON_ARRAY) &&
+        !(inputs[op].string && m->type == JSON_STRING))
+        return refuse_member(x, ret, ERR_BAD_TYPE, DIALECT_INPUT, inputs[op].rule);
     if (m->type == JSON_ARRAY && is_empty_array(m->value))
         return refuse_member(x, ret, ERR_BAD_TYPE, DIALECT_INPUT, "must not be empty");
     return 0;
@@ -201,7 +207,7 @@ int exchange_read_await(struct exchange *x, struct fiber *self, struct failure *
     static int (*const checks[])(struct exchange *, struct failure *) = {
         check_model, check_input, check_stream, check_fallbacks};
 
-    x->dialect = dialects[x->route->operation];
+    x->dialect = plan_dialect(x->route->operation);
     ASSERT(x->dialect);
     if (is_coded(&x->stream->request)) {
         refuse(ret, ERR_UNSUPPORTED, SLICE("request bodies with a content-encoding are not served"),

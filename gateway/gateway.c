@@ -178,7 +178,7 @@ void gateway_serve_await(struct exchange *x, struct fiber *self)
 {
     ASSERT(x->state == EXCHANGE_READING && x->config != NULL);
     const struct http_head *head = &x->stream->request;
-    x->route = route_find(&x->core->gateway->routes, head->path);
+    x->route = route_find(&x->core->gateway->routes, head->path, &x->route_part);
     if (head->method == HTTP_OPTIONS)
         preflight_await(x, self);
     else if (x->route == NULL)

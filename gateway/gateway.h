@@ -16,6 +16,7 @@
 #include "net/core.h"
 
 struct limiters;
+struct work_pool;
 
 struct gateway {
     struct net_shared net;
@@ -23,7 +24,8 @@ struct gateway {
     unsigned cores;
     struct route_table routes;
     struct limiters *limiters;
-    const char *version; // RINGGATE_VERSION
+    struct work_pool *work; // for what would hold a loop too long; NULL: done on it all the same
+    const char *version;    // RINGGATE_VERSION
     struct wall started;
     _Atomic bool draining; // /health answers 503
 };

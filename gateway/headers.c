@@ -11,12 +11,13 @@
 #include "base/err.h"
 #include "gateway/beta.h"
 #include "gateway/error.h"
+#include "gateway/translate.h"
 
 #define FORWARD_PREFIX SLICE("x-bf-eh-")
 #define GATEWAY_PREFIX SLICE("x-bf-")
 
 // Fields the gateway writes behind a client's: however many those are, these find room.
-#define OWN_FIELDS_MAX 5
+#define OWN_FIELDS_MAX 6
 // What a client that says nothing speaks.
 #define ANTHROPIC_VERSION SLICE("2023-06-01")
 
@@ -111,6 +112,26 @@ static struct slice name_up(const struct config *c, const struct http_field *f)
     return name;
 }
 
+// Does a client of the Anthropic API speak to a provider of it? What was translated is the
+// gateway's to describe.
+static bool is_claude(const struct exchange *x)
+{
+    return (PROVIDER_CLAUDE_OPERATIONS >> x->upstream_op & 1) && x->dialect == x->upstream_dialect;
+}
+
+// The fields of that API, which need no prefix then.
+static struct slice anthropic_name_up(const struct config *c, const struct http_field *f)
+{
+    static const struct slice names[] = {
+        SLICE("anthropic-beta"),
+        SLICE("anthropic-dangerous-direct-browser-access"),
+        SLICE("anthropic-version"),
+    };
+    bool passes = f->id == HTTP_N_OTHER && name_in(f->name, names, ARRAY_LEN(names)) &&
+                  !name_in(f->name, c->header_deny, c->header_deny_count);
+    return passes ? f->name : SLICE_EMPTY;
+}
+
 static void put_field(struct http_field *out, unsigned *count, unsigned max, struct slice name,
                       struct slice value)
 {
@@ -144,7 +165,7 @@ static void put_version(const struct exchange *x, const struct target *target,
                         struct http_field *out, unsigned *count, unsigned max)
 {
     const struct provider_row *row = target->provider->row;
-    enum operation op = x->route->operation;
+    enum operation op = x->upstream_op;
     const struct config_alias *alias = x->key ? config_key_alias(x->key, target->model) : NULL;
 
     if (!row->anthropic || (row->by_family && (PROVIDER_CLAUDE_OPERATIONS >> op & 1) == 0))
@@ -159,7 +180,7 @@ static void put_version(const struct exchange *x, const struct target *target,
 static void put_credential(const struct exchange *x, const struct target *target,
                            struct http_field *out, unsigned *count, unsigned max)
 {
-    enum operation op = x->route->operation;
+    enum operation op = x->upstream_op;
     const struct provider_row *row = target->provider->row;
 
     if (x->credential.len > 0)
@@ -182,13 +203,19 @@ unsigned headers_up(const struct exchange *x, const struct target *target, struc
 
     unsigned operators = count;
     unsigned clients_max = max > OWN_FIELDS_MAX ? max - OWN_FIELDS_MAX : 0;
+    bool claude = is_claude(x);
     for (unsigned i = 0; i < request->count; i++) {
         struct slice name = name_up(x->config, &request->fields[i]);
+        if (claude && name.len == 0)
+            name = anthropic_name_up(x->config, &request->fields[i]);
         if (name.len > 0 && !field_in(name, out, operators))
             put_clients(x, target, out, &count, clients_max, name, request->fields[i].value);
     }
 
     put_version(x, target, out, &count, max);
+    if (x->translated && x->translation->betas.len > 0)
+        put_own(out, &count, max, SLICE("anthropic-beta"),
+                beta_filter(&x->stream->early, target->provider, x->translation->betas));
     const struct http_field *accept = http_head_get(request, HTTP_N_ACCEPT);
     bool json = request->method == HTTP_POST;
     put_own(out, &count, max, SLICE("content-type"),
@@ -247,6 +274,9 @@ unsigned headers_down(const struct exchange *x, const struct http_head *head,
     }
     if (x->request_id.len > 0)
         put_field(out, &count, max, SLICE("x-bf-request-id"), x->request_id);
+    if (head && x->translated && x->translated->dropped_list.len > 0 &&
+        !route_mount(x->route)->extra_fields)
+        put_field(out, &count, max, SLICE("x-bf-dropped-params"), x->translated->dropped_list);
     for (unsigned i = 0; head && i < head->count; i++)
         if (may_come_down(head, &head->fields[i]) && count < max)
             out[count++] = head->fields[i];

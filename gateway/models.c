@@ -124,7 +124,8 @@ static void ask_await(struct ask *a, struct fiber *self)
     unsigned asked = 0;
 
     a->err = 0;
-    if (!target_supports(p, OP_LIST_MODELS, false, SLICE_EMPTY))
+    if (!target_has(p, OP_LIST_MODELS, false, SLICE_EMPTY) ||
+        !target_allows(p, OP_LIST_MODELS, false))
         return;
     if (p->key_less)
         a->err = ask_key_await(a, self, NULL);
@@ -206,13 +207,18 @@ static void answer_await(struct exchange *x, struct fiber *self, struct ask *ask
     }
     int64_t latency_ms = mono_diff_ns(ring_now(x->core->net.ring), x->upstream_started) / NS_PER_MS;
     rc = models_write(x->route->mount, sources, good, query, seed, latency_ms, &page);
-    if (rc)
+    if (rc == ERR_NOT_FOUND)
+        error_reply_await(x, self, ERR_BAD_TYPE, SLICE("after_id or before_id is no model here"),
+                          SLICE_EMPTY);
+    else if (rc)
         error_reply_await(x, self, rc, SLICE_EMPTY, SLICE_EMPTY);
     else
         json_answer_await(x, self, 200, buf_slice(&page));
 out:
     buf_done(&page);
 }
+
+static const struct slice invalid_query = SLICE("invalid query parameter");
 
 void serve_models_await(struct exchange *x, struct fiber *self)
 {
@@ -226,8 +232,9 @@ void serve_models_await(struct exchange *x, struct fiber *self)
         headers_refuse_await(x, self, param);
         return;
     }
-    if (models_query_parse(x->stream->request.query, &query, &param) != 0) {
-        error_reply_await(x, self, ERR_BAD_TYPE, SLICE("invalid query parameter"), param);
+    int rc = models_query_parse(x->route->mount, x->stream->request.query, a, &query, &param);
+    if (rc) {
+        error_reply_await(x, self, rc, rc == ERR_NOMEM ? SLICE_EMPTY : invalid_query, param);
         return;
     }
     struct ask *asks = arena_zalloc(a, config->provider_count * sizeof(*asks));
@@ -249,6 +256,7 @@ void serve_models_await(struct exchange *x, struct fiber *self)
                           SLICE("provider"));
         return;
     }
+    x->upstream_op = OP_LIST_MODELS;
     x->upstream_started = ring_now(x->core->net.ring);
     if (ask_all_await(x, self, asks, count) == 0)
         answer_await(x, self, asks, sources, count, &query);

@@ -31,15 +31,23 @@ struct models_source {
 };
 
 struct models_query {
-    struct slice provider; // empty: all
-    uint64_t page_size;    // 0: everything
-    uint64_t offset;       // from page_token
+    struct slice provider;            // empty: all
+    uint64_t page_size;               // 0: everything
+    uint64_t offset;                  // from page_token
+    struct slice after_id, before_id; // Anthropic's pages: behind this model, or before it
 };
 
-// Reads the query string. 0, or ERR_BAD_TYPE with the parameter at fault. Pure.
-int models_query_parse(struct slice query, struct models_query *ret, struct slice *ret_param);
+// A page of the Anthropic API, when the client does not say, and the longest.
+#define MODELS_LIMIT_DEFAULT 20
+#define MODELS_LIMIT_MAX     1000
 
-// Writes the answer of a mount: `data` from the sources, in their order. 0 or ERR_NOMEM (buf's).
+// Reads the query string: page_size and page_token; on an Anthropic mount limit, after_id and
+// before_id, decoded in the arena. 0, ERR_NOMEM, or ERR_BAD_TYPE with the parameter at fault. Pure.
+int models_query_parse(enum mount mount, struct slice query, struct arena *arena,
+                       struct models_query *ret, struct slice *ret_param);
+
+// Writes the answer of a mount: `data` from the sources, in their order. 0, ERR_NOMEM (buf's), or
+// ERR_NOT_FOUND when there is no model after_id or before_id.
 int models_write(enum mount mount, const struct models_source *sources, unsigned count,
                  const struct models_query *query, const uint64_t seed[2], int64_t latency_ms,
                  struct buf *out);

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // models_list.c: lists of models read, filtered and written. No I/O.
+//
+// The entries are what the providers said, in the mount's shape: on /v1 all of their members, on
+// OpenAI's mounts those that OpenAI has, on Anthropic's
+//
+//     {"data":[{"type":"model","id","display_name","created_at"}],"has_more","first_id","last_id"}
+//
+// whose pages are told by a neighbour's id instead of a number: such a list is walked twice, first
+// without writing, to find the neighbour.
 
 #include "base/assert.h"
 #include "base/err.h"
@@ -9,12 +17,36 @@
 #include "gateway/models.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 // ---- The query -------------------------------------------------------------------------------
 
-int models_query_parse(struct slice query, struct models_query *ret, struct slice *ret_param)
+// One parameter of an Anthropic list.
+static int read_limit(struct slice name, struct slice value, struct arena *arena,
+                      struct models_query *ret)
+{
+    if (slice_eq(name, SLICE("limit"))) {
+        if (slice_to_u64(value, &ret->page_size) != 0 || ret->page_size < 1 ||
+            ret->page_size > MODELS_LIMIT_MAX)
+            return ERR_BAD_TYPE;
+        return 0;
+    }
+    bool after = slice_eq(name, SLICE("after_id"));
+    if (!after && !slice_eq(name, SLICE("before_id")))
+        return 0;
+    struct slice id = route_decode(arena, value);
+    if (!id.ptr)
+        return ERR_NOMEM;
+    *(after ? &ret->after_id : &ret->before_id) = id;
+    return 0;
+}
+
+int models_query_parse(enum mount mount, struct slice query, struct arena *arena,
+                       struct models_query *ret, struct slice *ret_param)
 {
     *ret = (struct models_query){0};
+    if (mount == MOUNT_ANTHROPIC)
+        ret->page_size = MODELS_LIMIT_DEFAULT;
     while (query.len > 0) {
         ptrdiff_t amp = slice_find_char(query, '&');
         struct slice pair = amp < 0 ? query : slice_take(query, (size_t)amp);
@@ -27,12 +59,14 @@ int models_query_parse(struct slice query, struct models_query *ret, struct slic
         *ret_param = name;
         if (slice_eq(name, SLICE("provider")))
             ret->provider = value;
+        else if (value.len > 0 && mount == MOUNT_ANTHROPIC)
+            rc = read_limit(name, value, arena, ret);
         else if (value.len > 0 && slice_eq(name, SLICE("page_size")))
             rc = slice_to_u64(value, &ret->page_size);
         else if (value.len > 0 && slice_eq(name, SLICE("page_token")))
             rc = slice_to_u64(value, &ret->offset);
         if (rc)
-            return ERR_BAD_TYPE;
+            return rc == ERR_NOMEM ? rc : ERR_BAD_TYPE;
     }
     return 0;
 }
@@ -42,18 +76,39 @@ int models_query_parse(struct slice query, struct models_query *ret, struct slic
 struct page {
     enum mount mount;
     const struct models_query *query;
-    struct buf *out;
+    struct buf *out; // NULL: looking for the neighbour
     struct map seen; // ids of the current provider
     uint64_t index;  // models met
     uint64_t written;
+    uint64_t found_at; // the neighbour's index, when `found`
+    bool found;
+    // Where in `out` the first and the last id lie, as JSON strings.
+    struct {
+        size_t at, len;
+    } first, last;
 };
 
+static bool is_named(struct slice id, struct slice provider, struct slice model)
+{
+    return id.len == provider.len + 1 + model.len && slice_starts(id, provider) &&
+           id.ptr[provider.len] == '/' && slice_eq(slice_skip(id, provider.len + 1), model);
+}
+
 // Is this one on the page? Counts it.
-static bool on_page(struct page *l)
+static bool on_page(struct page *l, struct slice provider, struct slice model)
 {
     uint64_t at = l->index++;
-    return at >= l->query->offset &&
-           (l->query->page_size == 0 || l->written < l->query->page_size) &&
+    const struct models_query *q = l->query;
+    struct slice neighbour = q->after_id.len > 0 ? q->after_id : q->before_id;
+
+    if (!l->out) {
+        if (!l->found && is_named(neighbour, provider, model)) {
+            l->found = true;
+            l->found_at = at;
+        }
+        return false;
+    }
+    return at >= q->offset && (q->page_size == 0 || l->written < q->page_size) &&
            l->written < MODELS_MAX;
 }
 
@@ -79,7 +134,7 @@ static bool passes(enum mount mount, struct slice name)
                                           SLICE("context_window")};
     if (slice_eq(name, SLICE("id")) || slice_eq(name, SLICE("object")))
         return false;
-    if (mount == MOUNT_UNIFIED)
+    if (mount_traits[mount].extra_fields)
         return true;
     for (size_t i = 0; i < ARRAY_LEN(openai); i++)
         if (slice_eq(name, openai[i]))
@@ -109,6 +164,35 @@ static void add_members(struct page *l, yyjson_val *entry)
     }
 }
 
+// ---- Times -----------------------------------------------------------------------------------
+
+// "2025-02-19T00:00:00Z" as seconds; 0 when it is something else.
+static int64_t seconds_of(struct slice text)
+{
+    char copy[40];
+    struct tm tm = {0};
+
+    if (text.len >= sizeof(copy))
+        return 0;
+    memcpy(copy, text.ptr, text.len);
+    copy[text.len] = '\0';
+    return strptime(copy, "%Y-%m-%dT%H:%M:%S", &tm) ? (int64_t)timegm(&tm) : 0;
+}
+
+static void add_time(struct buf *out, int64_t seconds)
+{
+    char text[40];
+    time_t time = (time_t)seconds;
+    struct tm tm;
+
+    if (seconds < 0 || !gmtime_r(&time, &tm) ||
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        memcpy(text, "1970-01-01T00:00:00Z", 21);
+    buf_add_json(out, slice_str(text));
+}
+
+// ---- Entries ---------------------------------------------------------------------------------
+
 // What a model that only the configuration names has in place of a provider's members.
 static void add_owner(struct buf *out, struct slice provider)
 {
@@ -116,22 +200,64 @@ static void add_owner(struct buf *out, struct slice provider)
     buf_add_json(out, provider);
 }
 
+// `,"display_name":…,"created_at":…`: the provider's, or made of what OpenAI's kind says. A time
+// that nobody knows is the epoch, as that API has it.
+static void add_anthropic(struct page *l, struct slice model, yyjson_val *entry)
+{
+    struct slice name = json_str(yyjson_obj_get(entry, "display_name"));
+    struct slice time = json_str(yyjson_obj_get(entry, "created_at"));
+
+    buf_add(l->out, SLICE(",\"display_name\":"));
+    buf_add_json(l->out, name.len > 0 ? name : model);
+    buf_add(l->out, SLICE(",\"created_at\":"));
+    if (time.len > 0)
+        buf_add_json(l->out, time);
+    else
+        add_time(l->out, yyjson_get_sint(yyjson_obj_get(entry, "created")));
+}
+
+// What OpenAI's SDK expects of each model and Anthropic's list does not say in its way.
+static void add_created(struct page *l, struct slice provider, yyjson_val *entry)
+{
+    struct slice time = json_str(yyjson_obj_get(entry, "created_at"));
+
+    if (time.len == 0 || yyjson_obj_get(entry, "created"))
+        return;
+    buf_printf(l->out, ",\"created\":%lld", (long long)seconds_of(time));
+    if (!yyjson_obj_get(entry, "owned_by")) {
+        buf_add(l->out, SLICE(",\"owned_by\":"));
+        buf_add_json(l->out, provider);
+    }
+}
+
 // `entry` is what the provider said about it, or NULL; `deployment` what an alias stands for.
 static void add_model(struct page *l, struct slice provider, struct slice model, yyjson_val *entry,
                       struct slice deployment)
 {
-    if (map_get(&l->seen, model) || map_put(&l->seen, model, l) != 0 || !on_page(l))
+    bool anthropic = l->mount == MOUNT_ANTHROPIC;
+
+    if (map_get(&l->seen, model) || map_put(&l->seen, model, l) != 0 ||
+        !on_page(l, provider, model))
         return;
     if (l->written++ > 0)
         buf_add_char(l->out, ',');
-    buf_add(l->out, SLICE("{\"id\":"));
+    buf_add(l->out, anthropic ? SLICE("{\"type\":\"model\",\"id\":") : SLICE("{\"id\":"));
+    l->last.at = l->out->len;
     add_id(l->out, provider, model);
-    buf_add(l->out, SLICE(",\"object\":\"model\""));
-    if (entry)
+    l->last.len = l->out->len - l->last.at;
+    if (l->written == 1)
+        l->first = l->last;
+    if (!anthropic)
+        buf_add(l->out, SLICE(",\"object\":\"model\""));
+    if (anthropic)
+        add_anthropic(l, model, entry);
+    else if (entry)
         add_members(l, entry);
     else
         add_owner(l->out, provider);
-    if (deployment.len > 0 && l->mount == MOUNT_UNIFIED) {
+    if (entry && !anthropic)
+        add_created(l, provider, entry);
+    if (deployment.len > 0 && mount_traits[l->mount].extra_fields) {
         buf_add(l->out, SLICE(",\"deployment\":"));
         buf_add_json(l->out, deployment);
     }
@@ -202,28 +328,95 @@ static int add_source(struct page *l, const struct models_source *s, const uint6
     return rc == ERR_NOMEM ? rc : 0;
 }
 
+// ---- The answer ------------------------------------------------------------------------------
+
+// Where the page of Anthropic's neighbour begins and how long it is, as an offset and a size.
+static int find_page(struct page *l, const struct models_source *sources, unsigned count,
+                     const struct models_query *query, const uint64_t seed[2],
+                     struct models_query *ret)
+{
+    struct page look = {.mount = l->mount, .query = query};
+    int rc = 0;
+
+    *ret = *query;
+    if (query->after_id.len + query->before_id.len == 0)
+        return 0;
+    for (unsigned i = 0; i < count && rc == 0; i++)
+        rc = add_source(&look, &sources[i], seed);
+    if (rc == 0 && !look.found)
+        rc = ERR_NOT_FOUND;
+    if (rc)
+        return rc;
+    if (query->after_id.len > 0) {
+        ret->offset = look.found_at + 1;
+    } else {
+        ret->offset = look.found_at > query->page_size ? look.found_at - query->page_size : 0;
+        ret->page_size = look.found_at - ret->offset;
+    }
+    return 0;
+}
+
+static void add_unified_end(const struct page *l, int64_t latency_ms)
+{
+    const struct models_query *query = l->query;
+
+    buf_add(l->out, SLICE(",\"extra_fields\":{\"request_type\":\"list_models\""));
+    if (query->provider.len > 0) {
+        buf_add(l->out, SLICE(",\"provider\":"));
+        buf_add_json(l->out, query->provider);
+    }
+    buf_printf(l->out, ",\"latency\":%lld}", (long long)latency_ms);
+    if (query->offset + l->written < l->index && l->written > 0)
+        buf_printf(l->out, ",\"next_page_token\":\"%llu\"",
+                   (unsigned long long)(query->offset + l->written));
+}
+
+// An id that `out` holds already, or null.
+static void repeat_id(const struct page *l, size_t at, size_t len)
+{
+    struct buf copy;
+
+    buf_init(&copy, MODELS_PAGE_BYTES_MAX);
+    if (l->written > 0 && l->out->err == 0)
+        buf_add(&copy, slice_of(l->out->ptr + at, len));
+    buf_add(l->out, l->written > 0 ? buf_slice(&copy) : SLICE("null"));
+    buf_done(&copy);
+}
+
+// More of what was asked for: behind the page, or before it when it was found from behind.
+static void add_anthropic_end(const struct page *l)
+{
+    const struct models_query *q = l->query;
+    bool more = q->after_id.len == 0 && q->before_id.len > 0 ? q->offset > 0
+                                                             : q->offset + l->written < l->index;
+
+    buf_printf(l->out, ",\"has_more\":%s,\"first_id\":", more ? "true" : "false");
+    repeat_id(l, l->first.at, l->first.len);
+    buf_add(l->out, SLICE(",\"last_id\":"));
+    repeat_id(l, l->last.at, l->last.len);
+}
+
 int models_write(enum mount mount, const struct models_source *sources, unsigned count,
                  const struct models_query *query, const uint64_t seed[2], int64_t latency_ms,
                  struct buf *out)
 {
-    struct page l = {.mount = mount, .query = query, .out = out};
-    int rc = 0;
+    struct models_query page;
+    struct page l = {.mount = mount, .query = &page, .out = out};
 
-    buf_add(out, SLICE("{\"object\":\"list\",\"data\":["));
-    for (unsigned i = 0; i < count && rc == 0; i++)
+    int rc = find_page(&l, sources, count, query, seed, &page);
+    if (rc)
+        return rc;
+    buf_add(out, mount == MOUNT_ANTHROPIC ? SLICE("{\"data\":[")
+                                          : SLICE("{\"object\":\"list\",\"data\":["));
+    // A page that holds nothing (before the first model) has no size to say so with.
+    bool none = query->before_id.len > 0 && query->after_id.len == 0 && page.page_size == 0;
+    for (unsigned i = 0; i < count && rc == 0 && !none; i++)
         rc = add_source(&l, &sources[i], seed);
     buf_add_char(out, ']');
-    if (mount == MOUNT_UNIFIED) {
-        buf_add(out, SLICE(",\"extra_fields\":{\"request_type\":\"list_models\""));
-        if (query->provider.len > 0) {
-            buf_add(out, SLICE(",\"provider\":"));
-            buf_add_json(out, query->provider);
-        }
-        buf_printf(out, ",\"latency\":%lld}", (long long)latency_ms);
-        if (query->offset + l.written < l.index && l.written > 0)
-            buf_printf(out, ",\"next_page_token\":\"%llu\"",
-                       (unsigned long long)(query->offset + l.written));
-    }
+    if (mount_traits[mount].extra_fields)
+        add_unified_end(&l, latency_ms);
+    else if (mount == MOUNT_ANTHROPIC)
+        add_anthropic_end(&l);
     buf_add_char(out, '}');
     return rc ? rc : out->err;
 }

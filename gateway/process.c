@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "gateway/limiter.h"
 #include "gateway/process_internal.h"
+#include "ring/work.h"
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -161,6 +162,10 @@ static int gateway_init(struct process *p)
     if (rc == 0)
         rc = limiters_new(&g->limiters);
     if (rc == 0)
+        rc = work_pool_new((g->cores + 1) / 2 < WORK_THREADS_MAX ? (g->cores + 1) / 2
+                                                                 : WORK_THREADS_MAX,
+                           &g->work);
+    if (rc == 0)
         rc = route_table_init(&g->routes, seed);
     for (unsigned i = 0; rc == 0 && i < PROCESS_ROUTE_SETS_MAX; i++)
         rc = route_table_add(&g->routes, p->setup->routes[i].rows, p->setup->routes[i].count);
@@ -176,6 +181,7 @@ static void process_free(struct process *p)
     config_free(p->config);
     route_table_done(&p->gateway.routes);
     limiters_free(p->gateway.limiters);
+    work_pool_free(p->gateway.work);
     free(p);
 }
 

@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "gateway/process_internal.h"
+#include "ring/work.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,6 +160,7 @@ static void unmake_core(struct core_thread *t, bool made)
         net_core_done(&core->net);
     }
     fiber_sched_free(t->fibers);
+    work_pool_leave(core->gateway->work);
     ring_free(t->ring);
     credentials_done(&core->credentials);
     metrics_done(&core->metrics);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// relay.c: answers that are no event streams, whole or large, and what both relays share.
+// relay.c: answers that are no event streams, whole, large or translated, and what both relays
+// share.
 //
 // The answer that arrives in one run, which is the common one, is sent from where it was received.
 // One that comes in pieces is copied together up to WHOLE_BYTES_MAX: its length must be known
@@ -12,6 +13,7 @@
 #include "gateway/error.h"
 #include "gateway/headers.h"
 #include "gateway/splice.h"
+#include "gateway/translate.h"
 
 // ---- Pulling ---------------------------------------------------------------------------------
 
@@ -99,6 +101,7 @@ void relay_commit(struct exchange *x, struct upstream *u)
     x->scan = NULL;
     x->edit_scan = NULL;
     x->edit_scan_of = NULL;
+    translate_drop(x);
     http_drop_body(x->stream);
 }
 
@@ -148,41 +151,106 @@ bool relay_is_coded(const struct upstream *u)
 
 static bool is_spliced(const struct exchange *x, const struct upstream *u)
 {
-    return x->route->mount == MOUNT_UNIFIED && !relay_is_coded(u);
+    return route_mount(x->route)->extra_fields && !relay_is_coded(u);
 }
 
 // ---- Whole answers ---------------------------------------------------------------------------
 
+// What a whole answer goes out as.
+struct pieces {
+    struct iovec piece[JSON_PIECES_MAX];
+    unsigned count;
+    size_t bytes;
+};
+
+static enum outcome send_whole_await(struct exchange *x, struct fiber *self, struct upstream *u,
+                                     const struct pieces *p, const struct dialect_usage *usage)
+{
+    struct slice span[JSON_PIECES_MAX];
+    struct http_field field[HEADERS_MAX];
+    struct http_answer answer;
+
+    for (unsigned i = 0; i < p->count; i++)
+        span[i] = slice_of(p->piece[i].iov_base, p->piece[i].iov_len);
+    relay_commit(x, u);
+    relay_head(x, u, (int64_t)p->bytes, field, &answer);
+    relay_set_usage(x, usage);
+    x->answer_bytes = p->bytes;
+    exchange_settle(x);
+    // A client that leaves now has been counted; http_end sees that it is gone.
+    (void)http_answer_await(x->stream, self, &answer, span, p->count, true);
+    return OUTCOME_SERVED;
+}
+
 static enum outcome answer_whole_await(struct exchange *x, struct fiber *self, struct upstream *u,
                                        struct slice text, struct failure *ret)
 {
-    struct iovec piece[JSON_PIECES_MAX];
-    struct slice span[JSON_PIECES_MAX] = {text};
-    struct http_field field[HEADERS_MAX];
-    struct http_answer answer;
+    struct pieces p;
     struct dialect_usage usage = {0};
-    unsigned count = 1;
-    size_t bytes = text.len;
+    int rc = ERR_BAD_JSON;
 
     if (is_spliced(x, u)) {
         struct slice member = splice_member(x, relay_latency_ms(x));
-        int rc = member.ptr ? splice_object(&x->stream->arena, text, member, piece, &count, &bytes)
-                            : ERR_NOMEM;
+        rc = member.ptr
+                 ? splice_object(&x->stream->arena, text, member, p.piece, &p.count, &p.bytes)
+                 : ERR_NOMEM;
         if (rc == ERR_NOMEM)
             return failed(x, rc, ret);
-        for (unsigned i = 0; rc == 0 && i < count; i++)
-            span[i] = slice_of(piece[i].iov_base, piece[i].iov_len);
+    }
+    if (rc) { // as it is
+        p.piece[0] = (struct iovec){.iov_base = (void *)(uintptr_t)text.ptr, .iov_len = text.len};
+        p.count = 1;
+        p.bytes = text.len;
     }
     if (!relay_is_coded(u))
         x->dialect->answer_usage(text, &usage);
-    relay_commit(x, u);
-    relay_head(x, u, (int64_t)bytes, field, &answer);
-    relay_set_usage(x, &usage);
-    x->answer_bytes = bytes;
-    exchange_settle(x);
-    // A client that leaves now has been counted; http_end sees that it is gone.
-    (void)http_answer_await(x->stream, self, &answer, span, count, true);
-    return OUTCOME_SERVED;
+    return send_whole_await(x, self, u, &p, &usage);
+}
+
+// ---- Translated answers ----------------------------------------------------------------------
+
+static enum outcome send_translated_await(struct exchange *x, struct fiber *self,
+                                          struct upstream *u, struct translate_answer *a,
+                                          struct failure *ret)
+{
+    struct dialect_usage usage = {0};
+    struct pieces p;
+
+    int rc = translate_answer_await(x, self, a);
+    if (rc)
+        return failed(x, rc, ret);
+    a->from->answer_usage(a->text, &usage);
+    p.count = a->count;
+    p.bytes = a->bytes;
+    memcpy(p.piece, a->piece, a->count * sizeof(a->piece[0]));
+    return send_whole_await(x, self, u, &p, &usage);
+}
+
+// All of it must be here before a word can be said in another dialect.
+static enum outcome answer_translated_await(struct exchange *x, struct fiber *self,
+                                            struct upstream *u, int64_t *budget_ns,
+                                            struct failure *ret)
+{
+    struct translate_answer *a = arena_zalloc(&x->stream->arena, sizeof(*a));
+    struct gathered g = {0};
+
+    int rc =
+        a ? gathered_fill_await(x, self, x->answer, budget_ns, TRANSLATE_ANSWER_BYTES_MAX + 1, &g)
+          : ERR_NOMEM;
+    if (rc == 0 && g.len > TRANSLATE_ANSWER_BYTES_MAX)
+        rc = ERR_UPSTREAM_FOREIGN;
+    if (rc == 0 && relay_is_coded(u))
+        rc = ERR_UPSTREAM_PROTOCOL;
+    if (rc == 0 && is_spliced(x, u)) {
+        a->member = splice_member(x, relay_latency_ms(x));
+        rc = a->member.ptr ? 0 : ERR_NOMEM;
+    }
+    if (rc)
+        return failed(x, rc, ret);
+    a->text = slice_of(g.ptr, g.len);
+    enum outcome outcome = send_translated_await(x, self, u, a, ret);
+    translate_answer_done(a);
+    return outcome;
 }
 
 // ---- Large answers ---------------------------------------------------------------------------
@@ -363,6 +431,9 @@ enum outcome relay_answer_await(struct exchange *x, struct fiber *self, struct u
 {
     struct body_part part;
     struct gathered g = {0};
+
+    if (x->translated)
+        return answer_translated_await(x, self, u, budget_ns, ret);
     // Coded events cannot be told apart, so none may wait for its length.
     bool as_it_comes = (!is_spliced(x, u) && u->head.content_length > WHOLE_BYTES_MAX) ||
                        (x->stream_wanted && relay_is_coded(u));

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// relay.h: a provider's good answer on its way to the client, native dialect on both sides.
+// relay.h: a provider's good answer on its way to the client.
 //
 //   whole     all of it is here within WHOLE_BYTES_MAX: edited, known length, one send
 //   large     committed at once and forwarded as it comes: own length where nothing is added, else
 //             chunked with extra_fields put before the last brace
 //   stream    events (relay_stream.c): committed at the first whole event
+//
+// That is the native relay: the client's dialect on both sides. Where they differ an answer is
+// always gathered whole and translated, an event is translated before anything else looks at it.
 //
 // Until commit an error is a failure that retries may cure. After it the client has a head: a
 // broken stream ends with an error event, a broken body with a reset connection, and never looks

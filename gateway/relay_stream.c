@@ -16,8 +16,13 @@
 //   end of body without terminal event           | an error event: truncated
 //   cut off, malformed, silent for too long      | an error event; half an event is never shown
 //
-// Ours after an error event: `data: [DONE]` on /v1 chat and text, nothing on /openai and never for
-// responses. The exchange settles before the write that carries the terminal event.
+// Ours after an error event: `data: [DONE]` on /v1 chat and text, nothing on drop-ins and never
+// where events have names. The exchange settles before the write that carries the terminal event.
+//
+// When the provider speaks another dialect, each of its events first becomes the client's events
+// that say the same (translate.h), which then pass as if the provider had sent them:
+//
+//     provider's span ─splitter─► event ─translator─► text ─its splitter─► filter ─► gather
 
 #include "base/assert.h"
 #include "base/err.h"
@@ -26,6 +31,7 @@
 #include "gateway/headers.h"
 #include "gateway/relay.h"
 #include "gateway/splice.h"
+#include "gateway/translate.h"
 
 // Texts inserted into the rare edited events of one pull; a copy of one whole event is the most.
 #define EDIT_BYTES_MAX (2u * SSE_EVENT_BYTES_MAX)
@@ -41,8 +47,9 @@ struct stream {
     struct upstream *u;
     struct sse_splitter splitter;
     struct event_filter filter;
-    struct arena work;      // of the pull under way: the two that follow
-    struct body_part *part; // NULL between pulls, as is the gather
+    struct translate_stream *translate; // NULL: the provider speaks the client's dialect
+    struct arena work;                  // of the pull under way: the two that follow
+    struct body_part *part;             // NULL between pulls, as is the gather
     struct gather *gather;
     struct arena edits;     // emptied after each write
     struct mono last_chunk; // for the latency of the next
@@ -71,6 +78,8 @@ static void work_end(struct stream *st)
     st->gather = NULL;
     st->part = NULL;
     arena_done(&st->work);
+    if (st->translate)
+        translate_stream_rest(st->x, st->translate);
 }
 
 // ---- Out -------------------------------------------------------------------------------------
@@ -131,7 +140,7 @@ static void settle(struct stream *st, bool broken)
 
     if (x->state == EXCHANGE_SETTLED)
         return;
-    relay_set_usage(x, &st->filter.usage);
+    relay_set_usage(x, st->translate ? &st->translate->usage : &st->filter.usage);
     x->chunks = st->filter.events;
     x->answer_bytes += st->gather->bytes; // what the write that follows carries
     x->broken = broken;
@@ -140,7 +149,7 @@ static void settle(struct stream *st, bool broken)
 
 static bool adds_done(const struct stream *st)
 {
-    return st->x->route->mount == MOUNT_UNIFIED && !st->x->dialect->named_events;
+    return route_mount(st->x->route)->extra_fields && !st->x->dialect->named_events;
 }
 
 // The stream cannot go on: the client is told by an event, and its stream ends as it should.
@@ -153,7 +162,10 @@ static int break_off_await(struct stream *st, int err)
         if (rc)
             return rc;
     }
-    failure_of(&x->failure, err, SLICE_EMPTY, SLICE_EMPTY);
+    if (st->translate)
+        translate_failure(st->translate, err, &x->failure);
+    else
+        failure_of(&x->failure, err, SLICE_EMPTY, SLICE_EMPTY);
     gather_add(st->gather, error_event(x, &x->failure));
     if (adds_done(st))
         gather_add(st->gather, DONE_EVENT);
@@ -201,11 +213,15 @@ static int refuse(struct stream *st, const struct sse_event *event)
     }
     if (number >= 400 && number <= 599)
         status = (unsigned)number;
-    else if (provider_is_rate_limit(data))
-        status = 429;
-    else if (slice_find(data, SLICE("\"invalid_request")) >= 0)
-        status = 400;
     failure_of_answer(st->failure, &x->stream->arena, status, data, NULL);
+    if (number == status)
+        return ERR_UPSTREAM_PROTOCOL;
+    st->failure->status = 0;
+    error_complete(st->failure);
+    if (st->failure->status == 500 && provider_is_rate_limit(data))
+        st->failure->status = 429;
+    else if (st->failure->status == 500 && slice_find(data, SLICE("\"invalid_request")) >= 0)
+        st->failure->status = 400;
     return ERR_UPSTREAM_PROTOCOL;
 }
 
@@ -251,6 +267,36 @@ static int event_await(struct stream *st, const struct sse_event *event, struct 
     }
 }
 
+// What the client gets for one event of a provider that speaks another dialect, at once.
+static int translated_await(struct stream *st, const struct sse_event *event)
+{
+    struct translate_stream *t = st->translate;
+    struct sse_event own;
+    struct slice text;
+
+    int rc = translate_event(t, event, &text);
+    if (rc) {
+        if (st->x->state == EXCHANGE_TRYING && !relay_client_left(st->x, rc))
+            translate_failure(t, rc, st->failure);
+        return rc;
+    }
+    if (text.len == 0)
+        return 0;
+    sse_feed(&t->out, text);
+    while ((rc = sse_next(&t->out, &own)) == 0) {
+        rc = event_await(st, &own, text);
+        if (rc)
+            return rc;
+    }
+    ASSERT(!sse_partial(&t->out)); // whole events
+    return rc == ERR_MORE ? 0 : rc;
+}
+
+static int provider_event_await(struct stream *st, const struct sse_event *event, struct slice span)
+{
+    return st->translate ? translated_await(st, event) : event_await(st, event, span);
+}
+
 static int span_await(struct stream *st, struct slice span)
 {
     struct sse_event event;
@@ -258,7 +304,7 @@ static int span_await(struct stream *st, struct slice span)
 
     sse_feed(&st->splitter, span);
     while ((rc = sse_next(&st->splitter, &event)) == 0) {
-        rc = event_await(st, &event, span);
+        rc = provider_event_await(st, &event, span);
         if (rc)
             return rc;
     }
@@ -268,7 +314,7 @@ static int span_await(struct stream *st, struct slice span)
 // No event will bring the second half of the last line end; there is room for it.
 static void add_owed_lf(struct stream *st)
 {
-    if (sse_owes_lf(&st->splitter) && !st->filter.withheld)
+    if (sse_owes_lf(&st->splitter) && !st->filter.withheld && !st->translate)
         gather_add(st->gather, SLICE("\n"));
 }
 
@@ -282,9 +328,9 @@ static int end_await(struct stream *st)
         struct dialect_event d;
         sse_feed(&st->splitter, SLICE("\n\n"));
         if (sse_next(&st->splitter, &event) == 0) {
-            st->x->dialect->event(&event, &d);
+            st->x->upstream_dialect->event(&event, &d);
             if (d.kind == DIALECT_EVENT_END) {
-                int rc = event_await(st, &event, SLICE_EMPTY);
+                int rc = provider_event_await(st, &event, SLICE_EMPTY);
                 if (rc)
                     return rc;
             }
@@ -396,6 +442,7 @@ enum outcome relay_stream_await(struct exchange *x, struct fiber *self, struct u
                                 int64_t *budget_ns, struct failure *ret)
 {
     struct stream *st = arena_alloc(&x->stream->arena, sizeof(*st));
+    bool extra_fields = route_mount(x->route)->extra_fields;
     int rc = ERR_NOMEM;
 
     if (!st) {
@@ -410,15 +457,18 @@ enum outcome relay_stream_await(struct exchange *x, struct fiber *self, struct u
     st->filter = (struct event_filter){
         .dialect = x->dialect,
         .arena = &st->edits,
-        .withhold = x->route->mount == MOUNT_OPENAI && !x->usage_wanted,
+        .withhold = !extra_fields && !x->usage_wanted,
     };
-    if (x->route->mount == MOUNT_UNIFIED)
+    if (extra_fields)
         st->filter.prefix = splice_prefix(x);
-    if (x->route->mount != MOUNT_UNIFIED || st->filter.prefix.ptr)
+    if (x->translated)
+        st->translate = translate_stream_new(x);
+    if ((!extra_fields || st->filter.prefix.ptr) && (!x->translated || st->translate))
         rc = loop_await(st);
     enum outcome outcome = conclude_await(st, rc);
     work_end(st);
     arena_done(&st->edits);
     sse_done(&st->splitter);
+    translate_stream_done(st->translate);
     return outcome;
 }

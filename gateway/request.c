@@ -10,11 +10,15 @@
 #include "base/err.h"
 #include "codec/dialect.h"
 #include "gateway/headers.h"
+#include "gateway/translate.h"
 #include "net/upstream.h"
 
 // The base members, the rows' own and `store` in one scan.
 _Static_assert(DIALECT_MEMBER_COUNT + JSON_EDITS_MAX + 1 <= JSON_WANTS_MAX,
                "a scan cannot hold all members an edit list may name");
+
+// A target: base path, path, and the client's query with its mark.
+#define PATH_PARTS 4
 
 // ---- Small texts -----------------------------------------------------------------------------
 
@@ -88,11 +92,18 @@ static void replace_text(struct builder *b, const struct json_member *m, struct 
 static void edit_model(struct builder *b)
 {
     const struct json_member *m = &b->scan->member[DIALECT_MODEL];
-    struct slice inner = slice_of(m->value.ptr + 1, m->value.len - 2);
+    struct arena *a = &b->x->stream->early;
 
-    ASSERT(m->type == JSON_STRING);
-    if (!slice_eq(inner, b->x->model_sent))
-        replace_text(b, m, request_json_string(&b->x->stream->early, b->x->model_sent));
+    if (m->type == JSON_STRING &&
+        slice_eq(slice_of(m->value.ptr + 1, m->value.len - 2), b->x->model_sent))
+        return;
+    struct slice model = request_json_string(a, b->x->model_sent);
+    if (!model.ptr)
+        b->err = ERR_NOMEM;
+    else if (m->type != JSON_NONE)
+        replace_text(b, m, model);
+    else // the path named it
+        append_text(b, arena_printf(a, "\"model\":%.*s", SLICE_ARG(model)));
 }
 
 // The client's other stream options are kept.
@@ -100,8 +111,10 @@ static void edit_stream_options(struct builder *b)
 {
     const struct json_member *m = &b->scan->member[DIALECT_STREAM_OPTIONS];
 
-    if (!b->x->stream_wanted || b->x->usage_wanted || !b->x->dialect->usage_option ||
-        !b->target->provider->row->stream_usage)
+    if (b->x->translated && !b->target->provider->row->stream_usage)
+        json_edit_remove(&b->edit, m); // written for vendors that need it
+    if (b->x->translated || !b->x->stream_wanted || b->x->usage_wanted ||
+        !b->x->dialect->usage_option || !b->target->provider->row->stream_usage)
         return;
     if (m->type == JSON_NONE) {
         json_edit_append(&b->edit, SLICE("\"stream_options\":{\"include_usage\":true}"));
@@ -181,11 +194,17 @@ static void raise_to_floor(struct builder *b, const struct json_member *m, unsig
         replace_text(b, m, arena_printf(&b->x->stream->early, "%u", floor));
 }
 
+// Is this edit for requests like this one?
+static bool concerns(const struct exchange *x, const struct provider_edit *e)
+{
+    return (e->operations & 1u << x->upstream_op) != 0;
+}
+
 static void apply_edit(struct builder *b, const struct provider_edit *e)
 {
     const struct json_member *m = member_named(b->scan, e->member);
 
-    if (!(e->operations & 1u << b->x->route->operation) || !is_present(m))
+    if (!concerns(b->x, e) || !is_present(m))
         return;
     switch (e->kind) {
     case EDIT_DROP:
@@ -213,8 +232,23 @@ static void apply_edit(struct builder *b, const struct provider_edit *e)
 // `store` exists where the answer can be kept: chat and responses.
 static bool forces_store(const struct exchange *x, const struct config_provider *p)
 {
-    return p->disable_store &&
-           (x->route->operation == OP_CHAT || x->route->operation == OP_RESPONSES);
+    return p->disable_store && (x->upstream_op == OP_CHAT || x->upstream_op == OP_RESPONSES);
+}
+
+// Most servers of OpenAI's dialect know the token limit by its older name only, or both. A client's
+// own words are not touched for that.
+static bool renames_limit(const struct exchange *x, const struct config_provider *p)
+{
+    return x->translated && x->upstream_op == OP_CHAT &&
+           (!p->row->max_completion_tokens || p->custom);
+}
+
+static void edit_limit(struct builder *b)
+{
+    const struct json_member *m = &b->scan->member[DIALECT_TOKENS_LIMIT];
+
+    if (renames_limit(b->x, b->target->provider) && is_present(m))
+        rename_member(b, m, SLICE("max_tokens"));
 }
 
 static void edit_store(struct builder *b)
@@ -242,28 +276,30 @@ static void want(struct slice *names, unsigned *count, struct slice name)
     names[(*count)++] = name;
 }
 
-static unsigned wanted_names(const struct exchange *x, const struct config_provider *provider,
-                             struct slice *names)
+unsigned request_wanted_names(const struct exchange *x, const struct config_provider *provider,
+                              struct slice *names)
 {
     const struct provider_row *row = provider->row;
     unsigned count = DIALECT_MEMBER_COUNT;
 
-    memcpy(names, x->scan->names, DIALECT_MEMBER_COUNT * sizeof(names[0]));
+    memcpy(names, x->upstream_dialect->members, DIALECT_MEMBER_COUNT * sizeof(names[0]));
     for (unsigned i = 0; i < row->edit_count; i++) {
-        if (!(row->edits[i].operations & 1u << x->route->operation))
+        if (!concerns(x, &row->edits[i]))
             continue;
         want(names, &count, row->edits[i].member);
         want(names, &count, row->edits[i].to);
     }
     if (forces_store(x, provider))
         want(names, &count, SLICE("store"));
-    return count;
+    bool needed = count > DIALECT_MEMBER_COUNT || renames_limit(x, provider) ||
+                  (x->upstream_dialect->usage_option && !row->stream_usage);
+    return x->translated && !needed ? 0 : count;
 }
 
 int request_scan_await(struct exchange *x, struct fiber *self, const struct target *target)
 {
     struct slice names[JSON_WANTS_MAX];
-    unsigned count = wanted_names(x, target->provider, names);
+    unsigned count = request_wanted_names(x, target->provider, names);
     int rc;
 
     if (x->edit_scan_of == target->provider)
@@ -300,6 +336,20 @@ struct origin *request_origin(const struct config_provider *provider, const stru
         origin = key->origin;
     }
     return origin ? origin : provider->origin;
+}
+
+// What a client of the Anthropic API says behind the path (`?beta=true`) is for a provider that
+// speaks it. Parts 2 and 3 of the path.
+static void add_query(const struct exchange *x, struct slice path[PATH_PARTS])
+{
+    struct slice query = x->stream->request.query;
+    bool anthropic = x->upstream_op == OP_MESSAGES || x->upstream_op == OP_COMPLETE ||
+                     x->upstream_op == OP_COUNT_TOKENS;
+
+    if (!anthropic || query.len == 0 || x->dialect != x->upstream_dialect)
+        return;
+    path[2] = slice_find_char(path[1], '?') < 0 ? SLICE("?") : SLICE("&");
+    path[3] = query;
 }
 
 static char *put(char *p, struct slice s)
@@ -360,20 +410,25 @@ struct slice request_expand(struct exchange *x, const struct target *target, str
 
 // A head with room for its fields, the length (`body_bytes`, or none below 0) included.
 static struct slice write_head(struct exchange *x, const struct target *target, struct slice method,
-                               struct slice path[2], struct origin *origin, int64_t body_bytes)
+                               const struct slice path[PATH_PARTS], struct origin *origin,
+                               int64_t body_bytes)
 {
     struct http_field field[HEADERS_MAX];
     unsigned count = headers_up(x, target, field, HEADERS_MAX);
     struct slice host = origin_authority(origin);
-    size_t room = method.len + path[0].len + path[1].len + host.len + 80;
+    size_t room = method.len + host.len + 80;
 
+    for (unsigned i = 0; i < PATH_PARTS; i++)
+        room += path[i].len;
     for (unsigned i = 0; i < count; i++)
         room += field[i].name.len + field[i].value.len + 4;
     char *out = arena_bytes(&x->stream->early, room);
     if (!out)
         return SLICE_EMPTY;
     char *p = put(put(out, method), SLICE(" "));
-    p = put(put(put(p, path[0]), path[1]), SLICE(" HTTP/1.1\r\nhost: "));
+    for (unsigned i = 0; i < PATH_PARTS; i++)
+        p = put(p, path[i]);
+    p = put(p, SLICE(" HTTP/1.1\r\nhost: "));
     p = put(put(p, host), SLICE("\r\n"));
     for (unsigned i = 0; i < count; i++)
         p = put(put(put(put(p, field[i].name), SLICE(": ")), field[i].value), SLICE("\r\n"));
@@ -392,43 +447,59 @@ static void set_head(struct request *r, struct slice head)
     r->iov[0] = (struct iovec){.iov_base = (void *)(uintptr_t)head.ptr, .iov_len = head.len};
 }
 
+// The client's body, or what it was translated to, cut around the edits.
+static int build_body(struct builder *b, struct request *ret)
+{
+    struct exchange *x = b->x;
+    const struct provider_row *row = b->target->provider->row;
+
+    if (x->translated && !x->translation->scan) {
+        struct slice text = x->translation->written;
+        ret->iov[1] = (struct iovec){.iov_base = (void *)(uintptr_t)text.ptr, .iov_len = text.len};
+        ret->iov_count = 2;
+        ret->body_bytes = text.len;
+        return 0;
+    }
+    b->scan = x->translated ? x->translation->scan : x->edit_scan ? x->edit_scan : x->scan;
+    json_edit_begin(&b->edit, b->scan);
+    edit_model(b);
+    json_edit_remove(&b->edit, &b->scan->member[DIALECT_FALLBACKS]);
+    edit_stream_options(b);
+    edit_limit(b);
+    for (unsigned i = 0; i < row->edit_count; i++)
+        apply_edit(b, &row->edits[i]);
+    edit_store(b);
+    ret->iov_count = 1 + json_edit_pieces(&b->edit, ret->iov + 1, &ret->body_bytes);
+    return b->err;
+}
+
 int request_build(struct exchange *x, const struct target *target, struct request *ret)
 {
-    const struct provider_row *row = target->provider->row;
     struct builder b = {.x = x, .target = target};
-    struct slice path[2];
+    struct slice path[PATH_PARTS] = {{0}};
 
-    b.scan = x->edit_scan ? x->edit_scan : x->scan;
-    json_edit_begin(&b.edit, b.scan);
-    edit_model(&b);
-    json_edit_remove(&b.edit, &b.scan->member[DIALECT_FALLBACKS]);
-    edit_stream_options(&b);
-    for (unsigned i = 0; i < row->edit_count; i++)
-        apply_edit(&b, &row->edits[i]);
-    edit_store(&b);
-    if (b.err)
-        return b.err;
-
-    unsigned pieces = json_edit_pieces(&b.edit, ret->iov + 1, &ret->body_bytes);
-    ret->origin = request_origin(target->provider, x->key, x->route->operation, &path[0], &path[1]);
+    int rc = build_body(&b, ret);
+    if (rc)
+        return rc;
+    ret->origin = request_origin(target->provider, x->key, x->upstream_op, &path[0], &path[1]);
     if (!ret->origin)
         return ERR_CONFIG;
     path[1] = request_expand(x, target, path[1]);
     if (!path[1].ptr)
         return ERR_NOMEM;
+    add_query(x, path);
     struct slice head =
         write_head(x, target, SLICE("POST"), path, ret->origin, (int64_t)ret->body_bytes);
     if (!head.ptr)
         return ERR_NOMEM;
     set_head(ret, head);
-    ret->iov_count = 1 + pieces;
     return 0;
 }
 
 int request_build_get(struct exchange *x, const struct target *target, struct origin *origin,
                       struct slice path, struct request *ret)
 {
-    struct slice parts[2] = {path, SLICE_EMPTY};
+    struct slice parts[PATH_PARTS] = {path};
     struct slice head = write_head(x, target, SLICE("GET"), parts, origin, -1);
 
     if (!head.ptr)

@@ -31,6 +31,11 @@ struct request {
 // ERR_NOMEM; an interruption.
 int request_scan_await(struct exchange *x, struct fiber *self, const struct target *target);
 
+// The names a scan must find for the edits of a provider: those of the dialect that is edited and
+// the row's own. 0: a translated text that needs no edit. `names` has room for JSON_WANTS_MAX.
+unsigned request_wanted_names(const struct exchange *x, const struct config_provider *provider,
+                              struct slice *names);
+
 // For x->key and x->model_sent. Borrows from the exchange's memory and the snapshot; lives as long
 // as the exchange's body. 0 or ERR_NOMEM.
 int request_build(struct exchange *x, const struct target *target, struct request *ret);

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "gateway/request.h"
+#include "gateway/translate.h"
 
 // Length of `"extra_fields":`, behind which a member's value begins.
 #define MEMBER_NAME_BYTES 15
@@ -26,12 +27,13 @@ struct slice splice_prefix(struct exchange *x)
         deployment = request_json_string(a, x->model_sent);
     if (!provider.ptr || !model.ptr || (aliased && !deployment.ptr))
         return SLICE_EMPTY;
+    struct slice dropped = x->translated ? x->translated->dropped : SLICE_EMPTY;
     return arena_printf(a,
                         "\"extra_fields\":{\"request_type\":\"%.*s\",\"provider\":%.*s,"
-                        "\"model_requested\":%.*s%s%.*s,\"latency\":",
+                        "\"model_requested\":%.*s%s%.*s%s%.*s,\"latency\":",
                         SLICE_ARG(type), SLICE_ARG(provider), SLICE_ARG(model),
-                        aliased ? ",\"model_deployment\":" : "", (int)deployment.len,
-                        aliased ? deployment.ptr : "");
+                        aliased ? ",\"model_deployment\":" : "", SLICE_ARG(deployment),
+                        dropped.len > 0 ? ",\"dropped_params\":" : "", SLICE_ARG(dropped));
 }
 
 struct slice splice_member(struct exchange *x, int64_t latency_ms)

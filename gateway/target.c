@@ -25,8 +25,8 @@ static enum target_result resolve_bare(const struct config *config, enum mount m
 {
     const struct config_provider *provider;
 
-    if (mount == MOUNT_OPENAI) {
-        *ret_provider = SLICE("openai");
+    if (mount_traits[mount].bare_provider.len > 0) {
+        *ret_provider = mount_traits[mount].bare_provider;
         provider = config_provider(config, *ret_provider);
         if (!provider)
             return TARGET_UNCONFIGURED;
@@ -46,7 +46,7 @@ static enum target_result resolve_bare(const struct config *config, enum mount m
 enum target_result target_resolve(const struct config *config, enum mount mount, struct slice model,
                                   struct target *ret_target, struct slice *ret_provider)
 {
-    ASSERT(config && (mount == MOUNT_UNIFIED || mount == MOUNT_OPENAI));
+    ASSERT(config && mount > MOUNT_NONE && mount < MOUNT_COUNT);
 
     *ret_provider = SLICE_EMPTY;
     model = trim(model);
@@ -69,16 +69,21 @@ enum target_result target_resolve(const struct config *config, enum mount mount,
     return resolve_bare(config, mount, model, prefix, ret_target, ret_provider);
 }
 
-bool target_supports(const struct config_provider *provider, enum operation op, bool stream,
-                     struct slice model)
+bool target_has(const struct config_provider *provider, enum operation op, bool stream,
+                struct slice model)
 {
     ASSERT(op < OPERATION_COUNT);
 
     bool claude = provider->row->by_family && config_is_claude(provider, model);
     if (provider->path[op].len == 0 || !provider_has(provider->row, op, claude))
         return false;
-    if (stream && (op == OP_TEXT || op == OP_COMPLETE) && !provider->row->streams_text)
-        return false;
+    return !(stream && (op == OP_TEXT || op == OP_COMPLETE) && !provider->row->streams_text);
+}
+
+bool target_allows(const struct config_provider *provider, enum operation op, bool stream)
+{
+    ASSERT(op < OPERATION_COUNT);
+
     unsigned bit = stream ? 1u << (16 + op) : 1u << op;
     return !provider->custom || (provider->allowed & bit) != 0;
 }

@@ -4,8 +4,8 @@
 //
 // "provider/model" is split at the first slash, and only when what stands before it is the name of
 // a configured provider; otherwise the whole string is the model ("meta-llama/llama-3" is one). A
-// model without a provider belongs to openai on /openai; on /v1 it belongs to the first provider
-// whose keys name it.
+// model without a provider belongs to openai on /openai, to anthropic on /anthropic (route.h); on
+// /v1 it belongs to the first provider whose keys name it.
 //
 // A key is chosen by weight among those that serve the model. Aliases are resolved by the key, so
 // the name that goes upstream is known only after the choice.
@@ -29,9 +29,11 @@ enum target_result {
 enum target_result target_resolve(const struct config *config, enum mount mount, struct slice model,
                                   struct target *ret_target, struct slice *ret_provider);
 
-// Has the vendor the operation for this model, and does the configuration allow it?
-bool target_supports(const struct config_provider *provider, enum operation op, bool stream,
-                     struct slice model);
+// Has the provider an endpoint for the operation with this model?
+bool target_has(const struct config_provider *provider, enum operation op, bool stream,
+                struct slice model);
+// Does the configuration allow requests of the operation's type (allowed_requests)?
+bool target_allows(const struct config_provider *provider, enum operation op, bool stream);
 
 // A key the client asks for by header; both empty: none. The id wins.
 struct key_pin {

@@ -86,10 +86,12 @@ struct provider_row {
     bool by_family;         // Claude and other models have different endpoints
     bool prefers_responses; // what comes as messages goes to its responses rather than to its chat
     bool anthropic;         // Anthropic's own rules: version and beta fields, the caller's OAuth
-    bool streams_text;      // text completions can be streamed
-    bool stream_usage;      // sends usage only when stream_options.include_usage asks for it
-    bool key_optional;      // an empty key value is fine
-    bool url_per_key;       // each key has a url of its own (ollama, sgl, vllm; azure: an endpoint)
+    // Chat has OpenAI's newer name for the token limit; else what was translated says max_tokens.
+    bool max_completion_tokens;
+    bool streams_text; // text completions can be streamed
+    bool stream_usage; // sends usage only when stream_options.include_usage asks for it
+    bool key_optional; // an empty key value is fine
+    bool url_per_key;  // each key has a url of its own (ollama, sgl, vllm; azure: an endpoint)
     const struct provider_edit *edits;
     unsigned edit_count;
     const char *environment[2]; // variables with a key, for start without a file

@@ -107,6 +107,7 @@ const struct provider_row provider__rows[] = {
         .streams_text = true,
         .stream_usage = true,
         .prefers_responses = true,
+        .max_completion_tokens = true,
         .environment = {"OPENAI_API_KEY", "OPENAI_KEY"},
     },
     {
@@ -117,7 +118,8 @@ const struct provider_row provider__rows[] = {
                 [OP_MESSAGES] = SLICE("/v1/messages"),
                 [OP_COMPLETE] = SLICE("/v1/complete"),
                 [OP_COUNT_TOKENS] = SLICE("/v1/messages/count_tokens"),
-                V1_MODELS,
+                // Without it a page is 20 models.
+                [OP_LIST_MODELS] = SLICE("/v1/models?limit=1000"),
             },
         .auth = AUTH_X_API_KEY,
         .streams_text = true,
@@ -143,6 +145,7 @@ const struct provider_row provider__rows[] = {
         .path_templates = true,
         .by_family = true,
         .prefers_responses = true,
+        .max_completion_tokens = true,
         .streams_text = true,
         .stream_usage = true,
         .key_optional = true, // Entra

@@ -407,6 +407,43 @@ RESPONSE_EVENTS = [
 ]
 
 
+def call_chat(call, body):
+    """Answers with a call of the first tool."""
+    name = body["tools"][0]["function"]["name"]
+    tool = {"id": "call_1", "type": "function",
+            "function": {"name": name, "arguments": '{"city":"Oslo"}'}}
+    if not body.get("stream"):
+        return call.reply(200, dict(CHAT, choices=[
+            {"index": 0, "message": {"role": "assistant", "content": None, "tool_calls": [tool]},
+             "finish_reason": "tool_calls"}]))
+    begin = dict(tool, index=0, function={"name": name, "arguments": ""})
+    deltas = [{"role": "assistant", "content": None, "tool_calls": [begin]}] + [
+        {"tool_calls": [{"index": 0, "function": {"arguments": a}}]}
+        for a in ('{"city":', '"Oslo"}')]
+    return send_stream(call, [event(chat_chunk(d)) for d in deltas]
+                       + [event(chat_chunk({}, "tool_calls")), USAGE_EVENT, DONE])
+
+
+def call_response(call, body):
+    name = body["tools"][0]["name"]
+    item = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": name,
+            "status": "completed", "arguments": '{"city":"Oslo"}'}
+    whole = dict(RESPONSE, output=[item])
+    if not body.get("stream"):
+        return call.reply(200, whole)
+    events = [("response.created", {"response": dict(whole, status="in_progress", output=[])}),
+              ("response.output_item.added", {"output_index": 0, "item": dict(
+                  item, status="in_progress", arguments="")})]
+    events += [("response.function_call_arguments.delta", {
+        "item_id": "fc_1", "output_index": 0, "delta": a}) for a in ('{"city":', '"Oslo"}')]
+    events += [("response.function_call_arguments.done", {
+        "item_id": "fc_1", "output_index": 0, "arguments": '{"city":"Oslo"}'}),
+        ("response.output_item.done", {"output_index": 0, "item": item}),
+        ("response.completed", {"response": whole})]
+    return send_stream(call, [event(dict(members, type=kind, sequence_number=i), kind)
+                              for i, (kind, members) in enumerate(events)])
+
+
 def send_stream(call, events):
     call.stream_head()
     for e in events:
@@ -423,11 +460,17 @@ def default_script(call):
             {"id": "gpt-4o-mini", "object": "model", "created": 2, "owned_by": "openai"}]})
     body = call.json()
     if path.endswith("/chat/completions"):
+        if body.get("tools"):
+            return call_chat(call, body)
         if not body.get("stream"):
             return call.reply(200, CHAT)
         usage = (body.get("stream_options") or {}).get("include_usage")
         return send_stream(call, CHAT_EVENTS + ([USAGE_EVENT] if usage else []) + [DONE])
+    if path.endswith("/responses/input_tokens"):
+        return call.reply(200, {"object": "response.input_tokens", "input_tokens": 13})
     if path.endswith("/responses"):
+        if body.get("tools"):
+            return call_response(call, body)
         if body.get("stream"):
             return send_stream(call, RESPONSE_EVENTS)
         return call.reply(200, RESPONSE)
@@ -458,3 +501,89 @@ def config(provider, name="openai", keys=None, network=None, client=None, **memb
 def chat(model="openai/gpt-4o-mini", **members):
     return dict({"model": model, "messages": [{"role": "user", "content": "Say hello."}]},
                 **members)
+
+
+# ---- Anthropic ---------------------------------------------------------------------------------
+
+MESSAGE = {
+    "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5",
+    "content": [{"type": "text", "text": "Hello."}], "stop_reason": "end_turn",
+    "stop_sequence": None,
+    "usage": {"input_tokens": 5, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 0,
+              "output_tokens": 2},
+}
+
+
+def message_events(words=("Hel", "lo", "."), tool=None):
+    """A stream of the Messages API: text in `words`, then maybe a call of `tool`."""
+    start = dict(MESSAGE, content=[], stop_reason=None,
+                 usage={"input_tokens": 5, "cache_read_input_tokens": 4, "output_tokens": 1})
+    out = [event({"type": "message_start", "message": start}, "message_start"),
+           event({"type": "content_block_start", "index": 0,
+                  "content_block": {"type": "text", "text": ""}}, "content_block_start"),
+           event({"type": "ping"}, "ping")]
+    out += [event({"type": "content_block_delta", "index": 0,
+                   "delta": {"type": "text_delta", "text": w}}, "content_block_delta")
+            for w in words]
+    out.append(event({"type": "content_block_stop", "index": 0}, "content_block_stop"))
+    if tool:
+        name, arguments = tool
+        out.append(event({"type": "content_block_start", "index": 1, "content_block": {
+            "type": "tool_use", "id": "toolu_1", "name": name, "input": {}}},
+            "content_block_start"))
+        out += [event({"type": "content_block_delta", "index": 1, "delta": {
+            "type": "input_json_delta", "partial_json": a}}, "content_block_delta")
+            for a in arguments]
+        out.append(event({"type": "content_block_stop", "index": 1}, "content_block_stop"))
+    out += [event({"type": "message_delta", "delta": {
+        "stop_reason": "tool_use" if tool else "end_turn", "stop_sequence": None},
+        "usage": {"output_tokens": 2}}, "message_delta"),
+        event({"type": "message_stop"}, "message_stop")]
+    return out
+
+
+def anthropic_error(kind, message):
+    return {"type": "error", "error": {"type": kind, "message": message}}
+
+
+def anthropic_script(call):
+    """A well-behaved Anthropic."""
+    path = call.path.split("?")[0]
+    if path.endswith("/models"):
+        return call.reply(200, {"data": [
+            {"type": "model", "id": "claude-sonnet-4-5", "display_name": "Claude Sonnet 4.5",
+             "created_at": "2025-09-29T00:00:00Z"},
+            {"type": "model", "id": "claude-haiku-4-5", "display_name": "Claude Haiku 4.5",
+             "created_at": "2025-10-01T00:00:00Z"}],
+            "has_more": False, "first_id": "claude-sonnet-4-5", "last_id": "claude-haiku-4-5"})
+    body = call.json()
+    if path.endswith("/messages/count_tokens"):
+        return call.reply(200, {"input_tokens": 17})
+    if path.endswith("/messages"):
+        tool = body.get("tools") and (body["tools"][0]["name"], ('{"city":', '"Oslo"}'))
+        if body.get("stream"):
+            return send_stream(call, message_events(tool=tool or None))
+        if tool:
+            return call.reply(200, dict(MESSAGE, stop_reason="tool_use", content=[
+                {"type": "text", "text": "Hello."},
+                {"type": "tool_use", "id": "toolu_1", "name": tool[0], "input": {"city": "Oslo"}}]))
+        return call.reply(200, MESSAGE)
+    if path.endswith("/complete"):
+        return call.reply(200, {"type": "completion", "id": "compl_1", "completion": " Hi",
+                                "stop_reason": "stop_sequence", "model": body["model"]})
+    return call.reply(404, anthropic_error("not_found_error", "no such path " + path))
+
+
+def messages(model="claude-sonnet-4-5", **members):
+    return dict({"model": model, "max_tokens": 64,
+                 "messages": [{"role": "user", "content": "Say hello."}]}, **members)
+
+
+def both(openai, anthropic, client=None, **providers):
+    """A config.json with an OpenAI and an Anthropic mock, and maybe others as made by config()."""
+    made = config(openai, client=client)
+    made["providers"].update(config(anthropic, "anthropic", keys=[
+        {"name": "a1", "value": "sk-ant-secret", "weight": 1, "models": ["*"]}])["providers"])
+    for extra in providers.values():
+        made["providers"].update(extra["providers"])
+    return made

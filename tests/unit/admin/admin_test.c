@@ -9,7 +9,7 @@ static const char *path;
 
 static void serve(struct fake *f, struct fiber *self)
 {
-    f->x.route = route_find(&f->gateway.routes, slice_str(path));
+    f->x.route = route_find(&f->gateway.routes, slice_str(path), &(struct slice){0});
     assert_non_null(f->x.route);
     f->x.route->serve_await(&f->x, self);
 }

@@ -149,6 +149,8 @@ static void test_object_get(void **state)
     assert_int_equal(json_object_get(object, SLICE("c")).type, JSON_NONE);
     assert_int_equal(json_object_get(SLICE("[1]"), SLICE("a")).type, JSON_NONE);
     assert_int_equal(json_object_get(SLICE("{}"), SLICE("a")).comma_before, -1);
+    // The value of an absent member has none either; its pointer is NULL.
+    assert_int_equal(json_object_get(SLICE_EMPTY, SLICE("a")).type, JSON_NONE);
 }
 
 static void test_an_absent_value_is_empty(void **state)

@@ -55,7 +55,8 @@ static inline void expect_text(struct slice got, const char *quoted)
     char copy[TEXT_BYTES];
     struct slice want = text_in(buffer, quoted);
     assert_true(got.len < TEXT_BYTES);
-    memcpy(copy, got.ptr, got.len);
+    if (got.len > 0)
+        memcpy(copy, got.ptr, got.len);
     copy[got.len] = '\0';
     assert_string_equal(copy, want.ptr);
 }

@@ -41,7 +41,7 @@ static void defaults_are_bifrosts(void **state)
     assert_false(p->custom || p->key_less || p->disable_store);
     assert_text(origin_authority(p->origin), "api.openai.com");
     assert_text(p->path[OP_CHAT], "/v1/chat/completions");
-    assert_int_equal(p->allowed, 0x11f | (1u << 16) | (1u << 17) | (1u << 19));
+    assert_int_equal(p->allowed & 0xffff, (1u << OPERATION_COUNT) - 1);
     assert_int_equal(b.config->version, 2);
     assert_int_equal(b.config->body_bytes_max, 100 * 1024 * 1024);
     assert_int_equal(b.config->head_bytes_max, 65536);
@@ -163,18 +163,23 @@ static void only_allowed_requests_are_allowed(void **state)
     assert_int_equal(b.err, 0);
     const struct config_provider *p = built_provider(&b, "mine");
     assert_true(p->custom && p->key_less);
-    assert_int_equal(p->allowed, 1u << OP_CHAT | 1u << OP_EMBEDDING | 1u << (16 + OP_RESPONSES));
+    // What Anthropic calls messages is a request of the type `responses`.
+    assert_int_equal(p->allowed, 1u << OP_CHAT | 1u << OP_EMBEDDING | 1u << (16 + OP_RESPONSES) |
+                                     1u << (16 + OP_MESSAGES));
     built_done(&b);
 }
 
-static void vendors_without_an_operation_do_not_allow_it(void **state)
+// Types of requests are allowed; which of the vendor's endpoints serves one is another matter.
+static void vendors_without_an_operation_have_no_path(void **state)
 {
     (void)state;
     struct built b;
     built_text(&b, PROVIDER("mistral", ""));
     const struct config_provider *p = built_provider(&b, "mistral");
-    assert_int_equal(p->allowed, 1u << OP_CHAT | 1u << (16 + OP_CHAT) | 1u << OP_EMBEDDING |
-                                     1u << OP_LIST_MODELS);
+    assert_int_equal(p->allowed & 0xffff, (1u << OPERATION_COUNT) - 1);
+    assert_int_equal(p->allowed >> 16, 1u << OP_CHAT | 1u << OP_TEXT | 1u << OP_RESPONSES |
+                                           1u << OP_MESSAGES | 1u << OP_COMPLETE);
+    assert_true(p->path[OP_CHAT].len > 0);
     assert_int_equal(p->path[OP_RESPONSES].len, 0);
     built_done(&b);
 }
@@ -322,7 +327,7 @@ int main(void)
         cmocka_unit_test(base_urls_and_paths_are_joined),
         cmocka_unit_test(whole_urls_replace_the_place),
         cmocka_unit_test(only_allowed_requests_are_allowed),
-        cmocka_unit_test(vendors_without_an_operation_do_not_allow_it),
+        cmocka_unit_test(vendors_without_an_operation_have_no_path),
         cmocka_unit_test(a_keyless_provider_needs_no_keys),
         cmocka_unit_test(extra_headers_are_taken_in_order),
         cmocka_unit_test(store_is_disabled_in_either_place),

@@ -10,6 +10,9 @@ static const struct route chat_openai = {
 static const struct route responses_v1 = {
     .path = "/v1/responses", .mount = MOUNT_UNIFIED, .operation = OP_RESPONSES};
 
+static const struct route messages = {
+    .path = "/anthropic/v1/messages", .mount = MOUNT_ANTHROPIC, .operation = OP_MESSAGES};
+
 static struct config_key key = {.value = {"sk-very-secret", 14}};
 static struct config_provider provider = {.name = {"groq", 4}, .keys = &key, .key_count = 1};
 
@@ -200,6 +203,123 @@ static void key_echoed_by_a_provider_is_cut_out(void **state)
     fake_close(f);
 }
 
+// ---- Anthropic's envelope ----------------------------------------------------------------------
+
+static void anthropics_errors_have_its_shape_and_types(void **state)
+{
+    static const struct {
+        unsigned status;
+        const char *said; // by the provider; NULL: an error of ours
+        const char *type;
+    } cases[] = {
+        {400, NULL, "invalid_request_error"},
+        {401, NULL, "authentication_error"},
+        {402, NULL, "billing_error"},
+        {403, NULL, "permission_error"},
+        {404, NULL, "not_found_error"},
+        {405, NULL, "api_error"},
+        {413, NULL, "request_too_large"},
+        {429, NULL, "rate_limit_error"},
+        {500, NULL, "api_error"},
+        {502, NULL, "api_error"},
+        {503, NULL, "overloaded_error"},
+        {504, NULL, "timeout_error"},
+        {529, "overloaded_error", "overloaded_error"},
+        {400, "billing_error", "billing_error"},
+        {400, "insufficient_quota", "invalid_request_error"},
+    };
+    (void)state;
+    struct fake *f = open_on(&messages);
+    f->x.request_id = SLICE("r-1");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct failure e = {.err = cases[i].said ? 0 : ERR_SYSTEM,
+                            .status = cases[i].status,
+                            .type =
+                                cases[i].said ? slice_str(cases[i].said) : SLICE("server_error"),
+                            .message = SLICE("what \"happened\""),
+                            .param = SLICE("model")};
+        char want[256];
+        snprintf(want, sizeof(want),
+                 "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":"
+                 "\"what \\\"happened\\\"\"},\"request_id\":\"r-1\"}",
+                 cases[i].type);
+        assert_body(f, &e, want);
+    }
+    fake_close(f);
+}
+
+static void anthropics_error_event_is_named(void **state)
+{
+    (void)state;
+    struct fake *f = open_on(&messages);
+    struct failure e;
+    failure_of(&e, ERR_UPSTREAM_TRUNCATED, SLICE_EMPTY, SLICE_EMPTY);
+    assert_event(f, &e,
+                 "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\","
+                 "\"message\":\"provider's answer ended early\"}}\n\n");
+    fake_close(f);
+}
+
+static void an_unknown_path_has_the_envelope_of_its_mount(void **state)
+{
+    (void)state;
+    struct fake *f = open_on(NULL);
+    struct failure e;
+    failure_of(&e, ERR_NOT_FOUND, SLICE("no"), SLICE_EMPTY);
+    f->stream.request.path = SLICE("/anthropic/v1/what");
+    assert_body(f, &e,
+                "{\"type\":\"error\",\"error\":{\"type\":\"not_found_error\","
+                "\"message\":\"no\"}}");
+    f->stream.request.path = SLICE("/what");
+    assert_true(slice_starts(error_body(&f->x, &e), SLICE("{\"is_bifrost_error\"")));
+    fake_close(f);
+}
+
+// What a provider says in another dialect is told in the client's.
+static void a_foreign_error_body_does_not_pass(void **state)
+{
+    (void)state;
+    static const char raw[] =
+        "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"slow\"}}";
+    struct fake *f = open_on(&messages);
+    struct failure e;
+    aim(f);
+    failure_of_answer(&e, &f->stream.arena, 429, slice_str(raw), NULL);
+    assert_body(f, &e, raw);
+    f->x.route = &chat_openai;
+    e.foreign = true;
+    assert_body(f, &e,
+                "{\"is_bifrost_error\":false,\"status_code\":429,\"error\":{"
+                "\"type\":\"rate_limit_error\",\"message\":\"slow\"},\"extra_fields\":{"
+                "\"provider\":\"groq\",\"model_requested\":\"llama\","
+                "\"request_type\":\"chat_completion\"}}");
+    fake_close(f);
+}
+
+// An error told inside a stream has a type, and maybe a status.
+static void an_error_without_a_status_gets_one(void **state)
+{
+    static const struct {
+        unsigned said;
+        const char *type, *message;
+        unsigned want;
+    } cases[] = {
+        {418, "rate_limit_error", "x", 418},        {0, "overloaded_error", "x", 529},
+        {0, "authentication_error", "x", 401},      {0, "rate_limit_error", "x", 429},
+        {0, "", "Too Many Requests", 429},          {0, "invalid_request_body", "x", 400},
+        {0, "server_error", "something else", 500}, {200, "", "", 500},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct failure f = {.status = cases[i].said,
+                            .type = slice_str(cases[i].type),
+                            .message = slice_str(cases[i].message)};
+        error_complete(&f);
+        assert_int_equal(f.status, cases[i].want);
+        assert_true(f.message.len > 0);
+    }
+}
+
 // ---- Events ------------------------------------------------------------------------------------
 
 static void responses_event_is_named_and_numbered(void **state)
@@ -289,6 +409,11 @@ int main(void)
         cmocka_unit_test(retry_after_in_milliseconds_is_read),
         cmocka_unit_test(provider_error_is_wrapped_on_v1_and_raw_on_openai),
         cmocka_unit_test(key_echoed_by_a_provider_is_cut_out),
+        cmocka_unit_test(anthropics_errors_have_its_shape_and_types),
+        cmocka_unit_test(anthropics_error_event_is_named),
+        cmocka_unit_test(an_error_without_a_status_gets_one),
+        cmocka_unit_test(an_unknown_path_has_the_envelope_of_its_mount),
+        cmocka_unit_test(a_foreign_error_body_does_not_pass),
         cmocka_unit_test(responses_event_is_named_and_numbered),
         cmocka_unit_test(error_answer_settles_and_is_whole),
         cmocka_unit_test(provider_fields_pass_filtered),

@@ -188,6 +188,22 @@ static void an_upgrade_is_426(void **state)
     close_chat(f);
 }
 
+static void probe(struct fake *f, struct fiber *self)
+{
+    serve_probe_await(&f->x, self);
+}
+
+static void a_probe_is_answered_without_a_body(void **state)
+{
+    (void)state;
+    struct fake *f = open_chat("openai/a", NULL);
+    fake_run(f, probe);
+    assert_int_equal(f->status, 200);
+    assert_int_equal(f->body.len, 0);
+    assert_true(f->last);
+    close_chat(f);
+}
+
 static void required_fields_come_before_the_body(void **state)
 {
     (void)state;
@@ -298,6 +314,7 @@ int main(void)
         cmocka_unit_test(a_client_that_left_is_told_nothing),
         cmocka_unit_test(a_bad_body_is_refused_unrouted),
         cmocka_unit_test(an_upgrade_is_426),
+        cmocka_unit_test(a_probe_is_answered_without_a_body),
         cmocka_unit_test(required_fields_come_before_the_body),
         cmocka_unit_test(a_fiber_serves_counts_and_ends_once),
         cmocka_unit_test(a_client_that_left_is_settled_as_499),

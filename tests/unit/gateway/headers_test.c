@@ -3,9 +3,14 @@
 // headers_test.c: which fields go up and come down, whoever asks for what.
 #include "tests/unit/gateway/fixture.h"
 
+#include "codec/dialect.h"
 #include "gateway/headers.h"
+#include "gateway/translate.h"
 
-static struct config_provider provider = {.name = {"groq", 4}};
+static const struct provider_row bearer = {.auth = AUTH_BEARER};
+static const struct provider_row claude = {.auth = AUTH_X_API_KEY, .anthropic = true};
+static struct config_provider provider = {.name = {"groq", 4}, .row = &bearer};
+static struct config_provider anthropic = {.name = {"anthropic", 9}, .row = &claude};
 static struct config_key key = {.auth_value = {"Bearer sk-real", 14}};
 
 static struct fake *open_post(void)
@@ -61,6 +66,108 @@ static void own_fields_go_up(void **state)
     assert_string_equal(up(f), "accept: application/json\n"
                                "accept-encoding: identity\n"
                                "user-agent: ringgate\n");
+    fake_close(f);
+}
+
+static struct fake *open_messages(void)
+{
+    static struct config_key plain = {.auth_value = {"sk-real", 7}};
+    struct fake *f = open_post();
+    f->x.key = &plain;
+    f->x.target[0].provider = &anthropic;
+    f->x.upstream_op = OP_MESSAGES;
+    f->x.dialect = &dialect_anthropic_messages;
+    f->x.upstream_dialect = &dialect_anthropic_messages;
+    return f;
+}
+
+static void anthropic_is_told_in_its_own_fields(void **state)
+{
+    (void)state;
+    struct fake *f = open_messages();
+    assert_string_equal(up(f), "x-api-key: sk-real\n"
+                               "anthropic-version: 2023-06-01\n"
+                               "content-type: application/json\n"
+                               "accept: application/json\n"
+                               "accept-encoding: identity\n"
+                               "user-agent: ringgate\n");
+    f->x.key = NULL;
+    f->x.upstream_op = OP_LIST_MODELS;
+    assert_non_null(strstr(up(f), "anthropic-version: 2023-06-01\n"));
+    fake_close(f);
+}
+
+static void anthropics_fields_pass_between_its_speakers(void **state)
+{
+    (void)state;
+    struct fake *f = open_messages();
+    fake_field(f, "Anthropic-Version", "2099-01-01");
+    fake_field(f, "anthropic-beta", "a,b");
+    fake_field(f, "anthropic-beta", "c");
+    fake_field(f, "anthropic-dangerous-direct-browser-access", "true");
+    fake_field(f, "anthropic-organization", "not-asked-for");
+    fake_field(f, "x-api-key", "the-clients");
+    assert_string_equal(up(f), "x-api-key: sk-real\n"
+                               "Anthropic-Version: 2099-01-01\n"
+                               "anthropic-beta: a,b\n"
+                               "anthropic-beta: c\n"
+                               "anthropic-dangerous-direct-browser-access: true\n"
+                               "content-type: application/json\n"
+                               "accept: application/json\n"
+                               "accept-encoding: identity\n"
+                               "user-agent: ringgate\n");
+    // The operator's word counts.
+    static struct config_header extra = {.name = {"anthropic-version", 17}, .value = {"own", 3}};
+    anthropic.extra_headers = &extra;
+    anthropic.extra_header_count = 1;
+    assert_null(strstr(up(f), "2099-01-01"));
+    assert_non_null(strstr(up(f), "anthropic-version: own\n"));
+    anthropic.extra_header_count = 0;
+    fake_close(f);
+}
+
+static void what_is_translated_is_described_by_the_gateway(void **state)
+{
+    (void)state;
+    struct fake *f = open_messages();
+    fake_field(f, "anthropic-version", "2099-01-01");
+    fake_field(f, "anthropic-beta", "a");
+    f->x.dialect = &dialect_openai_chat;
+    assert_null(strstr(up(f), "anthropic-beta"));
+    assert_non_null(strstr(up(f), "anthropic-version: 2023-06-01\n"));
+    f->x.upstream_dialect = &dialect_openai_chat;
+    f->x.upstream_op = OP_CHAT;
+    f->x.target[0].provider = &provider;
+    assert_null(strstr(up(f), "anthropic"));
+    fake_close(f);
+}
+
+static void what_was_dropped_is_reported_on_drop_ins(void **state)
+{
+    static const struct route v1 = {.mount = MOUNT_UNIFIED}, openai = {.mount = MOUNT_OPENAI};
+    struct translated translated = {.dropped_list = SLICE("seed, top_k")};
+    struct http_head head = {.status = 200};
+    (void)state;
+    struct fake *f = open_messages();
+    f->x.route = &openai;
+    assert_null(strstr(down(f, &head), "dropped"));
+    f->x.translated = &translated;
+    assert_non_null(strstr(down(f, &head), "x-bf-dropped-params: seed, top_k\n"));
+    f->x.route = &v1; // there it stands in extra_fields
+    assert_null(strstr(down(f, &head), "dropped"));
+    fake_close(f);
+}
+
+static void a_translated_request_brings_the_betas_it_needs(void **state)
+{
+    struct translated translated = {0};
+    struct translation translation = {.betas = SLICE("mcp-client-2025-11-20")};
+    (void)state;
+    struct fake *f = open_messages();
+    f->x.dialect = &dialect_openai_responses;
+    f->x.translated = &translated;
+    f->x.translation = &translation;
+    assert_non_null(strstr(up(f), "anthropic-beta: mcp-client-2025-11-20\n"));
     fake_close(f);
 }
 
@@ -137,10 +244,11 @@ static void the_operators_fields_win(void **state)
     (void)state;
     struct config_header extra[] = {{.name = SLICE("Authorization"), .value = SLICE("Other")},
                                     {.name = SLICE("X-Org"), .value = SLICE("ours")}};
-    struct config_provider p = {
-        .name = SLICE("p"), .extra_headers = extra, .extra_header_count = ARRAY_LEN(extra)};
+    struct config_provider p = {.name = SLICE("p"),
+                                .row = &bearer,
+                                .extra_headers = extra,
+                                .extra_header_count = ARRAY_LEN(extra)};
     struct fake *f = open_post();
-    p.row = provider.row;
     f->x.target[0].provider = &p;
     fake_field(f, "x-bf-eh-x-org", "theirs");
     const char *text = up(f);
@@ -156,12 +264,11 @@ static void anthropic_is_told_its_version_and_its_betas(void **state)
     struct config_beta betas[] = {{SLICE("context-1m-"), false}};
     struct config_provider p = {.name = SLICE("p"), .betas = betas, .beta_count = 1};
     struct config_key own = {.auth_value = SLICE("sk-ant-real")};
-    struct route route = {.operation = OP_MESSAGES};
     struct fake *f = open_post();
     p.row = provider_find(SLICE("anthropic"));
     f->x.target[0].provider = &p;
     f->x.key = &own;
-    f->x.route = &route;
+    f->x.upstream_op = OP_MESSAGES;
     fake_field(f, "x-bf-eh-anthropic-beta", "a-1, context-1m-2025-08-07, b-2");
     assert_true(slice_starts(slice_str(up(f)), SLICE("x-api-key: sk-ant-real\n"
                                                      "anthropic-beta: a-1,b-2\n")));
@@ -238,6 +345,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(own_fields_go_up),
+        cmocka_unit_test(anthropic_is_told_in_its_own_fields),
+        cmocka_unit_test(anthropics_fields_pass_between_its_speakers),
+        cmocka_unit_test(what_is_translated_is_described_by_the_gateway),
+        cmocka_unit_test(what_was_dropped_is_reported_on_drop_ins),
+        cmocka_unit_test(a_translated_request_brings_the_betas_it_needs),
         cmocka_unit_test(no_secret_of_the_client_goes_up),
         cmocka_unit_test(clients_add_what_is_allowed),
         cmocka_unit_test(the_operators_fields_win),

@@ -7,6 +7,7 @@
 #include "codec/dialect.h"
 #include "gateway/headers.h"
 #include "gateway/request.h"
+#include "gateway/translate.h"
 #include "tests/support/config_support.h"
 
 #include <setjmp.h>
@@ -24,6 +25,9 @@ static const char text[] =
     "\"denylist\":[\"x-denied\"]}},"
     "\"providers\":{"
     "\"openai\":{" KEYS ",\"network_config\":{\"base_url\":\"http://127.0.0.1:9\"}},"
+    "\"mistral\":{" KEYS ",\"network_config\":{\"base_url\":\"http://127.0.0.1:9\"}},"
+    "\"perplexity\":{" KEYS ",\"network_config\":{\"base_url\":\"http://127.0.0.1:9\"}},"
+    "\"anthropic\":{" KEYS ",\"network_config\":{\"base_url\":\"http://127.0.0.1:9/a\"}},"
     "\"groq\":{" KEYS ",\"network_config\":{\"base_url\":\"http://127.0.0.1:9\"}},"
     "\"kept\":{" KEYS ",\"custom_provider_config\":{\"base_provider_type\":\"openai\"},"
     "\"openai_config\":{\"disable_store\":true},"
@@ -59,7 +63,9 @@ static int tear_down(void **state)
 
 static const struct dialect *dialect_of(enum operation op)
 {
-    return op == OP_CHAT ? &dialect_openai_chat : &dialect_openai_responses;
+    return op == OP_CHAT       ? &dialect_openai_chat
+           : op == OP_MESSAGES ? &dialect_anthropic_messages
+                               : &dialect_openai_responses;
 }
 
 // What exchange_read and the choice of a key leave behind.
@@ -78,7 +84,9 @@ static void prepare(const char *provider, enum operation op, const char *body, c
     x->stream = &made.stream;
     x->config = made.built.config;
     x->route = &made.route;
+    x->upstream_op = op;
     x->dialect = dialect_of(op);
+    x->upstream_dialect = x->dialect;
     x->body = slice_str(body);
     x->target[0].provider = built_provider(&made.built, provider);
     x->target_count = 1;
@@ -299,9 +307,115 @@ static void what_comes_down(void **state)
     finish();
 }
 
+// An Azure client may leave the model out of its body: the path has it.
+static void a_model_is_added_where_there_is_none(void **state)
+{
+    static const struct body_case cases[] = {
+        {"openai", "{\"messages\":[1]}", "m\"", false, "{\"messages\":[1],\"model\":\"m\\\"\"}"},
+        {"openai", "{\"model\":null,\"messages\":[1]}", "m", false,
+         "{\"model\":\"m\",\"messages\":[1]}"},
+    };
+    (void)state;
+    check_bodies(OP_CHAT, cases, ARRAY_LEN(cases));
+}
+
+static void messages_pass_and_so_does_their_query(void **state)
+{
+    static const char body[] = "{\"model\":\"m\", \"max_tokens\":1,\"messages\":[1],\"store\":1}";
+    (void)state;
+    prepare("anthropic", OP_MESSAGES, body, "m", true);
+    made.stream.request.query = SLICE("beta=true");
+    build();
+    assert_string_equal(made.body, body);
+    assert_non_null(strstr(made.head, "POST /a/v1/messages?beta=true HTTP/1.1\r\n"));
+    finish();
+    // Not when it was said in another dialect, and not to another.
+    prepare("anthropic", OP_MESSAGES, body, "m", true);
+    made.stream.request.query = SLICE("beta=true");
+    made.x.dialect = &dialect_openai_chat;
+    build();
+    assert_non_null(strstr(made.head, "POST /a/v1/messages HTTP/1.1\r\n"));
+    finish();
+    prepare("openai", OP_CHAT, "{\"model\":\"m\",\"messages\":[1]}", "m", false);
+    made.stream.request.query = SLICE("beta=true");
+    build();
+    assert_non_null(strstr(made.head, "POST /v1/chat/completions HTTP/1.1\r\n"));
+    finish();
+}
+
+// A body that was written, as translate_write_await leaves it.
+static void prepare_translated(const char *provider, enum operation op, const char *written,
+                               struct translation *t, struct translated *d)
+{
+    struct slice names[JSON_WANTS_MAX];
+
+    prepare(provider, op, "{\"model\":\"p/m\",\"messages\":[],\"input\":1}", "m", true);
+    *t = (struct translation){.written = slice_str(written)};
+    *d = (struct translated){0};
+    made.x.dialect = &dialect_anthropic_messages;
+    made.x.translation = t;
+    made.x.translated = d;
+    unsigned count = request_wanted_names(&made.x, made.x.target[0].provider, names);
+    if (count == 0)
+        return;
+    struct slice *kept = arena_alloc(&made.stream.early, count * sizeof(names[0]));
+    t->scan = arena_alloc(&made.stream.early, sizeof(*t->scan));
+    memcpy(kept, names, count * sizeof(names[0]));
+    assert_int_equal(json_scan(t->scan, t->written, kept, count, 0), 0);
+}
+
+#define OPTIONS ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}"
+
+static void what_was_written_gets_the_vendors_edits(void **state)
+{
+    static const struct {
+        const char *provider;
+        enum operation op;
+        const char *written;
+        const char *want;
+        bool walked;
+    } cases[] = {
+        {"openai", OP_CHAT, "{\"model\":\"m\",\"max_completion_tokens\":1,\"store\":true" OPTIONS,
+         "{\"model\":\"m\",\"max_completion_tokens\":1,\"store\":true" OPTIONS, false},
+        {"openai", OP_RESPONSES, "{\"model\":\"m\",\"max_output_tokens\":16}",
+         "{\"model\":\"m\",\"max_output_tokens\":16}", false},
+        {"groq", OP_CHAT,
+         "{\"model\":\"m\",\"max_completion_tokens\":1,\"service_tier\":\"auto\"" OPTIONS,
+         "{\"model\":\"m\",\"max_tokens\":1" OPTIONS, true},
+        {"mistral", OP_CHAT, "{\"model\":\"m\",\"max_completion_tokens\":1" OPTIONS,
+         "{\"model\":\"m\",\"max_tokens\":1,\"stream\":true}", true},
+        {"perplexity", OP_CHAT, "{\"model\":\"m\"" OPTIONS, "{\"model\":\"m\",\"stream\":true}",
+         true},
+        {"kept", OP_CHAT, "{\"model\":\"m\",\"max_completion_tokens\":1}",
+         "{\"model\":\"m\",\"max_tokens\":1,\"store\":false}", true},
+        {"anthropic", OP_MESSAGES, "{\"model\":\"m\",\"max_tokens\":1}",
+         "{\"model\":\"m\",\"max_tokens\":1}", false},
+    };
+    struct translation t;
+    struct translated d;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        prepare_translated(cases[i].provider, cases[i].op, cases[i].written, &t, &d);
+        assert_int_equal(t.scan != NULL, cases[i].walked);
+        assert_int_equal(request_build(&made.x, &made.x.target[0], &made.request), 0);
+        size_t at = 0;
+        for (unsigned k = 1; k < made.request.iov_count; k++) {
+            memcpy(made.body + at, made.request.iov[k].iov_base, made.request.iov[k].iov_len);
+            at += made.request.iov[k].iov_len;
+        }
+        made.body[at] = '\0';
+        assert_string_equal(made.body, cases[i].want);
+        assert_int_equal(at, made.request.body_bytes);
+        finish();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_model_is_added_where_there_is_none),
+        cmocka_unit_test(what_was_written_gets_the_vendors_edits),
+        cmocka_unit_test(messages_pass_and_so_does_their_query),
         cmocka_unit_test(chat_bodies),
         cmocka_unit_test(long_users_are_dropped_by_characters),
         cmocka_unit_test(responses_have_no_usage_option),

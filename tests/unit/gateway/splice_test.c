@@ -7,6 +7,7 @@
 #include "base/prng.h"
 #include "gateway/relay.h"
 #include "gateway/splice.h"
+#include "gateway/translate.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -187,9 +188,40 @@ static void usage_is_found_in_a_tail(void **state)
     }
 }
 
+// What stands in extra_fields of an answer, by how it came about.
+static void the_member_says_who_served_and_what_was_dropped(void **state)
+{
+    struct config_provider provider = {.name = SLICE("anthropic")};
+    struct route route = {.mount = MOUNT_UNIFIED, .operation = OP_CHAT};
+    struct translated translated = {.dropped = SLICE("[\"seed\"]")};
+    struct http_stream stream = {0};
+    struct exchange x = {.stream = &stream, .route = &route, .target_count = 1};
+    struct block_pool pool;
+    (void)state;
+    block_pool_init(&pool, 0);
+    arena_init(&stream.arena, &pool, 1 << 16);
+    x.target[0] = (struct target){.provider = &provider, .model = SLICE("claude\"x")};
+    x.model_sent = x.target[0].model;
+    assert_true(slice_eq(splice_member(&x, 7),
+                         SLICE("\"extra_fields\":{\"request_type\":\"chat_completion\","
+                               "\"provider\":\"anthropic\",\"model_requested\":\"claude\\\"x\","
+                               "\"latency\":7}")));
+    x.model_sent = SLICE("other");
+    x.translated = &translated;
+    x.stream_wanted = true;
+    assert_true(slice_eq(splice_member(&x, 7),
+                         SLICE("\"extra_fields\":{\"request_type\":\"chat_completion_stream\","
+                               "\"provider\":\"anthropic\",\"model_requested\":\"claude\\\"x\","
+                               "\"model_deployment\":\"other\",\"dropped_params\":[\"seed\"],"
+                               "\"latency\":7}")));
+    arena_done(&stream.arena);
+    block_pool_done(&pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_member_says_who_served_and_what_was_dropped),
         cmocka_unit_test(whole_answers),
         cmocka_unit_test(what_is_no_object_is_refused),
         cmocka_unit_test(large_bodies_get_it_before_the_last_brace),

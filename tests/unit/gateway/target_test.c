@@ -69,6 +69,9 @@ static void models_lead_to_providers(void **state)
         {MOUNT_OPENAI, "gpt-4o", TARGET_OK, "openai", "gpt-4o"},
         {MOUNT_OPENAI, "groq/llama-3", TARGET_OK, "groq", "llama-3"},
         {MOUNT_OPENAI, "anthropic/claude", TARGET_OK, "openai", "anthropic/claude"},
+        {MOUNT_ANTHROPIC, "groq/llama-3", TARGET_OK, "groq", "llama-3"},
+        {MOUNT_ANTHROPIC, "claude", TARGET_UNCONFIGURED, "anthropic", ""},
+        {MOUNT_AZURE, "my-gpt", TARGET_UNCONFIGURED, "azure", ""},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -83,16 +86,20 @@ static void models_lead_to_providers(void **state)
     }
 }
 
-static void what_a_provider_supports(void **state)
+static void what_a_provider_has_and_allows(void **state)
 {
     const struct config_provider *openai = built_provider(&built, "openai");
     const struct config_provider *mine = built_provider(&built, "mine");
     (void)state;
-    assert_true(target_supports(openai, OP_CHAT, true, SLICE("m")));
-    assert_true(target_supports(openai, OP_RESPONSES, true, SLICE("m")));
-    assert_true(target_supports(mine, OP_CHAT, false, SLICE("m")));
-    assert_false(target_supports(mine, OP_CHAT, true, SLICE("m")));
-    assert_false(target_supports(mine, OP_EMBEDDING, false, SLICE("m")));
+    assert_true(target_has(openai, OP_CHAT, true, SLICE("m")));
+    assert_true(target_has(openai, OP_RESPONSES, true, SLICE("m")));
+    assert_true(target_has(openai, OP_TEXT, true, SLICE("m")));
+    assert_false(target_has(openai, OP_MESSAGES, true, SLICE("m")));
+    assert_true(target_allows(openai, OP_MESSAGES, true)); // another endpoint may serve it
+    assert_true(target_has(mine, OP_CHAT, true, SLICE("m")));
+    assert_true(target_allows(mine, OP_CHAT, false));
+    assert_false(target_allows(mine, OP_CHAT, true));
+    assert_false(target_allows(mine, OP_EMBEDDING, false));
 }
 
 static const struct config_key *choose(const char *provider, const char *model, struct prng *prng,
@@ -199,7 +206,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(models_lead_to_providers),
-        cmocka_unit_test(what_a_provider_supports),
+        cmocka_unit_test(what_a_provider_has_and_allows),
         cmocka_unit_test(keys_are_drawn_by_weight),
         cmocka_unit_test(all_zero_weights_are_uniform),
         cmocka_unit_test(used_keys_come_back_when_all_were_used),

@@ -120,6 +120,13 @@ static void vendors_differ_as_documented(void **state)
     assert_false(provider_find(SLICE("mistral"))->stream_usage);
     assert_int_equal(provider_find(SLICE("mistral"))->path[OP_RESPONSES].len, 0);
 
+    const struct provider_row *anthropic = provider_find(SLICE("anthropic"));
+    assert_true(slice_eq(anthropic->path[OP_MESSAGES], SLICE("/v1/messages")));
+    assert_int_equal(anthropic->auth, AUTH_X_API_KEY);
+    assert_int_equal(anthropic->edit_count, 0);
+    assert_true(provider_find(SLICE("openai"))->prefers_responses);
+    assert_false(provider_find(SLICE("groq"))->prefers_responses);
+
     assert_true(provider_find(SLICE("vllm"))->url_per_key);
     assert_true(provider_find(SLICE("vllm"))->key_optional);
     assert_false(provider_find(SLICE("openai"))->key_optional);

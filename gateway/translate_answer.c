@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// translate_answer.c: a provider's answer, or each event of its stream, in the client's dialect.
+// Both relays call it where the dialects differ.
+//
+// What comes out of here looks like what a provider of the client's dialect would have sent: the
+// relay's own edits (extra_fields, withheld usage) are made to it as to any other.
+
+#include "base/assert.h"
+#include "base/err.h"
+#include "gateway/error.h"
+#include "gateway/splice.h"
+#include "gateway/translate.h"
+#include "ring/work.h"
+
+// ---- Whole -----------------------------------------------------------------------------------
+
+// What an error of a reader or writer says about the provider.
+static int answer_error(int err)
+{
+    if (err == 0 || err == ERR_NOMEM)
+        return err;
+    return err == ERR_LIMIT ? ERR_UPSTREAM_FOREIGN : ERR_UPSTREAM_PROTOCOL;
+}
+
+static int translate_text(struct translate_answer *a, struct slice *ret)
+{
+    struct canon_answer answer = {.arena = &a->arena};
+    struct json_writer w;
+
+    int rc = a->from->translation->read_answer(&answer, a->text);
+    if (rc)
+        return rc;
+    json_writer_init(&w, &a->arena, 0);
+    rc = a->to->translation->write_answer(&answer, &a->context, &w);
+    return rc ? rc : json_writer_done(&w, ret);
+}
+
+static void answer_job(void *arg)
+{
+    struct translate_answer *a = arg;
+    struct slice text = SLICE_EMPTY;
+
+    a->err = answer_error(translate_text(a, &text));
+    if (a->err)
+        return;
+    if (a->member.len > 0) {
+        a->err = splice_object(&a->arena, text, a->member, a->piece, &a->count, &a->bytes);
+        return;
+    }
+    a->piece[0] = (struct iovec){.iov_base = (void *)(uintptr_t)text.ptr, .iov_len = text.len};
+    a->count = 1;
+    a->bytes = text.len;
+}
+
+int translate_answer_await(struct exchange *x, struct fiber *self, struct translate_answer *a)
+{
+    bool large = a->text.len > TRANSLATE_TURN_BYTES;
+    int rc = 0;
+
+    ASSERT(x->translated);
+    a->from = x->upstream_dialect;
+    a->to = x->dialect;
+    a->context = x->translated->context;
+    block_pool_init(&a->blocks, 0);
+    arena_init(&a->arena, large ? &a->blocks : &x->core->net.blocks, TRANSLATE_BYTES_MAX);
+    if (large)
+        rc = work_await(x->core->gateway->work, self, answer_job, a);
+    else
+        answer_job(a);
+    return rc ? rc : a->err;
+}
+
+void translate_answer_done(struct translate_answer *a)
+{
+    arena_done(&a->arena);
+    block_pool_done(&a->blocks);
+}
+
+// ---- Streams ---------------------------------------------------------------------------------
+
+struct translate_stream *translate_stream_new(struct exchange *x)
+{
+    struct translate_stream *s = arena_zalloc(&x->stream->arena, sizeof(*s));
+
+    if (!s)
+        return NULL;
+    ASSERT(x->translated);
+    s->from = x->upstream_dialect;
+    canon_translator_init(&s->translator, x->upstream_dialect, x->dialect, &x->stream->arena,
+                          &x->translated->context);
+    sse_init(&s->out);
+    arena_init(&s->texts, &x->core->net.blocks, TRANSLATE_BYTES_MAX);
+    return s;
+}
+
+void translate_stream_done(struct translate_stream *s)
+{
+    if (!s)
+        return;
+    arena_done(&s->texts);
+    sse_done(&s->out);
+}
+
+void translate_stream_rest(struct exchange *x, struct translate_stream *s)
+{
+    if (s->texts.bytes == 0)
+        return;
+    arena_done(&s->texts);
+    arena_init(&s->texts, &x->core->net.blocks, TRANSLATE_BYTES_MAX);
+}
+
+int translate_event(struct translate_stream *s, const struct sse_event *event,
+                    struct slice *ret_text)
+{
+    struct dialect_event d;
+    struct json_writer w;
+
+    *ret_text = SLICE_EMPTY;
+    if (s->translator.ended)
+        return 0; // what a provider still says is its own affair
+    s->from->event(event, &d);
+    if (d.usage.known)
+        dialect_usage_update(&s->usage, &d.usage);
+    json_writer_init(&w, &s->texts, 0);
+    int rc = canon_translate(&s->translator, event, &w);
+    return rc ? rc : json_writer_done(&w, ret_text);
+}
+
+void translate_failure(const struct translate_stream *s, int err, struct failure *ret)
+{
+    const struct canon_error *e = &s->translator.error;
+
+    if (!s->translator.failed) {
+        failure_of(ret, err == ERR_LIMIT ? ERR_UPSTREAM_FOREIGN : err, SLICE_EMPTY, SLICE_EMPTY);
+        return;
+    }
+    *ret = (struct failure){
+        .status = e->status,
+        .foreign = true,
+        .type = e->type,
+        .code = e->code,
+        .message = e->message,
+        .param = e->param,
+        .retry_after_ms = -1,
+    };
+    error_complete(ret);
+}
