@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import zlib
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.environ.get("RINGGATE_BIN", os.path.join(ROOT, "build", "ringgate"))
@@ -449,6 +450,16 @@ def send_stream(call, events):
     for e in events:
         call.chunk(e)
     call.stream_end()
+
+
+def packed(data, coding):
+    """`data` as a client or provider compresses it; "bare" is deflate without zlib's frame."""
+    bits = {"gzip": 31, "deflate": 15, "bare": -15}
+    if coding in bits:
+        c = zlib.compressobj(6, zlib.DEFLATED, bits[coding])
+        return c.compress(data) + c.flush()
+    command = {"br": ["brotli", "-c", "-q", "5"], "zstd": ["zstd", "-c", "-q"]}[coding]
+    return subprocess.run(command, input=data, stdout=subprocess.PIPE, check=True).stdout
 
 
 def default_script(call):
