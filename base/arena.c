@@ -10,10 +10,10 @@
 //                                       ^ arena.next             ^ arena.end
 //
 // `bytes` is the size of the whole block: BLOCK_BYTES means it came from the pool and returns
-// there, anything else is malloc's. (A large wish that adds up to exactly BLOCK_BYTES is therefore
-// rounded one step up.) When a wish does not fit into the current block a new one is taken, and
-// whichever of the two has more room left stays current, so one medium wish cannot waste a
-// nearly empty block.
+// there, anything else is a large one. (A large wish that adds up to exactly BLOCK_BYTES is
+// therefore rounded one step up.) When a wish does not fit into the current block a new one is
+// taken, and whichever of the two has more room left stays current, so one medium wish cannot waste
+// a nearly empty block.
 //
 // Invariant: [next, end) lies in the first block or is empty.
 #include "base/arena.h"
@@ -39,6 +39,104 @@ static char *block_data(struct block *b)
     return (char *)(b + 1);
 }
 
+// ---- Large blocks ----------------------------------------------------------------------------
+
+// Four sizes a doubling. They are jemalloc's own, so rounding up to one costs no memory:
+//
+//     index   0   1   2   3   4   5   6    7    8  …   19
+//     kB     40  48  56  64  80  96 112  128  160 … 1024
+
+static unsigned large_index(size_t bytes)
+{
+    ASSERT(bytes > LARGE_BYTES_MIN && bytes <= LARGE_BYTES_MAX);
+    unsigned doubling = 0;
+    while (bytes > LARGE_BYTES_MIN << (doubling + 1))
+        doubling++;
+    unsigned quarter = (unsigned)(4 * (bytes - 1) / (LARGE_BYTES_MIN << doubling)) - 4;
+    return doubling * 4 + quarter;
+}
+
+static size_t large_size(unsigned index)
+{
+    ASSERT(index < LARGE_SIZES);
+    return (5 + index % 4) * (LARGE_BYTES_MIN / 4) << index / 4;
+}
+
+static bool keeps_large(const struct block_pool *pool, size_t bytes)
+{
+    return bytes > LARGE_BYTES_MIN && bytes <= LARGE_BYTES_MAX && pool->keep_max > 0;
+}
+
+// The largest first. Returns what is gained.
+static size_t free_large(struct block_pool *pool)
+{
+    unsigned index = LARGE_SIZES - 1;
+    while (!pool->large[index]) {
+        ASSERT(index > 0); // there is one
+        index--;
+    }
+    struct block *b = pool->large[index];
+    size_t bytes = b->bytes;
+    pool->large[index] = b->next;
+    pool->large_bytes -= bytes;
+    UNPOISON(block_data(b), bytes - sizeof(*b));
+    free(b);
+    return bytes;
+}
+
+bool block_pool_trim_large(struct block_pool *pool, size_t max)
+{
+    for (; pool->large_low > 0 && max > 0; max--) {
+        size_t gained = free_large(pool);
+        pool->large_low -= gained < pool->large_low ? gained : pool->large_low;
+    }
+    if (pool->large_low > 0)
+        return true;
+    pool->large_low = pool->large_bytes;
+    return false;
+}
+
+// `bytes` with the header; the block may be larger.
+static struct block *large_take(struct block_pool *pool, size_t bytes)
+{
+    if (!keeps_large(pool, bytes)) {
+        struct block *b = malloc(bytes);
+        if (b)
+            b->bytes = bytes;
+        return b;
+    }
+    unsigned index = large_index(bytes);
+    struct block *b = pool->large[index];
+    if (b) {
+        pool->large[index] = b->next;
+        pool->large_bytes -= b->bytes;
+        if (pool->large_bytes < pool->large_low)
+            pool->large_low = pool->large_bytes;
+    } else {
+        b = malloc(large_size(index));
+        if (!b)
+            return NULL;
+        b->bytes = large_size(index);
+        POISON(block_data(b), b->bytes - sizeof(*b));
+    }
+    UNPOISON(block_data(b), bytes - sizeof(*b));
+    return b;
+}
+
+static void large_give(struct block_pool *pool, struct block *b)
+{
+    if (!keeps_large(pool, b->bytes) || b->bytes > LARGE_KEPT_BYTES - pool->large_bytes) {
+        UNPOISON(block_data(b), b->bytes - sizeof(*b));
+        free(b);
+        return;
+    }
+    unsigned index = large_index(b->bytes);
+    POISON(block_data(b), b->bytes - sizeof(*b));
+    b->next = pool->large[index];
+    pool->large[index] = b;
+    pool->large_bytes += b->bytes;
+}
+
 // ---- Pool ------------------------------------------------------------------------------------
 
 void block_pool_init(struct block_pool *pool, size_t keep_max)
@@ -61,6 +159,8 @@ void block_pool_done(struct block_pool *pool)
     while (pool->free)
         free_spare(pool);
     ASSERT(pool->free_count == 0);
+    while (pool->large_bytes > 0)
+        free_large(pool);
 }
 
 bool block_pool_trim(struct block_pool *pool, size_t max)
@@ -123,7 +223,7 @@ static void give_back(struct arena *a, struct block *b)
     if (b->bytes == BLOCK_BYTES)
         pool_give(a->pool, b);
     else
-        free(b);
+        large_give(a->pool, b);
 }
 
 void arena_done(struct arena *a)
@@ -162,10 +262,9 @@ void *arena_large(struct arena *a, size_t size)
     if (a->bytes > a->bytes_max || size > a->bytes_max - a->bytes ||
         a->bytes_max - a->bytes - size < sizeof(struct block) + extra)
         return NULL;
-    struct block *b = malloc(sizeof(struct block) + size + extra);
+    struct block *b = large_take(a->pool, sizeof(struct block) + size + extra);
     if (!b)
         return NULL;
-    b->bytes = sizeof(struct block) + size + extra;
     a->bytes += b->bytes;
     link_behind(a, b);
     return block_data(b);

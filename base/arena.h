@@ -23,15 +23,27 @@
 
 struct block;
 
+// Large blocks between these sizes, header included, are kept for reuse as well: the memory of long
+// prompts. The allocator takes locks and searches for them, and what it finds is in no cache.
+// Smaller ones it keeps for each thread by itself; larger ones cost more to fill than to get.
+#define LARGE_BYTES_MIN ((size_t)32 * 1024)
+#define LARGE_BYTES_MAX ((size_t)1024 * 1024)
+#define LARGE_SIZES     20
+// Of one core. A burst of long prompts must not decide what the process holds from then on.
+#define LARGE_KEPT_BYTES ((size_t)16 * 1024 * 1024)
+
 // Blocks of one core, reused. `keep_max` bounds the free list: what a burst took beyond it goes
 // back to the allocator at once, and what stood unused through a whole period with
-// block_pool_trim.
+// block_pool_trim. A pool with keep_max 0 keeps no large ones either.
 struct block_pool {
     struct block *free;
     size_t free_count;
     size_t free_low; // the least free_count of this period
     size_t keep_max;
     size_t live_count; // handed out now; for tests and metrics
+    struct block *large[LARGE_SIZES];
+    size_t large_bytes; // of all of those
+    size_t large_low;   // the least large_bytes of this period
 };
 
 struct arena {
@@ -49,6 +61,9 @@ void block_pool_done(struct block_pool *pool); // asserts that nothing is live
 // Gives back blocks that stood unused since the period began, at most `max` of them. True: there
 // are more, call again. False: done, and a new period has begun.
 bool block_pool_trim(struct block_pool *pool, size_t max);
+
+// The same for the large blocks.
+bool block_pool_trim_large(struct block_pool *pool, size_t max);
 
 // Takes nothing until the first allocation.
 void arena_init(struct arena *a, struct block_pool *pool, size_t bytes_max);

@@ -45,7 +45,9 @@ static inline bool slice_starts(struct slice s, struct slice prefix)
 
 static inline struct slice slice_skip(struct slice s, size_t n)
 {
-    return n >= s.len ? slice_of(s.ptr + s.len, 0) : slice_of(s.ptr + n, s.len - n);
+    if (n < s.len)
+        return slice_of(s.ptr + n, s.len - n);
+    return slice_of(s.len > 0 ? s.ptr + s.len : s.ptr, 0); // NULL and nothing stays that
 }
 
 static inline struct slice slice_take(struct slice s, size_t n)

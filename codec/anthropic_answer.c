@@ -37,7 +37,7 @@ void anthropic__read_usage_parts(struct slice value, struct dialect_usage *ret)
     *ret = (struct dialect_usage){0};
     while (json_object_next(value, &at, &m))
         for (size_t i = 0; i < ARRAY_LEN(counts); i++)
-            if (slice_eq(m.key, counts[i].name) && json_u64(m.value, &count) == 0) {
+            if (slice_eq(m.key, counts[i].name) && dialect_tokens(m.value, &count) == 0) {
                 memcpy((char *)ret + counts[i].offset, &count, sizeof(count));
                 ret->parts |= (uint8_t)counts[i].part;
                 ret->known = true;
@@ -66,7 +66,7 @@ void anthropic__update_usage(struct slice object, struct canon_usage *usage)
     struct json_member details = json_object_get(object, SLICE("output_tokens_details"));
     if (details.type == JSON_OBJECT) {
         struct json_member thinking = json_object_get(details.value, SLICE("thinking_tokens"));
-        if (json_u64(thinking.value, &usage->reasoning_tokens) == 0)
+        if (dialect_tokens(thinking.value, &usage->reasoning_tokens) == 0)
             usage->reasoning_known = true;
     }
 }
@@ -212,7 +212,7 @@ int anthropic__read_count(struct canon_answer *a, struct slice text)
     int rc = json_scan(&scan, text, names, ARRAY_LEN(names), 0);
     if (rc)
         return rc;
-    if (json_u64(scan.member[0].value, &a->usage.input_tokens) != 0)
+    if (dialect_tokens(scan.member[0].value, &a->usage.input_tokens) != 0)
         return ERR_UPSTREAM_PROTOCOL;
     a->from = &dialect_anthropic_count_tokens;
     a->usage.known = true;

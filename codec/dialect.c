@@ -4,6 +4,8 @@
 
 #include "codec/dialect.h"
 #include "base/assert.h"
+#include "base/err.h"
+#include "codec/json_scan.h"
 
 bool dialect_translates(const struct dialect *client, const struct dialect *provider, bool stream)
 {
@@ -15,6 +17,15 @@ bool dialect_translates(const struct dialect *client, const struct dialect *prov
     if (stream)
         return c->write_event && p->read_event;
     return c->write_answer && p->read_answer;
+}
+
+int dialect_tokens(struct slice value, uint64_t *ret)
+{
+    uint64_t tokens;
+    if (json_u64(value, &tokens) != 0 || tokens > DIALECT_TOKENS_MAX)
+        return ERR_BAD_TYPE;
+    *ret = tokens;
+    return 0;
 }
 
 void dialect_usage_update(struct dialect_usage *sum, const struct dialect_usage *told)

@@ -50,6 +50,9 @@ enum dialect_usage_part {
     DIALECT_USAGE_WRITE = 8,
 };
 
+// More tokens than any request can use: stops what a provider invents from making sums wrap.
+#define DIALECT_TOKENS_MAX UINT64_C(1000000000000)
+
 struct dialect_usage {
     bool known;
     uint8_t parts; // 0: all of it; else those of dialect_usage_part, the other numbers say nothing
@@ -104,6 +107,9 @@ struct dialect {
     void (*answer_usage)(struct slice text, struct dialect_usage *ret);
     void (*event)(const struct sse_event *event, struct dialect_event *ret);
     const struct dialect_translation *translation; // NULL: native only
+    // What `event` looks for in an object that is no DIALECT_EVENT_DELTA or has usage. NULL: not to
+    // be told by a look at the data; every event is asked for.
+    const struct sse_marks *marks;
 };
 
 extern const struct dialect dialect_openai_chat;
@@ -114,6 +120,10 @@ extern const struct dialect dialect_openai_input_tokens; // a responses request,
 extern const struct dialect dialect_anthropic_messages;
 extern const struct dialect dialect_anthropic_complete;
 extern const struct dialect dialect_anthropic_count_tokens;
+
+// A number of tokens as a provider tells it. 0; ERR_BAD_TYPE when it is no integer or more than
+// DIALECT_TOKENS_MAX.
+int dialect_tokens(struct slice value, uint64_t *ret);
 
 // Can a request of `client` be sent to a provider that speaks `provider`, and its answer (a stream
 // when `stream`) come back?

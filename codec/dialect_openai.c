@@ -4,11 +4,10 @@
 // are translated is in openai_*.c, the rows at the end join both.
 //
 // Five rows: chat completions, text completions, embeddings, responses and the count of their input
-// tokens. What a row must find in an
-// event (an empty `choices` with usage, an error, the end) is rare, so an event is first searched
-// for the few words that could announce it and walked as JSON only when one of them is there. An
-// ordinary delta costs one look for a quote with a `u` or an `e` behind it. A word inside a content
-// string triggers a walk and nothing else: the walk decides.
+// tokens. What a row must find in an event (an empty `choices` with usage, an error, the end) is
+// rare, so an event is first searched for the few words that could announce it and walked as JSON
+// only when one of them is there. An ordinary delta costs one look for a quote with a `u` or an `e`
+// behind it. A word inside a content string triggers a walk and nothing else: the walk decides.
 //
 // Usage is one shape under two sets of names (chat: prompt/completion, responses: input/output);
 // one table reads both. Numbers that are absent or no integers are left at 0; nothing is invented.
@@ -80,7 +79,7 @@ static void read_number(const struct json_member *m, const struct number_name *n
     for (size_t i = 0; i < count; i++) {
         if (!slice_eq(m->key, names[i].name))
             continue;
-        if (json_u64(m->value, &value) == 0) {
+        if (dialect_tokens(m->value, &value) == 0) {
             memcpy((char *)ret + names[i].offset, &value, sizeof(value));
             ret->known |= names[i].makes_known;
         }
@@ -295,7 +294,7 @@ static void count_usage(struct slice text, struct dialect_usage *ret)
 
     *ret = (struct dialect_usage){0};
     if (json_scan(&scan, text, names, ARRAY_LEN(names), 0) != 0 ||
-        json_u64(scan.member[0].value, &ret->input_tokens) != 0)
+        dialect_tokens(scan.member[0].value, &ret->input_tokens) != 0)
         return;
     ret->total_tokens = ret->input_tokens;
     ret->known = true;
@@ -345,6 +344,8 @@ static const struct dialect_translation text_translation = {
 
 // ---- Rows ------------------------------------------------------------------------------------
 
+static const struct sse_marks chat_marks = {.letter = {'u', 'e'}, .special = announces};
+
 const struct dialect dialect_openai_chat = {
     .name = SLICE("openai_chat"),
     .members = chat_members,
@@ -353,6 +354,7 @@ const struct dialect dialect_openai_chat = {
     .answer_usage = answer_usage,
     .event = chat_event,
     .translation = &chat_translation,
+    .marks = &chat_marks,
 };
 
 const struct dialect dialect_openai_text = {
@@ -363,6 +365,7 @@ const struct dialect dialect_openai_text = {
     .answer_usage = answer_usage,
     .event = chat_event,
     .translation = &text_translation,
+    .marks = &chat_marks,
 };
 
 const struct dialect dialect_openai_embeddings = {

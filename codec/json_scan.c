@@ -18,7 +18,7 @@
 //
 //     DONE: AFTER at depth 0 when the text has ended.       FAILED: from anywhere, by `fail`.
 //
-// Most bytes of a prompt are plain string bytes: those go sixty-four at a time. Characters outside
+// Most bytes of a prompt are plain string bytes: those go by the hundred. Characters outside
 // ASCII are checked one by one against the table of well-formed sequences (Unicode, table 3-7).
 //
 // A top-level name is compared when it ends. One without escapes and of a length no wanted name has
@@ -45,9 +45,6 @@ enum walk_state {
     WALK_DONE,
     WALK_FAILED,
 };
-
-// Bytes in front of which it pays to look at sixty-four at once.
-#define WALK_WIDE_BYTES (4 * LANES_BYTES)
 
 static const char *text_end(const struct json_scanner *s)
 {
@@ -177,15 +174,8 @@ static const char *skip_plain(const char *p, const char *limit, const char *end)
         if (first < LANES_BYTES)
             return p + first;
         p += LANES_BYTES;
-        while (p < limit && end - p >= WALK_WIDE_BYTES) {
-            struct lanes a = lanes_not_plain(lanes_load(p));
-            struct lanes b = lanes_not_plain(lanes_load(p + LANES_BYTES));
-            struct lanes c = lanes_not_plain(lanes_load(p + 2 * LANES_BYTES));
-            struct lanes d = lanes_not_plain(lanes_load(p + 3 * LANES_BYTES));
-            if (lanes_any(lanes_or(lanes_or(a, b), lanes_or(c, d))))
-                break;
-            p += WALK_WIDE_BYTES;
-        }
+        if (limit - p >= WIDE_BYTES)
+            p = lanes_skip_plain(p, limit);
     }
     while (p < limit && p < end && *p >= 0x20 && *p != '"' && *p != '\\')
         p++;

@@ -148,11 +148,16 @@ static int read_file(struct place *p, const struct json_member *m, struct canon_
         return openai__expect(p->r, &path, names[ID], &in[ID], ANY_STRING, true);
     }
     rc = openai__read_data_url(p->r->arena, in[DATA].value, &b->media_type, &b->data);
-    if (rc == 0 && b->data.len == 0) {
-        b->data = in[DATA].value;
-        b->media_type =
-            in[TYPE].type == JSON_STRING ? in[TYPE].value : SLICE("\"application/pdf\"");
-    }
+    if (rc || b->data.len > 0)
+        return rc;
+    if (slice_istarts(openai__inner(in[DATA].value), SLICE("data:")))
+        return openai__refuse(p->r, ERR_BAD_TYPE, &path, names[DATA], "must be base64");
+    b->data = in[DATA].value;
+    b->media_type = SLICE("\"application/pdf\"");
+    if (in[TYPE].type == JSON_STRING)
+        rc = openai__read_media_type(p->r->arena, in[TYPE].value, &b->media_type);
+    if (rc == ERR_BAD_TYPE)
+        return openai__refuse(p->r, rc, &path, names[TYPE], "must be a media type");
     return rc;
 }
 

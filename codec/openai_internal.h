@@ -77,6 +77,8 @@ int openai__refuse(struct canon_request *r, int err, const struct openai_path *p
 // *ret_data is absent); ERR_NOMEM.
 int openai__read_data_url(struct arena *arena, struct slice url, struct slice *ret_type,
                           struct slice *ret_data);
+// A media type as it is spelt without escapes, a literal; ERR_BAD_TYPE when it is none, ERR_NOMEM.
+int openai__read_media_type(struct arena *arena, struct slice literal, struct slice *ret);
 // Writes one. `type` and `data` are literals.
 void openai__write_data_url(struct json_writer *w, struct slice type, struct slice data);
 // The same for plain text, which becomes base64. `text` is a literal. ERR_NOMEM.

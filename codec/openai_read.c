@@ -270,6 +270,18 @@ static struct slice quote(struct arena *arena, struct slice inner)
     return slice_of(out, inner.len + 2);
 }
 
+int openai__read_media_type(struct arena *arena, struct slice literal, struct slice *ret)
+{
+    struct slice type;
+    int rc = openai__name(arena, literal, &type);
+    if (rc)
+        return rc;
+    if (!is_media_type(type))
+        return ERR_BAD_TYPE;
+    *ret = quote(arena, type);
+    return ret->len > 0 ? 0 : ERR_NOMEM;
+}
+
 // What stands before the comma, without escapes: `data:image/png;base64`. Empty: it is too long.
 static struct slice url_head(struct slice inner, size_t comma, char *quoted, char *plain)
 {
@@ -392,7 +404,7 @@ static void read_count(const struct json_member *m, struct canon_usage *usage)
     for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
         if (!slice_eq(m->key, counts[i].name))
             continue;
-        if (json_u64(m->value, &value) == 0) {
+        if (dialect_tokens(m->value, &value) == 0) {
             memcpy((char *)usage + counts[i].offset, &value, sizeof(value));
             memcpy((char *)usage + counts[i].known, &yes, sizeof(yes));
         }

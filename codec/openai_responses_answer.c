@@ -19,7 +19,7 @@
 static bool read_count(struct slice object, struct slice name, uint64_t *ret)
 {
     struct json_member m = json_object_get(object, name);
-    return m.type == JSON_NUMBER && json_u64(m.value, ret) == 0;
+    return m.type == JSON_NUMBER && dialect_tokens(m.value, ret) == 0;
 }
 
 void responses__read_usage(struct slice usage, struct canon_usage *ret)
@@ -290,7 +290,7 @@ int responses__read_count(struct canon_answer *a, struct slice text)
     if (rc)
         return rc;
     if (scan.member[0].type != JSON_NUMBER ||
-        json_u64(scan.member[0].value, &a->usage.input_tokens) != 0)
+        dialect_tokens(scan.member[0].value, &a->usage.input_tokens) != 0)
         return ERR_UPSTREAM_PROTOCOL;
     a->from = &dialect_openai_input_tokens;
     a->usage.known = true;

@@ -243,7 +243,14 @@ void responses__item_id(struct json_writer *w, const struct responses_frame *f, 
 
     json_string_open(w);
     json_string_inner(w, slice_str(prefix));
-    json_string_inner(w, f->id);
+    // Without colons: an id inside a seal ends at the first.
+    struct slice rest = f->id;
+    for (ptrdiff_t colon; (colon = slice_find_char(rest, ':')) >= 0;) {
+        json_string_inner(w, slice_take(rest, (size_t)colon));
+        json_string_inner(w, SLICE("_"));
+        rest = slice_skip(rest, (size_t)colon + 1);
+    }
+    json_string_inner(w, rest);
     json_string_inner(w, SLICE("_"));
     json_string_inner(w, slice_of(number, len));
     json_string_close(w);

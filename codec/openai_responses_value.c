@@ -111,7 +111,14 @@ int responses__unseal(struct arena *arena, struct slice id, struct slice encrypt
             slice_skip(inner, *ret_redacted ? sizeof(REDACTED_SEAL) - 1 : sizeof(CLAUDE_SEAL) - 1);
         return responses__join(arena, &inner, 1, ret_sealed);
     }
-    struct slice pieces[] = {SLICE(OPENAI_SEAL), responses__inner(id), SLICE(":"), inner};
+    // The first colon behind the mark ends the id.
+    struct slice plain = arena_copy(arena, responses__inner(id));
+    if (!plain.ptr)
+        return ERR_NOMEM;
+    for (char *c = (char *)(uintptr_t)plain.ptr; c < plain.ptr + plain.len; c++)
+        if (*c == ':')
+            *c = '_';
+    struct slice pieces[] = {SLICE(OPENAI_SEAL), plain, SLICE(":"), inner};
     return responses__join(arena, pieces, 4, ret_sealed);
 }
 

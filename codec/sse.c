@@ -167,14 +167,52 @@ static bool read_plain(struct sse_splitter *s, struct sse_event *ret)
     return true;
 }
 
-int sse_next(struct sse_splitter *s, struct sse_event *ret)
+// What the last event lay in is of no more use.
+static void forget_given(struct sse_splitter *s)
 {
-    if (s->error != 0)
-        return s->error;
     forget(&s->joined);
     if (s->carry_given)
         forget(&s->carry);
     s->carry_given = false;
+}
+
+unsigned sse_next_run(struct sse_splitter *s, const struct sse_marks *marks, struct slice *ret_raw)
+{
+    static const struct slice begin = {.ptr = "data: {", .len = 7};
+    if (s->error != 0)
+        return 0;
+    forget_given(s);
+    if (s->carry.len > 0 || s->after_cr || s->at_start)
+        return 0;
+    ASSERT(s->line_empty);
+    const char *end = s->in.ptr + s->in.len;
+    const char *p = s->in.ptr;
+    unsigned events = 0;
+    while ((size_t)(end - p) > begin.len && memcmp(p, begin.ptr, begin.len) == 0) {
+        const char *data = p + begin.len - 1;
+        bool marked;
+        const char *past = lanes_find_line_end(data, end, '"', marks->letter, &marked);
+        if (end - past < 2 || past[0] != '\n' || past[1] != '\n' || past[-1] != '}')
+            break;
+        if (past + 2 - p > SSE_EVENT_BYTES_MAX)
+            break;
+        if (marked && marks->special(slice_of(data, (size_t)(past - data))))
+            break;
+        p = past + 2;
+        events++;
+    }
+    if (events > 0) {
+        *ret_raw = slice_of(s->in.ptr, (size_t)(p - s->in.ptr));
+        s->in = slice_skip(s->in, ret_raw->len);
+    }
+    return events;
+}
+
+int sse_next(struct sse_splitter *s, struct sse_event *ret)
+{
+    if (s->error != 0)
+        return s->error;
+    forget_given(s);
     if (s->in.len == 0)
         return ERR_MORE;
     if (read_plain(s, ret))

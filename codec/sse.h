@@ -56,6 +56,19 @@ void sse_feed(struct sse_splitter *s, struct slice span);
 // SSE_EVENT_BYTES_MAX; ERR_NOMEM; the last two for ever after. The event's slices live until
 // the next call of sse_next or, when they lie in the span, as long as the span.
 int sse_next(struct sse_splitter *s, struct sse_event *ret);
+
+// What makes the data of an event more than text that passes. The words of a dialect all begin with
+// `"` and one of two letters: while those are not there, nothing is asked.
+struct sse_marks {
+    char letter[2];
+    bool (*special)(struct slice data); // is it, of data that hold such a pair
+};
+// Before sse_next: the run of plain events at the front of the span, given as one slice of it.
+// Plain is an event of one line `data: {…}` and a blank line, ended by LF, that lies whole in the
+// span and is not special. Streams are made of little else, and a run costs one look at its bytes.
+// Returns how many events it is; 0, and *ret_raw untouched, when the next one is not plain.
+unsigned sse_next_run(struct sse_splitter *s, const struct sse_marks *marks, struct slice *ret_raw);
+
 // Asked when the span is drained. True when bytes of an unfinished event are held: a stream that
 // ends now ends mid-event. The LF of a CR LF whose event was given with the CR is no such byte.
 bool sse_partial(const struct sse_splitter *s);

@@ -298,7 +298,8 @@ static void add_envelope(struct buf *b, const struct exchange *x, const struct f
 // ---- Anthropic's ------------------------------------------------------------------------------
 
 // The types of that API (platform.claude.com/docs/en/api/errors), each with its status; what has no
-// row is an api_error. Two statuses of one type: the first is the type's own.
+// row is an invalid_request_error below 500, else an api_error. Two statuses of one type: the first
+// is the type's own.
 static const struct {
     unsigned status;
     struct slice type;
@@ -336,7 +337,8 @@ static struct slice anthropic_type(const struct failure *f)
     for (size_t i = 0; i < ARRAY_LEN(anthropic_types); i++)
         if (f->status == anthropic_types[i].status)
             return anthropic_types[i].type;
-    return SLICE("api_error");
+    return f->status >= 400 && f->status < 500 ? SLICE("invalid_request_error")
+                                               : SLICE("api_error");
 }
 
 static void add_anthropic(struct buf *b, const struct exchange *x, const struct failure *f)

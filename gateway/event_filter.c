@@ -2,7 +2,8 @@
 //
 // event_filter.c: the judgement on one event; relay_stream.c calls it for each.
 //
-// The common event costs the dialect's two searches and, on /v1, one more for `extra_fields`; it is
+// Where nothing is spliced, runs of events that only pass are taken whole and never judged singly.
+// Else the common event costs the dialect's two searches and one more for `extra_fields`; it is
 // spliced by finding its last brace. Only an event with usage, with `extra_fields` of its own or
 // with data on several lines is walked as JSON.
 
@@ -247,4 +248,20 @@ enum event_verdict event_filter_add(struct event_filter *f, struct gather *g,
     else
         gather_add(g, e.raw);
     return verdict == EVENT_PASSED && urgent ? EVENT_URGENT : verdict;
+}
+
+unsigned event_filter_add_run(struct event_filter *f, struct gather *g, struct sse_splitter *from)
+{
+    struct slice raw;
+    // On /v1 something is spliced into each; before the commit the first one decides.
+    bool plain = f->dialect->marks && f->prefix.len == 0 && f->committed && !f->ended;
+    if (!plain || g->count == GATHER_SLICES)
+        return 0;
+    unsigned events = sse_next_run(from, f->dialect->marks, &raw);
+    if (events == 0)
+        return 0;
+    f->events += events;
+    f->withheld = false;
+    gather_add(g, raw);
+    return events;
 }

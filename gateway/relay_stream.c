@@ -2,10 +2,11 @@
 //
 // relay_stream.c: a provider's events on their way to the client.
 //
-// One pull, one send: what has arrived is cut into events, each judged by the filter, and the
-// slices of all of them leave in one write; then the bytes go back and the next pull begins. No
-// event waits for another. What a pull needs, its part and the gather, is memory of that pull: ten
-// thousand streams that wait for their providers own none. How the stream ends for the client:
+// One pull, one send: what has arrived is cut into events, each judged by the filter (or a run of
+// them that only pass, in one look), and the slices of all of them leave in one write; then the
+// bytes go back and the next pull begins. No event waits for another. What a pull needs, its part
+// and the gather, is memory of that pull: ten thousand streams that wait for their providers own
+// none. How the stream ends for the client:
 //
 //   what the provider did                        | what the client sees
 //   ---------------------------------------------+-----------------------------------------------
@@ -166,6 +167,7 @@ static int break_off_await(struct stream *st, int err)
         translate_failure(st->translate, err, &x->failure);
     else
         failure_of(&x->failure, err, SLICE_EMPTY, SLICE_EMPTY);
+    x->chunks = st->filter.events; // the event is numbered behind them
     gather_add(st->gather, error_event(x, &x->failure));
     if (adds_done(st))
         gather_add(st->gather, DONE_EVENT);
@@ -303,12 +305,16 @@ static int span_await(struct stream *st, struct slice span)
     int rc;
 
     sse_feed(&st->splitter, span);
-    while ((rc = sse_next(&st->splitter, &event)) == 0) {
+    for (;;) {
+        if (!st->translate && event_filter_add_run(&st->filter, st->gather, &st->splitter) > 0)
+            st->last_chunk = ring_now(st->x->core->net.ring);
+        rc = sse_next(&st->splitter, &event);
+        if (rc)
+            return rc == ERR_MORE ? 0 : rc;
         rc = provider_event_await(st, &event, span);
         if (rc)
             return rc;
     }
-    return rc == ERR_MORE ? 0 : rc;
 }
 
 // No event will bring the second half of the last line end; there is room for it.

@@ -89,6 +89,7 @@ struct translate_stream {
     struct canon_translator translator;
     struct sse_splitter out;    // of the translated text
     struct arena texts;         // of one pull
+    struct json_writer writer;  // into texts
     struct dialect_usage usage; // as the provider told it
     const struct dialect *from;
 };

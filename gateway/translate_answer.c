@@ -79,6 +79,20 @@ void translate_answer_done(struct translate_answer *a)
 
 // ---- Streams ---------------------------------------------------------------------------------
 
+// Events of one pull are written behind each other, so that they leave as a few long runs and not
+// as one slice each. Two of these fill a block. A writer that grows leaves what it wrote before
+// where it was, because nothing of up to half a block is given back before the arena.
+#define TEXTS_BYTES (BLOCK_BYTES / 2 - 16)
+// Most events are shorter; a longer one is copied once when it does not fit.
+#define TEXT_BYTES_USUAL 512
+
+static void make_room(struct translate_stream *s)
+{
+    const struct json_writer *w = &s->writer;
+    if (!w->ptr || w->cap != TEXTS_BYTES || w->cap - w->len < TEXT_BYTES_USUAL)
+        json_writer_init(&s->writer, &s->texts, TEXTS_BYTES);
+}
+
 struct translate_stream *translate_stream_new(struct exchange *x)
 {
     struct translate_stream *s = arena_zalloc(&x->stream->arena, sizeof(*s));
@@ -106,6 +120,7 @@ void translate_stream_rest(struct exchange *x, struct translate_stream *s)
 {
     if (s->texts.bytes == 0)
         return;
+    s->writer = (struct json_writer){0};
     arena_done(&s->texts);
     arena_init(&s->texts, &x->core->net.blocks, TRANSLATE_BYTES_MAX);
 }
@@ -114,7 +129,7 @@ int translate_event(struct translate_stream *s, const struct sse_event *event,
                     struct slice *ret_text)
 {
     struct dialect_event d;
-    struct json_writer w;
+    struct slice all = SLICE_EMPTY;
 
     *ret_text = SLICE_EMPTY;
     if (s->translator.ended)
@@ -122,9 +137,14 @@ int translate_event(struct translate_stream *s, const struct sse_event *event,
     s->from->event(event, &d);
     if (d.usage.known)
         dialect_usage_update(&s->usage, &d.usage);
-    json_writer_init(&w, &s->texts, 0);
-    int rc = canon_translate(&s->translator, event, &w);
-    return rc ? rc : json_writer_done(&w, ret_text);
+    make_room(s);
+    size_t before = s->writer.len;
+    int rc = canon_translate(&s->translator, event, &s->writer);
+    if (rc == 0)
+        rc = json_writer_done(&s->writer, &all);
+    if (rc == 0)
+        *ret_text = slice_skip(all, before);
+    return rc;
 }
 
 void translate_failure(const struct translate_stream *s, int err, struct failure *ret)

@@ -363,8 +363,11 @@ static enum conn_receive wanted(const struct h1_conn *c)
         return into_buffers;
     if (c->body_err)
         return RECEIVE_NONE; // what comes is of no use; the answer and LINGER follow
+    // Without a multishot receive to cancel, the rest of a large body is always better off in
+    // place.
+    bool singly = c->direct || (c->large && c->armed != RECEIVE_MULTI);
     bool in_place = c->framing.framing == H1_LENGTH && !c->framing.complete &&
-                    (c->direct || c->framing.left >= RECEIVE_INTO_MIN);
+                    (singly || c->framing.left >= RECEIVE_INTO_MIN);
     if (in_place && c->reader)
         return RECEIVE_INTO;
     if (in_place && c->large && c->answer == ANSWER_NONE)
@@ -418,6 +421,22 @@ static void on_bufs(struct ring *ring, struct ring_bufs_waiter *waiter)
     h1_conn__aim(container_of(waiter, struct h1_conn, starved));
 }
 
+// How much of the body one receive in place may bring.
+static size_t into_bytes(const struct h1_conn *c)
+{
+    return c->framing.left < RECEIVE_INTO_MAX ? (size_t)c->framing.left : RECEIVE_INTO_MAX;
+}
+
+void h1_conn__receive_now(struct h1_conn *c)
+{
+    if (ring_op_busy(&c->recv) || wanted(c) != RECEIVE_INTO)
+        return;
+    c->direct = true;
+    size_t n = ring_recv_now(ring_of(c), c->fd, c->body + c->body_len, into_bytes(c));
+    if (n > 0)
+        h1_request__received(c, n);
+}
+
 void h1_conn__aim(struct h1_conn *c)
 {
     enum conn_receive want = wanted(c);
@@ -440,8 +459,7 @@ void h1_conn__aim(struct h1_conn *c)
         return;
     }
     c->direct = true;
-    uint64_t room = c->framing.left < RECEIVE_INTO_MAX ? c->framing.left : RECEIVE_INTO_MAX;
-    ring_recv_into(ring, &c->recv, on_recv_into, c->fd, c->body + c->body_len, (size_t)room);
+    ring_recv_into(ring, &c->recv, on_recv_into, c->fd, c->body + c->body_len, into_bytes(c));
 }
 
 // ---- The stream's end ------------------------------------------------------------------------

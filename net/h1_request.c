@@ -13,7 +13,8 @@
 //                                     and past LIMIT_PIPELINE_BYTES the socket is not read
 //
 // Once a reader waits and much of a known length is missing, the multishot receive gives way to
-// single receives straight into the body (RECEIVE_INTO): no loan, no copy. A connection that has
+// single receives straight into the body (RECEIVE_INTO): no loan, no copy; what is there already is
+// received at once, so that it is walked and sent on while it is warm. A connection that has
 // sent such a body is received from singly from then on (RECEIVE_ONE).
 //
 // Only bytes of large bodies count against shared->body_bytes, and only when they have arrived: a
@@ -257,6 +258,7 @@ static int wait_for_body_await(struct h1_conn *c, struct fiber *self)
     int rc = 0;
     c->reader = self;
     h1_conn__deadline(c, c->stream.core->options.body_silence_ms);
+    h1_conn__receive_now(c);
     h1_conn__aim(c);
     while (!rc && !c->framing.complete && !c->body_err)
         rc = fiber_park_await(self);

@@ -148,9 +148,10 @@ void h1_conn__set_state(struct h1_conn *c, enum conn_state next);
 void h1_conn__close(struct h1_conn *c, bool reset);
 void h1_conn__closed_send(struct h1_conn *c); // in CLOSING, the send has ended
 void h1_conn__linger(struct h1_conn *c);
-void h1_conn__next(struct h1_conn *c);      // IDLE, or the bytes already here
-void h1_conn__aim(struct h1_conn *c);       // arms the receive the state wants
-void h1_conn__feed_held(struct h1_conn *c); // offers what is held
+void h1_conn__next(struct h1_conn *c);        // IDLE, or the bytes already here
+void h1_conn__aim(struct h1_conn *c);         // arms the receive the state wants
+void h1_conn__receive_now(struct h1_conn *c); // a large body's bytes that are here already
+void h1_conn__feed_held(struct h1_conn *c);   // offers what is held
 void h1_conn__deadline(struct h1_conn *c, unsigned ms);
 void h1_conn__gone(struct h1_conn *c); // the client left while served
 

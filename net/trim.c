@@ -14,6 +14,7 @@
 // A slice is small enough for a turn of well under a millisecond. An idle core does not wake: the
 // timer sleeps when there is nothing left to give back.
 #include "base/assert.h"
+#include "base/heap.h"
 #include "net/net_internal.h"
 #include "net/upstream_internal.h"
 
@@ -22,6 +23,7 @@
 // A stack costs a system call of a microsecond or more, the others a free().
 #define STACKS_A_SLICE 64
 #define BLOCKS_A_SLICE 256
+#define LARGE_A_SLICE  64
 #define SLABS_A_SLICE  64
 #define PAGES_A_SLICE  32
 
@@ -35,6 +37,11 @@ static bool trim_stacks(struct net_core *c)
 static bool trim_blocks(struct net_core *c)
 {
     return block_pool_trim(&c->blocks, BLOCKS_A_SLICE);
+}
+
+static bool trim_large(struct net_core *c)
+{
+    return block_pool_trim_large(&c->blocks, LARGE_A_SLICE);
 }
 
 static bool trim_conns(struct net_core *c)
@@ -57,13 +64,13 @@ static bool trim_pages(struct net_core *c)
     return page_pool_trim(&c->upstream->pages, PAGES_A_SLICE);
 }
 
-static bool (*const steps[])(struct net_core *) = {trim_stacks,    trim_blocks, trim_conns,
-                                                   trim_upstreams, trim_sends,  trim_pages};
+static bool (*const steps[])(struct net_core *) = {
+    trim_stacks, trim_blocks, trim_large, trim_conns, trim_upstreams, trim_sends, trim_pages};
 
 static bool anything_left(const struct net_core *c)
 {
     return fiber_sched_trimmable(c->fibers) || c->blocks.free_count > 0 ||
-           c->conns.empty_count > 0 || c->upstreams.empty_count > 0 ||
+           c->blocks.large_bytes > 0 || c->conns.empty_count > 0 || c->upstreams.empty_count > 0 ||
            c->upstream->sends.empty_count > 0 || c->upstream->pages.free_count > 0;
 }
 
@@ -81,6 +88,8 @@ static void on_trim(struct ring *ring, struct ring_timer *timer)
     bufs = ring_bufs_trim(c->upstream_bufs) || bufs;
     if (bufs || anything_left(c))
         ring_timer_set(ring, timer, mono_add_ms(ring_now(ring), TRIM_PERIOD_MS), on_trim);
+    else
+        heap_rest();
 }
 
 void net__trim_soon(struct net_core *c)

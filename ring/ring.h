@@ -64,6 +64,10 @@ struct ring_loan ring_loan_share(const struct ring_loan *l, uint32_t offset, uin
 // Gives the reference back; a loan without bufs is fine. *l is cleared.
 void ring_loan_put(struct ring_loan *l);
 
+// How long a turn may spend with large messages that it moves itself. Later ones are operations as
+// all others are: a turn is to end within 1 ms.
+#define RING_LARGE_NS (500 * NS_PER_US)
+
 // ---- Operations ------------------------------------------------------------------------------
 
 // A final event carries no loan: bytes always come in an event before it.
@@ -101,13 +105,22 @@ void ring_accept(struct ring *r, struct ring_op *op, ring_fn fn, int fd);
 // -ENOBUFS and final when the group is empty: submit again after ring_bufs_wait calls back.
 void ring_recv(struct ring *r, struct ring_op *op, ring_fn fn, int fd, struct ring_bufs *bufs);
 // One receive into a buffer of the group: a final event that carries a loan, or ends as ring_recv's
-// do. For a peer whose next bytes are better received elsewhere once the first have been seen.
+// do. For a peer whose next bytes are better received elsewhere once the first have been seen: at
+// most RING_RECV_ONE_MAX, a request's head. Expects that nothing is there yet.
+#define RING_RECV_ONE_MAX 4096
 void ring_recv_one(struct ring *r, struct ring_op *op, ring_fn fn, int fd, struct ring_bufs *bufs);
 // One receive into caller memory; completes with what is there (not necessarily all of `size`).
 void ring_recv_into(struct ring *r, struct ring_op *op, ring_fn fn, int fd, void *out, size_t size);
+// Receives at once, by a call of its own, what lies in the socket already: what is large is then
+// looked at and sent on while it is in the processor's cache. 0: nothing is there, or the turn is
+// older than RING_LARGE_NS, or whatever else an operation would be told.
+size_t ring_recv_now(struct ring *r, int fd, void *out, size_t size);
 // The whole message (res is its length, at most RING_SEND_MAX) or an error: short writes are
 // retried below. `msg` and all it points at stay valid until final. No SIGPIPE.
-#define RING_SEND_MAX 0x7ffff000
+// A message of RING_SEND_LARGE or more is submitted at once, with what is queued before it, unless
+// the turn is older than RING_LARGE_NS.
+#define RING_SEND_MAX   0x7ffff000
+#define RING_SEND_LARGE (32 * 1024)
 void ring_sendmsg(struct ring *r, struct ring_op *op, ring_fn fn, int fd, const struct msghdr *msg);
 void ring_send(struct ring *r, struct ring_op *op, ring_fn fn, int fd, const void *data,
                size_t size);

@@ -28,6 +28,7 @@ struct load_conn {
     bool busy;
     bool in_body;
     bool first_seen;
+    bool line_end; // the body so far ends with a line that no blank one follows yet
     size_t head_len;
     struct h1_body body;
     char head[HEAD_BYTES];
@@ -76,6 +77,7 @@ static void ask(struct load_conn *c, struct mono due)
     c->due = due;
     c->in_body = false;
     c->first_seen = false;
+    c->line_end = false;
     c->head_len = 0;
     ring_send(c->load->ring, &c->send, on_sent, c->fd, c->load->request.ptr, c->load->request.len);
 }
@@ -117,16 +119,25 @@ static void answered(struct load_conn *c)
     }
 }
 
-static uint64_t count_events(struct slice span)
+// Blank lines end events, whether or not an `event:` line names them; one may be cut anywhere.
+static uint64_t count_events(struct load_conn *c, struct slice span)
 {
     uint64_t n = 0;
+    if (span.len == 0)
+        return 0;
+    if (c->line_end && span.ptr[0] == '\n') {
+        n++;
+        span = slice_skip(span, 1);
+    }
     for (;;) {
         ptrdiff_t at = slice_find(span, SLICE("\n\n"));
         if (at < 0)
-            return n;
+            break;
         n++;
         span = slice_skip(span, (size_t)at + 2);
     }
+    c->line_end = span.len > 0 && span.ptr[span.len - 1] == '\n';
+    return n;
 }
 
 static bool take_body(struct load_conn *c, struct slice *in)
@@ -144,9 +155,10 @@ static bool take_body(struct load_conn *c, struct slice *in)
             if (counting(l, c->due))
                 quantiles_add(&l->first, mono_diff_ns(ring_now_fresh(l->ring), c->due));
         }
+        uint64_t events = count_events(c, span);
         if (counting(l, c->due)) {
             l->bytes += span.len;
-            l->events += count_events(span);
+            l->events += events;
         }
     }
     answered(c);

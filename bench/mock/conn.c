@@ -29,8 +29,6 @@ struct conn {
     struct buf out; // being sent when plain; sealed from when TLS
     size_t head_resume;
     struct mock_script script;
-    char path[256]; // of the request that waits
-    size_t path_len;
     unsigned next_event;
     struct mono next_at; // when a paced event is due
     bool close_after;    // what is being sent is the last
@@ -157,7 +155,7 @@ static void start_answer(struct conn *c)
         close_conn(c);
         return;
     }
-    mock_answer(slice_of(c->path, c->path_len), &c->script, &c->out);
+    mock_answer(&c->script, &c->out);
     if (c->script.fault == MOCK_FAULT_CUT && !c->script.stream) {
         c->out.len -= c->script.size / 2 < c->out.len ? c->script.size / 2 : 1;
         c->close_after = true;
@@ -229,8 +227,6 @@ static void read_request(struct conn *c)
     struct slice path = slice_skip(text, sp < 0 ? 0 : (size_t)sp + 1);
     ptrdiff_t end = slice_find_char(path, ' ');
     path = slice_take(path, end < 0 ? 0 : (size_t)end);
-    c->path_len = path.len < sizeof(c->path) ? path.len : sizeof(c->path);
-    memcpy(c->path, path.ptr, c->path_len);
     mock_script_read(path, slice_of(c->in.ptr + head, body), &c->script);
     size_t used = (size_t)head + body;
     memmove(c->in.ptr, c->in.ptr + used, c->in.len - used);

@@ -6,7 +6,8 @@
 // through it. What a request gets is said in its model name, the one member that every proxy passes
 // on: `mock` alone is a default answer; `mock:size=1400,latency_ms=20` a chat answer of 1,400
 // bytes after 20 ms; `mock:events=100,event_bytes=150,pace_us=2000` a stream of 100 events 2 ms
-// apart; `mock:fault=hangup` a closed connection. Unknown words are ignored.
+// apart; `mock:fault=hangup` a closed connection. Unknown words are ignored. The path says in whose
+// shape: chat's, or at /responses and /messages theirs; the words mean the same in both.
 //
 //   ┌─────────┐ head and body whole ┌─────────┐ latency over ┌───────────┐ all sent
 //   │ READING │ ──────────────────► │ WAITING │ ───────────► │ ANSWERING │ ────────► READING
@@ -29,6 +30,17 @@
 // Larger requests than any benchmark's are refused by closing.
 #define MOCK_REQUEST_BYTES_MAX (256u * 1024 * 1024)
 
+// What is answered. A path that no other kind claims is chat's.
+enum mock_kind {
+    MOCK_CHAT,
+    MOCK_MESSAGES,
+    MOCK_COUNT_TOKENS,
+    MOCK_RESPONSES, // its events have 167 bytes or more
+    MOCK_EMBEDDINGS,
+    MOCK_MODELS,
+    MOCK_KIND_COUNT
+};
+
 enum mock_fault {
     MOCK_FAULT_NONE,
     MOCK_FAULT_HANGUP, // close before a byte of the answer
@@ -38,9 +50,10 @@ enum mock_fault {
 
 // What one request asked for.
 struct mock_script {
+    enum mock_kind kind;
     unsigned status;
     unsigned size;        // bytes of a whole answer
-    unsigned events;      // of a stream
+    unsigned events;      // of a stream that carry text
     unsigned event_bytes; // of each
     unsigned pace_us;     // between events; 0: all at once
     unsigned latency_ms;
@@ -51,10 +64,10 @@ struct mock_script {
 
 // Reads the request's path and body. Never fails: what is not understood gets the default.
 void mock_script_read(struct slice path, struct slice body, struct mock_script *ret);
-// Appends a complete answer (head and body), or for a stream its head.
-void mock_answer(struct slice path, const struct mock_script *s, struct buf *out);
+// Appends a complete answer (head and body), or for a stream its head and what precedes the text.
+void mock_answer(const struct mock_script *s, struct buf *out);
 // Appends events [from, to) of a stream, each an HTTP chunk; the end of the stream is event number
-// `events`: usage when asked for, [DONE] and the last chunk.
+// `events`: why it ended, usage (chat: when asked for), the terminal event, the last chunk.
 void mock_events(const struct mock_script *s, unsigned from, unsigned to, struct buf *out);
 
 struct mock_core {

@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// script.c: from a request to what it gets, and the bytes of that.
+// script.c: from a request to what it gets.
 //
-// The request is searched, not parsed: the mock trusts its callers and must be cheap. Answers have
-// the shape and field order of OpenAI's, padded to the size asked for.
-#include "base/assert.h"
+// The request is searched, not parsed: the mock trusts its callers and must be cheap.
 #include "bench/mock/mock.h"
-
-static const char PADDING[] = "The quick brown fox jumps over the lazy dog. ";
 
 struct word {
     struct slice name;
@@ -30,6 +26,19 @@ static const struct {
     {{"hangup", 6}, MOCK_FAULT_HANGUP},
     {{"cut", 3}, MOCK_FAULT_CUT},
     {{"stall", 5}, MOCK_FAULT_STALL},
+};
+
+// The first that the path holds.
+static const struct {
+    struct slice part;
+    enum mock_kind kind;
+    bool streams;
+} PATHS[] = {
+    {{"/messages/count_tokens", 22}, MOCK_COUNT_TOKENS, false},
+    {{"/messages", 9}, MOCK_MESSAGES, true},
+    {{"/responses", 10}, MOCK_RESPONSES, true},
+    {{"/embeddings", 11}, MOCK_EMBEDDINGS, false},
+    {{"/models", 7}, MOCK_MODELS, false},
 };
 
 static void read_word(struct slice word, struct mock_script *s)
@@ -81,135 +90,11 @@ void mock_script_read(struct slice path, struct slice body, struct mock_script *
         ret->usage |= slice_find(part, SLICE("\"include_usage\":true")) >= 0 ||
                       slice_find(part, SLICE("\"include_usage\": true")) >= 0;
     }
-    if (slice_find(path, SLICE("/embeddings")) >= 0)
-        ret->stream = false;
-}
-
-static void pad(struct buf *out, size_t bytes)
-{
-    while (bytes > 0) {
-        size_t n = bytes < sizeof(PADDING) - 1 ? bytes : sizeof(PADDING) - 1;
-        buf_add(out, slice_of(PADDING, n));
-        bytes -= n;
+    for (size_t i = 0; i < ARRAY_LEN(PATHS); i++) {
+        if (slice_find(path, PATHS[i].part) < 0)
+            continue;
+        ret->kind = PATHS[i].kind;
+        ret->stream &= PATHS[i].streams;
+        break;
     }
-}
-
-static void embeddings_body(struct buf *body)
-{
-    buf_add(body, SLICE("{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,"
-                        "\"embedding\":["));
-    for (int i = 0; i < 256; i++)
-        buf_printf(body, "%s0.0%d", i > 0 ? "," : "", 1000 + i);
-    buf_add(body, SLICE("]}],\"model\":\"mock\",\"usage\":{\"prompt_tokens\":8,"
-                        "\"total_tokens\":8}}"));
-}
-
-static void models_body(struct buf *body)
-{
-    buf_add(body, SLICE("{\"object\":\"list\",\"data\":[{\"id\":\"mock\",\"object\":\"model\","
-                        "\"created\":1700000000,\"owned_by\":\"ringgate\"}]}"));
-}
-
-static void responses_body(const struct mock_script *s, struct buf *body)
-{
-    buf_add(body, SLICE("{\"id\":\"resp_mock\",\"object\":\"response\",\"created_at\":1700000000,"
-                        "\"status\":\"completed\",\"model\":\"mock\",\"output\":[{\"type\":"
-                        "\"message\",\"id\":\"msg_mock\",\"status\":\"completed\",\"role\":"
-                        "\"assistant\",\"content\":[{\"type\":\"output_text\",\"annotations\":[],"
-                        "\"text\":\""));
-    pad(body, s->size > body->len + 100 ? s->size - body->len - 100 : 6);
-    buf_add(body, SLICE("\"}]}],\"usage\":{\"input_tokens\":250,\"output_tokens\":300,"
-                        "\"total_tokens\":550}}"));
-}
-
-static void chat_body(const struct mock_script *s, struct buf *body)
-{
-    buf_add(body, SLICE("{\"id\":\"chatcmpl-mock\",\"object\":\"chat.completion\",\"created\":"
-                        "1700000000,\"model\":\"mock\",\"choices\":[{\"index\":0,\"message\":"
-                        "{\"role\":\"assistant\",\"content\":\""));
-    pad(body, s->size > body->len + 140 ? s->size - body->len - 140 : 6);
-    buf_add(body, SLICE("\"},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":"
-                        "{\"prompt_tokens\":250,\"completion_tokens\":300,\"total_tokens\":550}}"));
-}
-
-static void error_body(const struct mock_script *s, struct buf *body)
-{
-    buf_printf(body,
-               "{\"error\":{\"message\":\"the mock was told to say %u\",\"type\":"
-               "\"mock_error\",\"param\":null,\"code\":null}}",
-               s->status);
-}
-
-static void stream_head(struct buf *out)
-{
-    buf_add(out, SLICE("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
-                       "Transfer-Encoding: chunked\r\n\r\n"));
-}
-
-void mock_answer(struct slice path, const struct mock_script *s, struct buf *out)
-{
-    if (s->stream && s->status == 200) {
-        stream_head(out);
-        return;
-    }
-    struct buf body;
-    buf_init(&body, MOCK_REQUEST_BYTES_MAX);
-    if (s->status != 200)
-        error_body(s, &body);
-    else if (slice_find(path, SLICE("/models")) >= 0)
-        models_body(&body);
-    else if (slice_find(path, SLICE("/embeddings")) >= 0)
-        embeddings_body(&body);
-    else if (slice_find(path, SLICE("/responses")) >= 0)
-        responses_body(s, &body);
-    else
-        chat_body(s, &body);
-    buf_printf(out,
-               "HTTP/1.1 %u %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-               s->status, s->status == 200 ? "OK" : "Error", body.len);
-    buf_add(out, buf_slice(&body));
-    buf_done(&body);
-}
-
-static void add_chunk(struct buf *out, struct slice data)
-{
-    char line[20];
-    size_t n = fmt_hex(line, data.len);
-    buf_add(out, slice_of(line, n));
-    buf_add(out, SLICE("\r\n"));
-    buf_add(out, data);
-    buf_add(out, SLICE("\r\n"));
-}
-
-static void one_event(const struct mock_script *s, struct buf *event)
-{
-    static const char HEAD[] =
-        "data: {\"id\":\"chatcmpl-mock\",\"object\":\"chat.completion.chunk\","
-        "\"created\":1,\"model\":\"mock\",\"choices\":[{\"index\":0,"
-        "\"delta\":{\"content\":\"";
-    static const char TAIL[] = "\"}}]}\n\n";
-    size_t frame = sizeof(HEAD) + sizeof(TAIL) - 2;
-    buf_add(event, slice_of(HEAD, sizeof(HEAD) - 1));
-    pad(event, s->event_bytes > frame ? s->event_bytes - frame : 1);
-    buf_add(event, slice_of(TAIL, sizeof(TAIL) - 1));
-}
-
-void mock_events(const struct mock_script *s, unsigned from, unsigned to, struct buf *out)
-{
-    ASSERT(from <= to && to <= s->events + 1);
-    struct buf event;
-    buf_init(&event, 1u << 20);
-    one_event(s, &event);
-    for (unsigned i = from; i < to && i < s->events; i++)
-        add_chunk(out, buf_slice(&event));
-    buf_done(&event);
-    if (to <= s->events)
-        return;
-    if (s->usage)
-        add_chunk(out, SLICE("data: {\"id\":\"chatcmpl-mock\",\"object\":\"chat.completion.chunk\","
-                             "\"created\":1,\"model\":\"mock\",\"choices\":[],\"usage\":"
-                             "{\"prompt_tokens\":250,\"completion_tokens\":300,"
-                             "\"total_tokens\":550}}\n\n"));
-    add_chunk(out, SLICE("data: [DONE]\n\n"));
-    buf_add(out, SLICE("0\r\n\r\n"));
 }

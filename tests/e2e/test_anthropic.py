@@ -187,7 +187,7 @@ def test_errors_of_ours_have_the_mounts_envelope(gateway_of, provider, claude):
     g = gateway_of(both(provider, claude, client={"max_request_body_size_mb": 1}))
     assert_error(g.request("GET", "/anthropic/v1/what"), 404, "not_found_error", "/v1/what")
     a = g.request("DELETE", "/anthropic/v1/messages")
-    assert_error(a, 405, "api_error")
+    assert_error(a, 405, "invalid_request_error")
     assert "POST" in a.headers["allow"]
     assert_error(g.post("/anthropic/v1/messages", b"{nonsense"), 400, "invalid_request_error",
                  "Invalid JSON")

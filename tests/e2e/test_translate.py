@@ -242,6 +242,36 @@ def test_text_completions_cross(gateway, provider, claude):
     assert sent.path == "/v1/completions" and sent.json()["prompt"] == "hi"
 
 
+def test_a_stream_of_completions_whose_client_hears_of_no_usage(gateway_of, provider_of):
+    def piece(text, finish=None, **members):
+        choices = [{"index": 0, "text": text, "finish_reason": finish, "logprobs": None}]
+        return event(dict({"id": "cmpl-1", "object": "text_completion", "created": 1,
+                           "model": "davinci", "choices": choices}, **members))
+
+    usage = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
+
+    def script(call):
+        assert call.json()["stream_options"] == {"include_usage": True}
+        call.stream_head()
+        for e in (piece("Hel"), piece("lo"), piece("", "stop"),
+                  event({"id": "cmpl-1", "object": "text_completion", "created": 1,
+                         "model": "davinci", "choices": [], "usage": usage}), DONE):
+            call.chunk(e)
+        call.stream_end()
+
+    g = gateway_of(config(provider_of(script)))
+    got = stream(g, "/anthropic/v1/complete", {
+        "model": "openai/davinci", "max_tokens_to_sample": 5, "stream": True,
+        "prompt": "\n\nHuman: hi\n\nAssistant:"})
+    assert {n for n, _ in got} == {"completion"}
+    assert "".join(d["completion"] for _, d in got) == "Hello"
+    assert got[-1][1]["stop_reason"] == "stop_sequence"
+    text = g.request("GET", "/metrics").body.decode().split("\n")
+    totals = {l.split("{")[0]: float(l.rsplit(" ", 1)[1]) for l in text if "tokens_total{" in l}
+    assert totals["bifrost_input_tokens_total"] == 5
+    assert totals["bifrost_output_tokens_total"] == 3, "the provider told it all the same"
+
+
 def test_counts_cross(gateway, provider, claude):
     a = gateway.post("/anthropic/v1/messages/count_tokens", {
         "model": "openai/gpt-x", "messages": [{"role": "user", "content": "x"}]})
@@ -559,6 +589,7 @@ def test_after_it_there_is_one_error_event(gateway_of, provider_of, path, script
     name, error = got[-1]
     if path.endswith("/responses"):
         assert name == "error" and error["type"] == "error" and words in error["message"]
+        assert [d["sequence_number"] for _, d in got] == list(range(len(got)))
         assert not any(n == "response.completed" for n, _ in got)
     else:
         assert name is None and words in error["error"]["message"]

@@ -3,7 +3,8 @@
 // sse_fuzz.c: any stream, cut anywhere, against the model.
 //
 // Input: four bytes from which the cuts come, then the stream. Whole, byte by byte and cut at
-// random it must give the model's events, and the raw bytes put together must be the stream.
+// random, by runs and one by one, it must give the model's events, and the raw bytes put together
+// must be the stream.
 #include "base/prng.h"
 #include "tests/support/sse_model.h"
 
@@ -32,7 +33,10 @@ static size_t cut_random(void *state, size_t position)
 static void check(struct slice stream, const struct sse_list *model,
                   size_t (*next_cut)(void *, size_t), void *state)
 {
-    struct sse_list list = sse_collect(stream, next_cut, state);
+    struct sse_list list = sse_collect(stream, next_cut, state, NULL);
+    sse_list_same(model, &list);
+    sse_list_done(&list);
+    list = sse_collect(stream, next_cut, state, &sse_model_marks);
     sse_list_same(model, &list);
     sse_list_done(&list);
 }

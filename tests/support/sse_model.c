@@ -94,8 +94,33 @@ struct sse_list sse_model(struct slice stream)
     return list;
 }
 
+static bool has_mark(struct slice data)
+{
+    return slice_find(data, SLICE("\"u\"")) >= 0;
+}
+
+const struct sse_marks sse_model_marks = {.letter = {'u', 'w'}, .special = has_mark};
+
+// The events of a run, none of them special.
+static void add_run(struct sse_list *list, struct sse_splitter *s, const struct sse_marks *marks)
+{
+    struct slice raw, before = s->in;
+    unsigned count = sse_next_run(s, marks, &raw);
+    if (count == 0) {
+        ASSERT(slice_eq(s->in, before));
+        return;
+    }
+    ASSERT(raw.ptr == before.ptr && !has_mark(raw));
+    struct sse_list run = sse_model(raw);
+    ASSERT(run.count == count && !run.partial && run.raw.len == raw.len);
+    list->count += run.count;
+    buf_add(&list->events, buf_slice(&run.events));
+    buf_add(&list->raw, raw);
+    sse_list_done(&run);
+}
+
 struct sse_list sse_collect(struct slice stream, size_t (*next_cut)(void *state, size_t position),
-                            void *state)
+                            void *state, const struct sse_marks *marks)
 {
     struct sse_list list;
     list_init(&list);
@@ -114,7 +139,12 @@ struct sse_list sse_collect(struct slice stream, size_t (*next_cut)(void *state,
         sse_feed(&s, slice_of(span, len));
         struct sse_event event;
         int err;
-        while ((err = sse_next(&s, &event)) == 0) {
+        for (;;) {
+            if (marks)
+                add_run(&list, &s, marks);
+            err = sse_next(&s, &event);
+            if (err != 0)
+                break;
             add_event(&list, event.type, event.data, event.has_data);
             buf_add(&list.raw, event.raw);
         }

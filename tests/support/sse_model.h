@@ -21,8 +21,11 @@ void sse_list_done(struct sse_list *list);
 // What a stream holds by the model.
 struct sse_list sse_model(struct slice stream);
 // What the splitter makes of it; `next_cut(position)` is how many bytes the next span has (> 0).
+// With marks it is asked for runs first.
 struct sse_list sse_collect(struct slice stream, size_t (*next_cut)(void *state, size_t position),
-                            void *state);
+                            void *state, const struct sse_marks *marks);
+// Data that hold `"u"` are special.
+extern const struct sse_marks sse_model_marks;
 // Asserts that both hold the same events and the same bytes.
 void sse_list_same(const struct sse_list *a, const struct sse_list *b);
 

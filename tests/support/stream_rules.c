@@ -110,7 +110,7 @@ enum chat_phase { CHAT_ROLE, CHAT_OPEN, CHAT_FINISHED, CHAT_COUNTED };
 struct chat {
     struct stream_walk walk;
     enum chat_phase phase;
-    char id[256], model[256];
+    char id[16384], model[16384];
     uint64_t created;
     unsigned calls;
     struct buf arguments; // of the last call

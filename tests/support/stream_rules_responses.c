@@ -23,7 +23,7 @@ struct responses {
     uint64_t sequence;
     uint64_t items; // begun
     bool item_open;
-    char item_id[256], item_type[64];
+    char item_id[16384], item_type[64];
     uint64_t parts; // of the open item
     enum part part;
     char part_type[64];

@@ -154,6 +154,74 @@ static void unwanted_blocks_are_trimmed(void **state)
     block_pool_done(&pool);
 }
 
+static void large_blocks_are_kept(void **state)
+{
+    (void)state;
+    struct block_pool pool;
+    struct arena a;
+    block_pool_init(&pool, 4);
+    arena_init(&a, &pool, (size_t)64 << 20);
+    // Of every size, also at the edges: all of it may be written.
+    for (size_t size = LARGE_BYTES_MIN - 20; size < LARGE_BYTES_MAX + 20; size += 1003) {
+        char *p = arena_large(&a, size);
+        assert_non_null(p);
+        memset(p, 1, size);
+        arena_drop_large(&a, p);
+    }
+    assert_int_equal(a.bytes, 0);
+    // Four sizes a doubling from 40 kB to 1 MB, one of each.
+    assert_int_equal(pool.large_bytes, (5 + 6 + 7 + 8) * 31 * 8192);
+    char *p = arena_large(&a, 115000);
+    assert_int_equal(pool.large_bytes, (5 + 6 + 7 + 8) * 31 * 8192 - 131072);
+    arena_drop_large(&a, p);
+    assert_ptr_equal(arena_large(&a, 120000), p);
+    arena_done(&a);
+    block_pool_done(&pool);
+}
+
+static void large_blocks_kept_have_a_ceiling(void **state)
+{
+    (void)state;
+    struct block_pool pool;
+    struct arena a;
+    block_pool_init(&pool, 4);
+    arena_init(&a, &pool, (size_t)64 << 20);
+    for (int i = 0; i < 40; i++)
+        assert_non_null(arena_large(&a, LARGE_BYTES_MAX - 16));
+    arena_done(&a);
+    assert_int_equal(pool.large_bytes, LARGE_KEPT_BYTES);
+    block_pool_done(&pool);
+    block_pool_init(&pool, 0);
+    assert_non_null(arena_large(&a, 100000));
+    arena_done(&a);
+    assert_int_equal(pool.large_bytes, 0); // this pool keeps nothing
+    block_pool_done(&pool);
+}
+
+static void unwanted_large_blocks_are_trimmed(void **state)
+{
+    (void)state;
+    struct block_pool pool;
+    struct arena a;
+    block_pool_init(&pool, 4);
+    arena_init(&a, &pool, (size_t)64 << 20);
+    for (int i = 0; i < 10; i++)
+        assert_non_null(arena_large(&a, 65536 - 16));
+    arena_done(&a);
+    assert_false(block_pool_trim_large(&pool, 100)); // the period begins
+    assert_int_equal(pool.large_bytes, 10 * 65536);
+    for (int i = 0; i < 4; i++)
+        assert_non_null(arena_large(&a, 65536 - 16));
+    arena_done(&a);
+    assert_true(block_pool_trim_large(&pool, 5)); // six stood unused
+    assert_int_equal(pool.large_bytes, 5 * 65536);
+    assert_false(block_pool_trim_large(&pool, 5));
+    assert_int_equal(pool.large_bytes, 4 * 65536);
+    assert_false(block_pool_trim_large(&pool, 100));
+    assert_int_equal(pool.large_bytes, 0);
+    block_pool_done(&pool);
+}
+
 static void copies_and_prints(void **state)
 {
     (void)state;
@@ -185,6 +253,15 @@ static void tail_is_poisoned(void **state)
     assert_true(__asan_address_is_poisoned(p + 5));
     arena_done(&a);
     assert_true(__asan_address_is_poisoned(p)); // kept by the pool
+    p = arena_large(&a, 50000);
+    assert_false(__asan_address_is_poisoned(p + 49999));
+    assert_true(__asan_address_is_poisoned(p + 50000)); // the block is larger
+    arena_done(&a);
+    assert_true(__asan_address_is_poisoned(p));
+    assert_ptr_equal(arena_large(&a, 51000), p);
+    assert_false(__asan_address_is_poisoned(p + 50999));
+    assert_true(__asan_address_is_poisoned(p + 51000));
+    arena_done(&a);
     block_pool_done(&pool);
 #endif
 }
@@ -198,6 +275,9 @@ int main(void)
         cmocka_unit_test(large_blocks_go_back_early),
         cmocka_unit_test(medium_wish_does_not_waste_the_block),
         cmocka_unit_test(unwanted_blocks_are_trimmed),
+        cmocka_unit_test(large_blocks_are_kept),
+        cmocka_unit_test(large_blocks_kept_have_a_ceiling),
+        cmocka_unit_test(unwanted_large_blocks_are_trimmed),
         cmocka_unit_test(copies_and_prints),
         cmocka_unit_test(tail_is_poisoned),
     };

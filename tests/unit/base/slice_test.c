@@ -29,6 +29,8 @@ static void cutting(void **state)
     (void)state;
     assert_slice(slice_skip(SLICE("abc"), 1), "bc");
     assert_slice(slice_skip(SLICE("abc"), 9), "");
+    assert_null(slice_skip(SLICE_EMPTY, 0).ptr);
+    assert_null(slice_skip(SLICE_EMPTY, 3).ptr);
     assert_slice(slice_take(SLICE("abc"), 2), "ab");
     assert_slice(slice_take(SLICE("abc"), 9), "abc");
     assert_slice(slice_trim(SLICE(" \t a b\t ")), "a b");

@@ -4,6 +4,8 @@
 // told in parts comes together.
 #include "codec/dialect.h"
 
+#include "base/container.h"
+#include "base/err.h"
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -128,9 +130,29 @@ static void parts_of_usage_come_together(void **state)
     assert_int_equal(sum.total_tokens, 69);
 }
 
+static void tokens_are_counts_that_can_be_added(void **state)
+{
+    (void)state;
+    uint64_t n = 7;
+    assert_int_equal(dialect_tokens(SLICE("0"), &n), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(dialect_tokens(SLICE("1000000000000"), &n), 0);
+    assert_int_equal(n, DIALECT_TOKENS_MAX);
+    static const struct slice bad[] = {SLICE("1000000000001"),
+                                       SLICE("18446744073709551615"),
+                                       SLICE("-1"),
+                                       SLICE("1.5"),
+                                       SLICE("\"1\""),
+                                       SLICE("null")};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_int_equal(dialect_tokens(bad[i], &n), ERR_BAD_TYPE);
+    assert_int_equal(n, DIALECT_TOKENS_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tokens_are_counts_that_can_be_added),
         cmocka_unit_test(a_pair_needs_each_function_on_its_way),
         cmocka_unit_test(whole_usage_replaces_what_came_before),
         cmocka_unit_test(parts_of_usage_come_together),

@@ -48,7 +48,7 @@ static void parts_of_every_kind(void **state)
                     "{'type':'file','file':{'filename':'a','file_data':'data:a/b;base64,QQ=='}},"
                     "{'type':'file','file':{'file_id':'f'}},"
                     "{'type':'file','file':{'file_data':'QQ=='}},"
-                    "{'type':'file','file':{'file_data':'QQ==','file_type':'text/csv'}}]}",
+                    "{'type':'file','file':{'file_data':'QQ==','file_type':'text\\/csv'}}]}",
                     "user{file name:'a' type:'a/b' data:'QQ==' file file:'f' "
                     "file type:'application/pdf' data:'QQ==' file type:'text/csv' data:'QQ=='}");
     expect_messages("{'role':'user','content':["
@@ -155,6 +155,10 @@ static void wrong_types_are_named(void **state)
          "messages[0].content[0].input_audio.format"},
         {USER("{'type':'file','file':7}"), "messages[0].content[0].file"},
         {USER("{'type':'file','file':{'file_id':7}}"), "messages[0].content[0].file.file_id"},
+        {USER("{'type':'file','file':{'file_data':'data:a/b,QQ=='}}"),
+         "messages[0].content[0].file.file_data"},
+        {USER("{'type':'file','file':{'file_data':'QQ==','file_type':'a*b'}}"),
+         "messages[0].content[0].file.file_type"},
         {USER("{'type':'file','file':{'file_data':7}}"), "messages[0].content[0].file.file_data"},
         {ASSISTANT("'refusal':7"), "messages[0].refusal"},
         {ASSISTANT("'reasoning_details':{}"), "messages[0].reasoning_details"},

@@ -214,6 +214,8 @@ static int read_names(struct desk *d)
     int rc = openai__read_data_url(&d->arena, SLICE("\"data:a/b;base64,QUFB\""), &type, &data);
     if (rc == 0)
         rc = openai__name(&d->arena, SLICE("\"\\u0041\""), &name);
+    if (rc == 0)
+        rc = openai__read_media_type(&d->arena, SLICE("\"a\\/b\""), &type);
     return rc ? rc : openai__write_text_url(&d->w, &d->arena, SLICE("\"\\u0041\"")) ?: d->w.err;
 }
 

@@ -18,6 +18,7 @@ static void ids_come_from_the_providers(void **state)
         {SLICE("\"chatcmpl-x-y\""), "'fc_x-y_7'"},
         {SLICE("\"plain\""), "'fc_plain_7'"},
         {SLICE("\"msg_\""), "'fc_msg__7'"},
+        {SLICE("\"resp_6:a:f\""), "'fc_6_a_f_7'"},
         {SLICE("\"\""), "'fc_r-1_7'"},
         {SLICE(""), "'fc_r-1_7'"},
     };

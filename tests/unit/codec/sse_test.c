@@ -9,6 +9,7 @@
 #include "tests/support/sse_model.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -194,7 +195,10 @@ static size_t cut_at(void *state, size_t position)
 static void check_cut(struct slice stream, const struct sse_list *model,
                       size_t (*next_cut)(void *, size_t), void *state)
 {
-    struct sse_list list = sse_collect(stream, next_cut, state);
+    struct sse_list list = sse_collect(stream, next_cut, state, NULL);
+    sse_list_same(model, &list);
+    sse_list_done(&list);
+    list = sse_collect(stream, next_cut, state, &sse_model_marks);
     sse_list_same(model, &list);
     sse_list_done(&list);
 }
@@ -224,13 +228,25 @@ static size_t cut_random(void *state, size_t position)
 static void test_random_streams_and_cuts(void **state)
 {
     (void)state;
-    static const char *const words[] = {"data:",     "data: ", "event:",      ":",    "x",
-                                        "{\"a\":1}", "\n",     "\n",          "\r\n", "\r",
-                                        "\n\n",      "data",   "\xEF\xBB\xBF"};
+    static const char *const words[] = {"data:",
+                                        "data: ",
+                                        "event:",
+                                        ":",
+                                        "x",
+                                        "{\"a\":1}",
+                                        "\n",
+                                        "\n",
+                                        "\r\n",
+                                        "\r",
+                                        "\n\n",
+                                        "data",
+                                        "\xEF\xBB\xBF",
+                                        "data: {\"a\":\"and this is longer\"}\n\n",
+                                        "data: {\"u\":1}\n\n"};
     struct prng prng;
     prng_seed(&prng, 20261120);
     for (int round = 0; round < 10000; round++) {
-        char text[512];
+        char text[2048];
         char *p = text;
         unsigned count = (unsigned)prng_below(&prng, 50);
         for (unsigned i = 0; i < count; i++)
@@ -239,6 +255,48 @@ static void test_random_streams_and_cuts(void **state)
         struct sse_list model = sse_model(stream);
         check_cut(stream, &model, cut_random, &prng);
         sse_list_done(&model);
+    }
+}
+
+static bool is_b(struct slice data)
+{
+    return slice_eq(data, SLICE("{\"u\":2,\"b\":1}"));
+}
+
+static void test_a_run_ends_where_an_event_is_not_plain(void **state)
+{
+    (void)state;
+    static const struct sse_marks marks = {.letter = {'x', 'u'}, .special = is_b};
+    static const char *const others[] = {"data: [DONE]\n\n",
+                                         "data: {\"u\":2,\"b\":1}\n\n",
+                                         "data:{\"a\":1}\n\n",
+                                         "data: {\"a\":1} \n\n",
+                                         "data: {\"a\":1}\r\n\r\n",
+                                         "data: {\"a\":1}\r\r",
+                                         "event: a\ndata: {}\n\n",
+                                         ": comment\n\n",
+                                         "\n",
+                                         "data: {\"a\":\ndata: 1}\n\n",
+                                         "data: {\"a\":1}\n",
+                                         "data: {",
+                                         "data: {\"a\":1}\nid: 7\n\n"};
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        char text[256];
+        // The first event is never one of a run: a byte order mark may stand before it.
+        size_t n = (size_t)snprintf(text, sizeof(text), "%s%s%s%s", "data: {}\n\n",
+                                    "data: {\"u\":1,\"b\":1}\n\n", "data: {}\n\n", others[i]);
+        struct sse_splitter s = fed(text);
+        struct sse_event event;
+        struct slice raw;
+        assert_int_equal(sse_next_run(&s, &marks, &raw), 0);
+        assert_int_equal(sse_next(&s, &event), 0);
+        assert_int_equal(sse_next_run(&s, &marks, &raw), 2);
+        assert_ptr_equal(raw.ptr, text + 10);
+        assert_int_equal(raw.len, n - 10 - strlen(others[i]));
+        assert_int_equal(sse_next_run(&s, &marks, &raw), 0);
+        while (sse_next(&s, &event) == 0)
+            ;
+        sse_done(&s);
     }
 }
 
@@ -314,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_a_cr_at_the_end_of_a_span_does_not_wait),
         cmocka_unit_test(test_every_cut_gives_the_same),
         cmocka_unit_test(test_random_streams_and_cuts),
+        cmocka_unit_test(test_a_run_ends_where_an_event_is_not_plain),
         cmocka_unit_test(test_an_event_has_a_limit),
         cmocka_unit_test(test_memory_of_a_large_event_is_given_back),
         cmocka_unit_test(test_done_marker),

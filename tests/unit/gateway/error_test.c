@@ -217,7 +217,7 @@ static void anthropics_errors_have_its_shape_and_types(void **state)
         {402, NULL, "billing_error"},
         {403, NULL, "permission_error"},
         {404, NULL, "not_found_error"},
-        {405, NULL, "api_error"},
+        {405, NULL, "invalid_request_error"},
         {413, NULL, "request_too_large"},
         {429, NULL, "rate_limit_error"},
         {500, NULL, "api_error"},

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 // cmocka wants the four above.
 #include <cmocka.h>
 
@@ -43,6 +44,7 @@ struct run {
     struct event_filter filter;
     struct gather gather;
     struct buf out;
+    unsigned runs; // events that were taken in runs
 };
 
 static void run_begin(struct run *r, bool withhold, const char *prefix)
@@ -54,6 +56,7 @@ static void run_begin(struct run *r, bool withhold, const char *prefix)
                                       .arena = &r->arena,
                                       .withhold = withhold,
                                       .prefix = slice_str(prefix)};
+    r->runs = 0;
     gather_reset(&r->gather);
     buf_init(&r->out, 1 << 20);
 }
@@ -78,7 +81,10 @@ static void feed(struct run *r, struct slice span)
     struct sse_event event;
 
     sse_feed(&r->splitter, span);
-    while (sse_next(&r->splitter, &event) == 0) {
+    for (;;) {
+        r->runs += event_filter_add_run(&r->filter, &r->gather, &r->splitter);
+        if (sse_next(&r->splitter, &event) != 0)
+            break;
         enum event_verdict v;
         while ((v = event_filter_add(&r->filter, &r->gather, &event, span, 2)) == EVENT_FULL)
             flush(r);
@@ -232,6 +238,32 @@ static void an_error_first_is_refused_later_it_passes(void **state)
     run_end(&r);
 }
 
+// Usage and errors end a run, wherever they stand; before the commit and on /v1 there is none.
+static void runs_hold_only_what_passes(void **state)
+{
+    static const char stream[] =
+        ROLE "\n\n" ROLE "\n\n" DELTA "\n\n" USAGE "\n\n" DELTA "\n\n" DELTA "\n\n"
+             "data: {\"error\":{\"code\":500}}\n\n" DELTA "\n\n" DONE "\n\n" DELTA "\n\n";
+    struct run r;
+    char *copy = strdup(stream);
+    (void)state;
+    run_begin(&r, true, "");
+    feed(&r, slice_str(copy));
+    flush(&r);
+    assert_int_equal(r.runs, 5); // not the first, usage, the error, the end and what is behind it
+    assert_int_equal(r.filter.events, 10);
+    assert_true(r.filter.failed && r.filter.ended);
+    assert_int_equal(r.filter.usage.total_tokens, 12);
+    assert_int_equal(r.out.len, strlen(stream) - strlen(usage_event));
+    run_end(&r);
+    run_begin(&r, true, PREFIX);
+    feed(&r, slice_str(copy));
+    assert_int_equal(r.runs, 0);
+    flush(&r);
+    run_end(&r);
+    free(copy);
+}
+
 static void neighbours_become_one_slice(void **state)
 {
     char *stream = joined(before_usage, "", after_usage);
@@ -356,6 +388,7 @@ int main(void)
         cmocka_unit_test(unified_events_carry_extra_fields),
         cmocka_unit_test(odd_events_are_spliced_or_pass),
         cmocka_unit_test(an_error_first_is_refused_later_it_passes),
+        cmocka_unit_test(runs_hold_only_what_passes),
         cmocka_unit_test(neighbours_become_one_slice),
         cmocka_unit_test(usage_told_in_parts_is_whole_in_the_end),
         cmocka_unit_test(comments_in_front_wait_for_the_first_event),

@@ -1,24 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // plan_test.c: which endpoint a request goes to, by what the provider has and what is allowed.
-//
-// Translations are stood in for: every dialect but embeddings has them here, so that the table of
-// tries is tested and not how far the dialects have come.
 #include "tests/unit/gateway/fixture.h"
 
 #include "codec/dialect.h"
 #include "gateway/plan.h"
-
-bool dialect_translates(const struct dialect *client, const struct dialect *provider, bool stream)
-{
-    (void)stream;
-    return client != &dialect_openai_embeddings && provider != &dialect_openai_embeddings;
-}
-
-void dialect_usage_update(struct dialect_usage *sum, const struct dialect_usage *told)
-{
-    *sum = *told;
-}
 
 #define HAS(op) [op] = SLICE("/x")
 

@@ -207,6 +207,34 @@ static void each_event_gives_its_own_at_once(void **state)
     fake_close(f);
 }
 
+// Short ones stand behind each other; those of any length stay where they are until the rest.
+static void the_events_of_a_pull_live_together(void **state)
+{
+    static const size_t lengths[] = {1, 40, 300, 1500, 1, 9000, 5, 9000, 700, 700, 700, 1, 2};
+    struct slice text[ARRAY_LEN(lengths)];
+    char word[16384] = "say:";
+    struct fake *f = open_toy();
+    struct translate_stream *s = translate_stream_new(&f->x);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+        memset(word + 4, 'a' + (int)i, lengths[i]);
+        word[4 + lengths[i]] = '\0';
+        struct sse_event e = event_of(word);
+        assert_int_equal(translate_event(s, &e, &text[i]), 0);
+    }
+    assert_ptr_equal(text[0].ptr + text[0].len, text[1].ptr);
+    assert_ptr_equal(text[1].ptr + text[1].len, text[2].ptr);
+    for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+        size_t frame = strlen("data: {\"say\":\"\"}\n\n");
+        assert_int_equal(text[i].len, lengths[i] + frame);
+        for (size_t at = 0; at < lengths[i]; at++)
+            assert_int_equal(text[i].ptr[strlen("data: {\"say\":\"") + at], 'a' + (int)i);
+    }
+    translate_stream_done(s);
+    fake_close(f);
+}
+
 static void what_went_wrong_is_told_as_far_as_it_was_said(void **state)
 {
     (void)state;
@@ -243,6 +271,7 @@ int main(void)
         cmocka_unit_test(what_is_no_answer_is_the_providers_fault),
         cmocka_unit_test(a_large_answer_is_another_threads_work),
         cmocka_unit_test(each_event_gives_its_own_at_once),
+        cmocka_unit_test(the_events_of_a_pull_live_together),
         cmocka_unit_test(what_went_wrong_is_told_as_far_as_it_was_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,6 +103,86 @@ static void recv_one_is_final(void **state)
     ring_bufs_free(bufs);
 }
 
+static void recv_one_leaves_the_rest(void **state)
+{
+    struct ring *r = *state;
+    struct ring_bufs *bufs;
+    static char sent[RING_RECV_ONE_MAX + 100], kept[sizeof(sent)];
+    struct probe p = {.bytes = kept, .max = sizeof(kept)};
+    int fds[2];
+    pair_open(fds);
+    memset(sent, 'x', sizeof(sent));
+    assert_int_equal(ring_bufs_new(r, 2, 16384, &bufs), 0);
+    assert_int_equal(write(fds[0], sent, sizeof(sent)), sizeof(sent));
+    ring_recv_one(r, &p.op, probe_on_event, fds[1], bufs);
+    WAIT_FOR(r, p.finals == 1);
+    assert_int_equal(p.len, RING_RECV_ONE_MAX);
+    assert_int_equal(recv(fds[1], kept, sizeof(kept), MSG_DONTWAIT), 100);
+    close(fds[0]);
+    close(fds[1]);
+    ring_bufs_free(bufs);
+}
+
+// What is done at once is done in a young turn only, and a busy machine may take a while between
+// two lines of a test.
+#define BUSY_TRIES 1000
+
+// Nothing there, the end and an error are all left to an operation.
+static void recv_now_takes_what_is_there(void **state)
+{
+    struct ring *r = *state;
+    char got[8];
+    size_t n;
+    int fds[2];
+    pair_open(fds);
+    ring_turn(r, clock_mono());
+    assert_int_equal(ring_recv_now(r, fds[1], got, sizeof(got)), 0);
+    assert_int_equal(write(fds[0], "abc", 3), 3);
+    n = ring_recv_now(r, fds[1], got, sizeof(got));
+    for (int i = 0; i < BUSY_TRIES && n == 0; i++) {
+        ring_turn(r, clock_mono());
+        n = ring_recv_now(r, fds[1], got, sizeof(got));
+    }
+    assert_int_equal(n, 3);
+    assert_memory_equal(got, "abc", 3);
+    close(fds[0]);
+    assert_int_equal(ring_recv_now(r, fds[1], got, sizeof(got)), 0);
+    close(fds[1]);
+    assert_int_equal(ring_recv_now(r, -1, got, sizeof(got)), 0);
+}
+
+// Does the peer have some of a message of `size` before the next turn?
+static bool leaves_at_once(struct ring *r, int fds[2], size_t size)
+{
+    static char bytes[RING_SEND_LARGE];
+    struct iovec iov = {.iov_base = bytes, .iov_len = size};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    struct probe send = {0};
+    ring_turn(r, clock_mono());
+    ring_sendmsg(r, &send.op, probe_on_event, fds[0], &msg);
+    bool here = recv(fds[1], bytes, 1, MSG_DONTWAIT) == 1;
+    assert_int_equal(send.finals, 0); // its completion is a turn's in either case
+    WAIT_FOR(r, send.finals == 1);
+    assert_int_equal(send.last, size);
+    while (recv(fds[1], bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+        ;
+    return here;
+}
+
+static void large_message_leaves_at_once(void **state)
+{
+    struct ring *r = *state;
+    int fds[2];
+    pair_open(fds);
+    assert_false(leaves_at_once(r, fds, RING_SEND_LARGE - 1)); // with its turn
+    bool at_once = false;
+    for (int i = 0; i < BUSY_TRIES && !at_once; i++)
+        at_once = leaves_at_once(r, fds, RING_SEND_LARGE);
+    assert_true(at_once);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 static void accept_goes_on(void **state)
 {
     struct ring *r = *state;
@@ -407,6 +487,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RING_TEST(tcp_round_trip),
         RING_TEST(recv_one_is_final),
+        RING_TEST(recv_one_leaves_the_rest),
+        RING_TEST(recv_now_takes_what_is_there),
+        RING_TEST(large_message_leaves_at_once),
         RING_TEST(accept_goes_on),
         RING_TEST(cancel_delivers_first),
         RING_TEST(cancel_hits_only_its_own),
