@@ -95,6 +95,8 @@ static int make_core(struct core_thread *t)
     fibers.fibers_max = p->fibers_max;
     net.head_bytes_max = p->config->head_bytes_max;
     int rc = make_ring(t);
+    if (rc == 0)
+        rc = watchdog_thread_begin(&t->signal_stack);
     if (rc < 0)
         return rc;
     core->config = p->config;
@@ -210,5 +212,6 @@ void *process__core_main(void *core_thread)
     if (t->core.index == 0)
         process__control_end(p);
     unmake_core(t, made);
+    watchdog_thread_end(t->signal_stack);
     return NULL;
 }

@@ -15,6 +15,7 @@
 // What cannot change without a restart (listener, cores, log level, head limit) is not looked at.
 #include "base/assert.h"
 #include "base/err.h"
+#include "gateway/notify.h"
 #include "gateway/process_internal.h"
 #include <string.h>
 
@@ -47,7 +48,10 @@ static void finish(struct reload *r)
     config_report_done(&r->report);
     r->busy = false;
     r->again = false;
-    if (again && p->control.state == CONTROL_RUNNING)
+    if (p->control.state != CONTROL_RUNNING)
+        return;
+    notify_ready();
+    if (again)
         process__reload(p);
 }
 
@@ -109,13 +113,13 @@ void process__reload(struct process *p)
         return;
     }
     r->busy = true;
+    notify_reloading();
     r->config = NULL;
     config_report_init(&r->report);
     int rc = pthread_create(&r->thread, NULL, build, r);
     if (rc != 0) {
         LOG(&t->core.log, ring_wall(t->ring), LOG_ERROR, "configuration not reloaded",
             LOG_S("error", slice_str(strerror(rc))));
-        config_report_done(&r->report);
-        r->busy = false;
+        finish(r);
     }
 }

@@ -115,9 +115,8 @@ struct net_core {
     struct net_stats stats;
     struct list connections; // all client connections
     struct net_listener listener;
-    struct ring_timer drain_timer; // the next slice of net_drain
-    unsigned drain_left;           // connections it has not looked at yet
-    bool draining;
+    bool leaving;                 // answers say that they are the last
+    bool draining;                // and nothing is accepted any more
     struct ring_timer trim_timer; // see trim.c
     unsigned trim_step;           // the keeper whose turn it is
     char date[40];                // "Date: …\r\n" of this second
@@ -133,11 +132,13 @@ void net_core_done(struct net_core *c); // no connection, no upstream left; half
 // Opens this core's listening socket (SO_REUSEPORT) and accepts from now on. *ret_port is the port
 // bound (for port 0). ERR_SYSTEM with errno kept.
 int net_listen(struct net_core *c, unsigned *ret_port);
-// Stops accepting, closes idle connections, and lets running exchanges finish; answers from now on
-// say Connection: close. net_idle tells when none is left.
+// On the way down, each step once or often. Leaving: answers from now on say Connection: close, all
+// else goes on. Draining: nothing is accepted any more either; what runs finishes, and a connection
+// without a request waits for one, to be told. net_idle says when none is left. Abort: idle ones
+// are closed, what runs is reset.
+void net_leave(struct net_core *c);
 void net_drain(struct net_core *c);
 bool net_idle(const struct net_core *c);
-// Resets what is left.
 void net_abort(struct net_core *c);
 
 // Answers without a fiber and closes: for refusals when no fiber can be had.

@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import weakref
 import zlib
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -37,6 +38,7 @@ class Gateway:
         environ = {k: v for k, v in os.environ.items() if not k.endswith(("_API_KEY", "_KEY"))}
         environ.update(env or {})
         self.log = []
+        self.clients = weakref.WeakSet()
         self.process = subprocess.Popen(
             [BIN, "-port", "0", "-host", "127.0.0.1", "-app-dir", self.dir.name, *FLAGS, *flags],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -74,7 +76,9 @@ class Gateway:
             return found[count - 1]
 
     def connect(self):
-        return Client(self.port)
+        client = Client(self.port)
+        self.clients.add(client)
+        return client
 
     def wait_metric(self, line):
         """Asks /metrics until it holds `line`; False past the deadline."""
@@ -93,7 +97,10 @@ class Gateway:
         return self.request("POST", path, body, headers)
 
     def stop(self):
-        """Ends the process as an operator would and asserts that it ended well."""
+        """Ends the process as an operator would and asserts that it ended well. Clients leave
+        first: an idle one would be waited for."""
+        for c in list(self.clients):
+            c.close()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
