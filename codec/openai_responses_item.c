@@ -578,7 +578,7 @@ static int read_opaque(struct responses_items *x, struct slice type, struct slic
     struct slice name = responses__inner(type);
     bool of_client = ends_with(name, SLICE("_output")) || ends_with(name, SLICE("_response"));
 
-    int rc = open_message(x, of_client ? CANON_USER : CANON_ASSISTANT, true);
+    int rc = open_message(x, of_client ? CANON_USER : CANON_ASSISTANT, !of_client);
     if (rc == 0)
         rc = add_block(x, &x->tail, CANON_OPAQUE, &b);
     if (rc == 0)

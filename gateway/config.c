@@ -63,6 +63,8 @@ void config_free(struct config *c)
     ASSERT(atomic_load(&c->cores) == 0);
     for (unsigned i = 0; i < c->provider_count; i++)
         free_provider(&c->providers[i]);
+    if (c->tls != NULL)
+        tls_context_put(c->tls->context);
     map_done(&c->by_name);
     arena_done(&c->memory);
     block_pool_done(&c->blocks);
@@ -93,6 +95,7 @@ static void build_document(struct config_builder *b, struct limiters *limiters, 
     if (config__failed(b))
         return;
     config__load_client(b, root);
+    config__load_listener(b, root);
     config__load_providers(b, root);
     if (!config__failed(b))
         finish(b, limiters);
@@ -171,9 +174,7 @@ int config_build_text(struct slice text, const struct config_source *source,
     return end(&b, ret_config);
 }
 
-// 0 with the text added, ERR_NOT_FOUND when there is no such file, ERR_SYSTEM with errno,
-// ERR_LIMIT, ERR_NOMEM.
-static int read_file(const char *name, struct buf *text)
+int config__read_file(const char *name, struct buf *text)
 {
     char chunk[16384];
     int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a FIFO does not hold us
@@ -195,7 +196,7 @@ static void build_file(struct config_builder *b, struct limiters *limiters, cons
 {
     struct buf text;
     buf_init(&text, FILE_BYTES_MAX);
-    int err = read_file(name, &text);
+    int err = config__read_file(name, &text);
     switch (err) {
     case 0:
         build_text(b, limiters, buf_slice(&text));

@@ -24,6 +24,7 @@
 #include "base/buf.h"
 #include "base/map.h"
 #include "net/core.h"
+#include "net/tls.h"
 #include "net/upstream.h"
 #include "providers/provider.h"
 
@@ -106,6 +107,22 @@ struct config_provider {
     unsigned beta_count;
 };
 
+// server.tls. What its files said lies in `context`; where they lie is kept, because they are read
+// again when they change.
+struct config_listener {
+    struct config_certificate {
+        struct slice cert, key; // a path, or the PEM text itself
+    } * certificates;
+    unsigned count;
+    bool listed;            // by the member `certificates`
+    struct slice client_ca; // empty: none
+    enum tls_client_auth client_auth;
+    bool only_1_3;
+    bool plain; // a plain listener beside it
+    unsigned plain_port;
+    struct tls_context *context;
+};
+
 // One core's use of a snapshot: a cache line that only this core writes.
 struct config_core {
     _Alignas(64) uint32_t exchanges; // that run on it
@@ -118,6 +135,7 @@ struct config {
     unsigned version;
     size_t body_bytes_max;
     unsigned head_bytes_max;
+    struct config_listener *tls; // NULL: the listener is plain
     bool drop_excess_requests;
     unsigned compat; // bits of enum compat
     struct slice *prometheus_labels;
@@ -163,6 +181,10 @@ int config_build_text(struct slice text, const struct config_source *source,
                       struct limiters *limiters, struct config_report *report,
                       struct config **ret_config);
 void config_free(struct config *c); // never published, or retired by every core; NULL is fine
+
+// Reads a listener's files and makes its context. ERR_CONFIG with the report filled, ERR_NOMEM.
+int config_listener_context(const struct config_listener *l, struct config_report *report,
+                            struct tls_context **ret);
 
 // Once, before the first core sees it: `cores` of them will retire it, each once.
 void config_publish(struct config *c, unsigned cores);

@@ -113,6 +113,10 @@ void *config__alloc(struct config_builder *b, size_t count, size_t size);
 
 // ---- Parts --------------------------------------------------------------------------------------
 
+void config__load_listener(struct config_builder *b, yyjson_val *root); // config_listener.c
+// A whole file: 0 with the text added, ERR_NOT_FOUND when there is none, ERR_SYSTEM with errno,
+// ERR_LIMIT at the buffer's ceiling, ERR_NOMEM. (config.c)
+int config__read_file(const char *name, struct buf *text);
 void config__load_client(struct config_builder *b, yyjson_val *root);    // config_client.c
 void config__load_providers(struct config_builder *b, yyjson_val *root); // config_providers.c
 void config__load_environment(struct config_builder *b);                 // config_providers.c

@@ -115,11 +115,30 @@ static const struct known_member client_members[] = {
     END,
 };
 
+static const struct known_member certificate_members[] = {
+    SERVED("cert_file", KNOWN_SECRET, .required = true),
+    SERVED("key_file", KNOWN_SECRET, .required = true),
+    END,
+};
+
+static const struct known_member tls_members[] = {
+    SERVED("cert_file", KNOWN_SECRET),
+    SERVED("key_file", KNOWN_SECRET),
+    SERVED("certificates", KNOWN_OBJECTS, OBJECT(certificate_members)),
+    SERVED("min_version", KNOWN_STRING, .choices = (const char *const[]){"1.2", "1.3", NULL}),
+    SERVED("client_ca_file", KNOWN_SECRET),
+    SERVED("client_auth", KNOWN_STRING,
+           .choices = (const char *const[]){"none", "request", "require", NULL}),
+    SERVED("plain_port", KNOWN_INTEGER, .min = 0, .max = 65535),
+    END,
+};
+
 static const struct known_member server_members[] = {
     SERVED("drain_delay_s", KNOWN_INTEGER, .min = 0, .max = 3600),
     SERVED("drain_timeout_s", KNOWN_INTEGER, .min = 0, .max = 86400),
     SERVED("watchdog_ms", KNOWN_INTEGER, .min = 0, .max = 3600 * 1000),
     SERVED("read_buffer_size", KNOWN_INTEGER_OR_0, .min = 1024, .max = 16 << 20),
+    SERVED("tls", KNOWN_OBJECT, OBJECT(tls_members)),
     END,
 };
 

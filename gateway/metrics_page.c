@@ -49,6 +49,11 @@
       "TLS handshakes with providers.")                                                            \
     X(resumptions, "ringgate_upstream_tls_resumptions_total", "counter",                           \
       "TLS handshakes that resumed a session.")                                                    \
+    X(shaking, "ringgate_tls_handshakes_in_progress", "gauge",                                     \
+      "TLS handshakes with clients that have begun and not ended.")                                \
+    X(shaken, "ringgate_tls_handshakes_total", "counter", "TLS handshakes with clients.")          \
+    X(resumed, "ringgate_tls_resumptions_total", "counter",                                        \
+      "TLS handshakes with clients that resumed a session.")                                       \
     X(log_dropped, "ringgate_log_lines_dropped_total", "counter",                                  \
       "Log lines dropped because standard error was too slow.")                                    \
     X(overflow, "ringgate_metrics_overflow_total", "counter",                                      \
@@ -61,6 +66,7 @@ struct core_figures {
 #define X(member, name, type, help) uint64_t member;
     CORE_MAP(X)
 #undef X
+    uint64_t tls_failures[TLS_FAILURE_COUNT];
 };
 
 // Everything a scrape has added up; one allocation.
@@ -177,11 +183,16 @@ static void add_figures(struct core_figures *f, struct gateway_core *core)
         .retries = counter_get(&net->upstream_retries),
         .handshakes = counter_get(&net->upstream_handshakes),
         .resumptions = counter_get(&net->upstream_resumptions),
+        .shaking = core->net.tls.shaking,
+        .shaken = counter_get(&net->tls_handshakes),
+        .resumed = counter_get(&net->tls_resumptions),
         .log_dropped = core->log.dropped_total,
         .overflow = counter_get(&core->metrics.overflow),
         .turns = ring.turns,
         .lag_ns = (uint64_t)ring.turn_ns_max,
     };
+    for (unsigned i = 0; i < TLS_FAILURE_COUNT; i++)
+        f->tls_failures[i] = counter_get(&net->tls_failures[i]);
 }
 
 static bool visit(struct tour *tour, struct gateway_core *core)
@@ -401,6 +412,23 @@ static void write_cores(struct buf *out, const struct sum *sum, unsigned cores)
     }
 }
 
+static void write_tls_failures(struct buf *out, const struct sum *sum, unsigned cores)
+{
+    static const char *const reasons[] = {
+#define X(name, label) label,
+        TLS_FAILURE_MAP(X)
+#undef X
+    };
+    add_family(out, "ringgate_tls_handshake_failures_total", "counter",
+               "TLS handshakes with clients that came to nothing.");
+    for (unsigned c = 0; c < cores; c++) {
+        for (unsigned i = 0; i < TLS_FAILURE_COUNT; i++)
+            buf_printf(out,
+                       "ringgate_tls_handshake_failures_total{core=\"%u\",reason=\"%s\"} %llu\n", c,
+                       reasons[i], (unsigned long long)sum->core[c].tls_failures[i]);
+    }
+}
+
 static void write_limiters(struct buf *out, const struct config *config)
 {
     static const char *const names[] = {"ringgate_provider_running", "ringgate_provider_waiting"};
@@ -508,6 +536,7 @@ int metrics_scrape_await(struct gateway *g, struct gateway_core *core, struct fi
         rc = write_family_await(out, &upstream_families[i], &sum->upstream, self);
     if (rc == 0) {
         write_cores(out, sum, g->cores);
+        write_tls_failures(out, sum, g->cores);
         write_limiters(out, core->config);
         write_process(out, g);
         rc = out->err;

@@ -226,8 +226,13 @@ static void say_serving(struct process *p)
     if (log_init(&log, LOG_INFO, o->log_style) < 0)
         return;
     bool v6 = strchr(o->host, ':') != NULL;
-    snprintf(text, sizeof(text), "successfully started ringgate, serving on http://%s%s%s:%u",
-             v6 ? "[" : "", o->host, v6 ? "]" : "", p->port);
+    const char *open = v6 ? "[" : "", *close = v6 ? "]" : "";
+    int n =
+        snprintf(text, sizeof(text), "successfully started ringgate, serving on http%s://%s%s%s:%u",
+                 p->secure ? "s" : "", open, o->host, close, p->port);
+    if (p->plain && n > 0 && (size_t)n < sizeof(text))
+        snprintf(text + n, sizeof(text) - (size_t)n, " and http://%s%s%s:%u", open, o->host, close,
+                 p->plain_port);
     log_line(&log, clock_wall(), LOG_INFO, slice_str(text), NULL, 0);
     log_flush(&log, STDERR_FILENO);
     log_done(&log);
@@ -299,8 +304,11 @@ int process_run(const struct process_setup *setup)
         goto out;
     p->setup = setup;
     p->control.signal_fd = -1;
+    p->care.inotify_fd = -1;
     raise_files();
     int rc = process__block_signals();
+    if (rc == 0)
+        rc = tls_ticket_key_make(&p->care.key);
     if (rc == 0)
         rc = gateway_init(p);
     if (rc < 0) {
@@ -309,6 +317,9 @@ int process_run(const struct process_setup *setup)
     }
     if (first_config(p) < 0)
         goto out;
+    p->secure = p->config->tls != NULL;
+    p->plain = p->secure && p->config->tls->plain;
+    p->plain_port = p->plain ? p->config->tls->plain_port : 0;
     atomic_store(&p->config->cores, p->gateway.cores);
     p->fibers_max = fibers_per_core(p->gateway.cores);
     unsigned wanted = p->setup->options->requests_max;

@@ -192,7 +192,7 @@ static void on_signal(struct ring *ring, struct ring_op *op, const struct ring_e
         if (info.ssi_signo != SIGHUP)
             begin_end(p, info.ssi_signo);
         else if (c->state == CONTROL_RUNNING)
-            process__reload(p);
+            process__reload(p, RELOAD_ALL);
     }
     if (event->final && event->res >= 0 && c->state != CONTROL_STOPPING)
         ring_poll(ring, op, on_signal, c->signal_fd, POLLIN);

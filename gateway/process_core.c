@@ -94,6 +94,12 @@ static int make_core(struct core_thread *t)
     uint64_t seed[2];
     fibers.fibers_max = p->fibers_max;
     net.head_bytes_max = p->config->head_bytes_max;
+    if (p->config->tls != NULL) {
+        net.tls = p->config->tls->context;
+        net.ticket_key = &p->care.key;
+        net.plain = p->plain;
+        net.plain_port = p->plain_port;
+    }
     int rc = make_ring(t);
     if (rc == 0)
         rc = watchdog_thread_begin(&t->signal_stack);
@@ -123,17 +129,27 @@ static int make_core(struct core_thread *t)
 static void listen_on(struct core_thread *t)
 {
     struct process *p = t->process;
-    if (t->core.index > 0)
-        t->core.net.options.port = p->port;
+    struct net_options *options = &t->core.net.options;
+    if (t->core.index > 0) {
+        options->port = p->port;
+        options->plain_port = p->plain_port;
+    }
     unsigned port = 0;
     errno = 0;
     if (net_listen(&t->core.net, &port) < 0) {
-        process__fail(p, "cannot listen on %s port %u: %s", p->setup->options->host,
-                      t->core.net.options.port, errno != 0 ? strerror(errno) : "address unknown");
+        const char *reason = errno != 0 ? strerror(errno) : "address unknown";
+        if (p->plain)
+            process__fail(p, "cannot listen on %s ports %u (TLS) and %u (plain): %s",
+                          p->setup->options->host, options->port, options->plain_port, reason);
+        else
+            process__fail(p, "cannot listen on %s port %u: %s", p->setup->options->host,
+                          options->port, reason);
         return;
     }
-    if (t->core.index == 0)
+    if (t->core.index == 0) {
         p->port = port;
+        p->plain_port = options->plain_port;
+    }
 }
 
 // ---- Unmaking --------------------------------------------------------------------------------
@@ -187,6 +203,8 @@ static bool start(struct core_thread *t)
         listen_on(t);
     else if (process__control_begin(p) < 0)
         process__fail(p, "signals: %s", strerror(errno));
+    else
+        process__tls_begin(p);
     return process__pass(p, PHASE_ALL);
 }
 
@@ -209,8 +227,10 @@ void *process__core_main(void *core_thread)
         // Nobody mails any more. The last core to let go frees the snapshot.
         config_retire(t->core.config, t->core.index);
     }
-    if (t->core.index == 0)
+    if (t->core.index == 0) {
+        process__tls_end(p);
         process__control_end(p);
+    }
     unmake_core(t, made);
     watchdog_thread_end(t->signal_stack);
     return NULL;

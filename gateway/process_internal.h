@@ -20,6 +20,7 @@
 #include "gateway/process.h"
 #include "gateway/tour.h"
 #include "gateway/watchdog.h"
+#include "net/tls_ticket.h"
 #include <pthread.h>
 
 enum phase { PHASE_MADE, PHASE_FIRST, PHASE_ALL, PHASE_ENDED, PHASE_COUNT };
@@ -34,16 +35,35 @@ struct gates {
     char reason[512];
 };
 
-// A second snapshot in the making: see process_reload.c.
+enum reload_kind {
+    RELOAD_CERTIFICATES = 1, // the listener's, from the files the snapshot in use names
+    RELOAD_ALL = 2,          // config.json, and with it those
+};
+
+// A second snapshot, or a second set of certificates, in the making: see process_reload.c.
 struct reload {
     pthread_t thread;
     bool busy;
-    bool again; // another SIGHUP came meanwhile
-    struct config *config;
+    enum reload_kind kind;
+    unsigned again;            // kinds that were asked for meanwhile
+    struct config *base;       // in use when it began; no other reload can end it
+    struct config *config;     // RELOAD_ALL
+    struct tls_context *fresh; // RELOAD_CERTIFICATES
     int err;
     struct config_report report;
     struct ring_mail mail; // from the worker to core 0
     struct tour tour;      // hands the snapshot to every core
+};
+
+// A TLS listener's keys and files: see process_tls.c.
+struct listener_care {
+    struct tls_context *current; // what handshakes use; NULL: there is no TLS
+    struct ring_timer rotation, settle;
+    struct mono settle_by;     // whatever else changes meanwhile
+    struct tls_ticket_key key; // the newest, until every core has it
+    struct tour tour;
+    int inotify_fd; // -1: none
+    struct ring_op watch_op;
 };
 
 enum control_state {
@@ -85,9 +105,12 @@ struct process {
     struct control control;
     struct reload reload;
     struct watchdog watchdog;
+    struct listener_care care;
     struct config *config; // the first snapshot, until the cores have it
-    unsigned port;
-    unsigned fibers_max; // per core
+    unsigned port;         // as bound
+    unsigned plain_port;   // the same, beside TLS
+    bool secure, plain;    // TLS on `port`; plain on `plain_port`
+    unsigned fibers_max;   // per core
     struct core_thread *thread[CORES_MAX];
 };
 
@@ -106,6 +129,11 @@ void process__control_end(struct process *p);
 int process__block_signals(void); // in the main thread, before any other
 
 // process_reload.c, on core 0's thread.
-void process__reload(struct process *p);
+void process__reload(struct process *p, enum reload_kind kind);
+
+// process_tls.c, on core 0's thread. Without TLS nothing happens.
+void process__tls_begin(struct process *p);
+void process__tls_watch(struct process *p); // also the files of the snapshot now in use
+void process__tls_end(struct process *p);
 
 #endif

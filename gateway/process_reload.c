@@ -12,7 +12,12 @@
 // exchange on it ends. One reload at a time: a SIGHUP that comes meanwhile starts another after it,
 // so the last file written is the one that counts.
 //
-// What cannot change without a restart (listener, cores, log level, head limit) is not looked at.
+// Certificates that have changed on disk take the same road without a snapshot: the worker reads
+// the files that the snapshot in use names, and the tour gives the cores what was made of them. An
+// edited config.json waits for its SIGHUP even then.
+//
+// What cannot change without a restart (ports, whether there is TLS, cores, log level, head limit)
+// is not looked at, but for a word about TLS: whoever adds or removes it expects something.
 #include "base/assert.h"
 #include "base/err.h"
 #include "gateway/notify.h"
@@ -44,22 +49,76 @@ static void say_lines(struct core_thread *t, enum log_level level, const struct 
 static void finish(struct reload *r)
 {
     struct process *p = process_of(r);
-    bool again = r->again;
+    unsigned again = r->again;
     config_report_done(&r->report);
     r->busy = false;
-    r->again = false;
+    r->again = 0;
     if (p->control.state != CONTROL_RUNNING)
         return;
-    notify_ready();
-    if (again)
-        process__reload(p);
+    if (r->kind == RELOAD_ALL)
+        notify_ready();
+    if (again) // all of it is certificates too
+        process__reload(p, again & RELOAD_ALL ? RELOAD_ALL : RELOAD_CERTIFICATES);
 }
+
+// ---- Certificates
+// --------------------------------------------------------------------------------
+
+static void set_current(struct process *p, struct tls_context *context)
+{
+    struct tls_context *old = p->care.current;
+    p->care.current = tls_context_get(context);
+    tls_context_put(old);
+}
+
+static bool swap_certificates(struct tour *tour, struct gateway_core *core)
+{
+    struct reload *r = container_of(tour, struct reload, tour);
+    net_tls_use(&core->net, r->fresh);
+    return true;
+}
+
+static void certificates_swapped(struct tour *tour)
+{
+    struct reload *r = container_of(tour, struct reload, tour);
+    struct process *p = process_of(r);
+    struct core_thread *t = first_core(p);
+    LOG(&t->core.log, ring_wall(t->ring), LOG_INFO, "TLS certificates reloaded");
+    set_current(p, r->fresh);
+    tls_context_put(r->fresh);
+    r->fresh = NULL;
+    process__tls_watch(p); // a link may lead elsewhere now
+    finish(r);
+}
+
+static void certificates_built(struct process *p, struct reload *r)
+{
+    struct core_thread *t = first_core(p);
+    if (r->err < 0) {
+        struct slice lines = buf_slice(&r->report.errors);
+        ptrdiff_t end = lines.len > 0 ? slice_find_char(lines, '\n') : -1;
+        LOG(&t->core.log, ring_wall(t->ring), LOG_ERROR,
+            "TLS certificates not reloaded, the old ones stay",
+            LOG_S("error", end > 0 ? slice_take(lines, (size_t)end) : slice_str(err_text(r->err))));
+        finish(r);
+    } else if (tls_context_same(p->care.current, r->fresh)) {
+        tls_context_put(r->fresh);
+        r->fresh = NULL;
+        finish(r);
+    } else {
+        tour_start(&r->tour, &t->core, swap_certificates, certificates_swapped);
+    }
+}
+
+// ---- The whole snapshot ------------------------------------------------------------------------
 
 static bool swap(struct tour *tour, struct gateway_core *core)
 {
     struct reload *r = container_of(tour, struct reload, tour);
     struct config *old = core->config;
     core->config = r->config;
+    if (core->net.tls.context && r->config->tls)
+        net_tls_use(&core->net, r->config->tls->context);
     config_retire(old, core->index);
     return true;
 }
@@ -67,9 +126,16 @@ static bool swap(struct tour *tour, struct gateway_core *core)
 static void swapped(struct tour *tour)
 {
     struct reload *r = container_of(tour, struct reload, tour);
-    struct core_thread *t = first_core(process_of(r));
+    struct process *p = process_of(r);
+    struct core_thread *t = first_core(p);
     LOG(&t->core.log, ring_wall(t->ring), LOG_INFO, "configuration reloaded",
         LOG_N("providers", r->config->provider_count));
+    if (p->secure != (r->config->tls != NULL))
+        LOG(&t->core.log, ring_wall(t->ring), LOG_WARN,
+            "server.tls was added or removed: that needs a restart");
+    else if (p->secure)
+        set_current(p, r->config->tls->context);
+    process__tls_watch(p);
     r->config = NULL;
     finish(r);
 }
@@ -81,6 +147,10 @@ static void on_built(struct ring *ring, struct ring_mail *mail)
     struct core_thread *t = first_core(p);
     ASSERT(ring == t->ring && r->busy);
     pthread_join(r->thread, NULL); // it has sent its last word
+    if (r->kind == RELOAD_CERTIFICATES) {
+        certificates_built(p, r);
+        return;
+    }
     say_lines(t, LOG_WARN, &r->report.warnings);
     say_lines(t, LOG_ERROR, &r->report.errors);
     if (r->err < 0) {
@@ -99,22 +169,31 @@ static void *build(void *reload)
     struct reload *r = reload;
     struct process *p = process_of(r);
     struct config_source source = process__source(p->setup);
-    r->err = config_build(&source, p->gateway.limiters, &r->report, &r->config);
+    if (r->kind == RELOAD_CERTIFICATES)
+        r->err = config_listener_context(r->base->tls, &r->report, &r->fresh);
+    else
+        r->err = config_build(&source, p->gateway.limiters, &r->report, &r->config);
     ring_mail_send(NULL, first_core(p)->ring, &r->mail, on_built);
     return NULL;
 }
 
-void process__reload(struct process *p)
+void process__reload(struct process *p, enum reload_kind kind)
 {
     struct reload *r = &p->reload;
     struct core_thread *t = first_core(p);
     if (r->busy) {
-        r->again = true;
+        r->again |= kind;
         return;
     }
+    if (kind == RELOAD_CERTIFICATES && t->core.config->tls == NULL)
+        return; // a snapshot without them is in use
     r->busy = true;
-    notify_reloading();
+    r->kind = kind;
+    if (kind == RELOAD_ALL)
+        notify_reloading();
+    r->base = t->core.config;
     r->config = NULL;
+    r->fresh = NULL;
     config_report_init(&r->report);
     int rc = pthread_create(&r->thread, NULL, build, r);
     if (rc != 0) {

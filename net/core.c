@@ -40,6 +40,7 @@ static void set_options(struct net_core *c, const struct net_options *o)
 {
     c->options = *o;
     c->options.head_bytes_max = or_default(o->head_bytes_max, LIMIT_HEAD_BYTES);
+    c->options.handshake_ms = or_default(o->handshake_ms, LIMIT_HANDSHAKE_MS);
     c->options.idle_ms = or_default(o->idle_ms, LIMIT_IDLE_MS);
     c->options.head_ms = or_default(o->head_ms, LIMIT_HEAD_MS);
     c->options.body_silence_ms = or_default(o->body_silence_ms, LIMIT_BODY_SILENCE_MS);
@@ -76,6 +77,8 @@ int net_core_init(struct net_core *c, unsigned index, struct net_shared *shared,
         rc = make_bufs(c);
     if (!rc)
         rc = upstream__core_init(c);
+    if (!rc)
+        rc = net__tls_init(c, options);
     if (rc)
         return rc;
     atomic_store_explicit(&shared->core[index], c, memory_order_release);
@@ -88,6 +91,7 @@ void net_core_done(struct net_core *c)
         return;
     ASSERT(list_empty(&c->connections) && net__listen_idle(c));
     ring_timer_clear(c->ring, &c->trim_timer);
+    net__tls_done(c);
     upstream__core_done(c);
     ring_bufs_free(c->client_bufs);
     ring_bufs_free(c->upstream_bufs);

@@ -28,6 +28,10 @@
 
 struct dns;
 struct net_core;
+struct page;
+struct tls_context;
+struct tls_ticket_key;
+struct tls_tickets;
 struct upstream_core;
 
 // One cache line a core.
@@ -46,6 +50,12 @@ struct net_shared {
 struct net_options {
     const char *host; // NULL or "": every address, IPv6 with IPv4
     unsigned port;    // 0: any (see net_listen)
+    // TLS on `port`; NULL: plain. Both are borrowed for net_core_init; no key: one of its own.
+    struct tls_context *tls;
+    const struct tls_ticket_key *ticket_key;
+    bool plain;          // plain on plain_port beside it
+    unsigned plain_port; // 0: any; net_listen sets the one bound
+    unsigned handshake_ms;
     unsigned head_bytes_max;
     unsigned idle_ms, head_ms, body_silence_ms, send_ms;
 };
@@ -58,10 +68,29 @@ struct net_server {
     struct slice (*refusal)(struct net_server *server, int err);
 };
 
+// Why a TLS handshake with a client came to nothing. X(name, label of its metric)
+#define TLS_FAILURE_MAP(X)                                                                         \
+    X(CLOSED, "closed")                                                                            \
+    X(TIMEOUT, "timeout")                                                                          \
+    X(PLAIN, "plain_http")                                                                         \
+    X(OVERLOAD, "overload")                                                                        \
+    X(HELLO, "client_hello")                                                                       \
+    X(CLIENT_CERT, "client_certificate")                                                           \
+    X(PROTOCOL, "protocol")
+
+enum tls_failure {
+#define X(name, label) TLS_FAILURE_##name,
+    TLS_FAILURE_MAP(X)
+#undef X
+        TLS_FAILURE_COUNT
+};
+
 struct net_stats {
     struct counter accepted, handed_over, closed, requests, bad_requests, timeouts;
     struct counter upstream_connects, upstream_reuses, upstream_retries, upstream_handshakes,
         upstream_resumptions;
+    struct counter tls_handshakes, tls_resumptions; // with clients, resumed ones in both
+    struct counter tls_failures[TLS_FAILURE_COUNT];
     struct counter loop_turn_ns_max;
     _Atomic uint64_t connections; // open now
 };
@@ -72,17 +101,20 @@ struct net_handover {
     struct ring_mail mail;
     struct net_core *to;
     int fd;
+    bool secure;
     _Atomic bool busy;
 };
 
-#define NET_LISTEN_SOCKETS 2
+// Two families, TLS and plain.
+#define NET_LISTEN_SOCKETS 4
 #define NET_HANDOVERS      64
 
 // A socket that accepts, while sockets > its index.
 struct net_acceptor {
     struct ring_op op;
     struct net_core *core;
-    int fd; // -1: closed
+    int fd;      // -1: closed
+    bool secure; // its connections are TLS
 };
 
 // What listen.c keeps on a core; private to it.
@@ -93,6 +125,18 @@ struct net_listener {
     struct ring_timer pause;
     uint64_t clients_max; // of the process: its descriptors less a share for providers
     struct net_handover handover[NET_HANDOVERS];
+};
+
+// What h1_tls.c keeps on a core; private to it.
+struct net_tls {
+    struct tls_context *context; // of handshakes that begin now; NULL: there is no TLS
+    struct tls_tickets *tickets;
+    struct page *plain;   // one record, opened
+    unsigned shaking;     // handshakes in progress
+    unsigned hellos_left; // in this turn
+    struct list waiting;  // tasks of connections whose ClientHello waits for a turn
+    struct ring_task task;
+    struct ring_hook hook;
 };
 
 struct net_core {
@@ -115,6 +159,7 @@ struct net_core {
     struct net_stats stats;
     struct list connections; // all client connections
     struct net_listener listener;
+    struct net_tls tls;
     bool leaving;                 // answers say that they are the last
     bool draining;                // and nothing is accepted any more
     struct ring_timer trim_timer; // see trim.c
@@ -132,6 +177,9 @@ void net_core_done(struct net_core *c); // no connection, no upstream left; half
 // Opens this core's listening socket (SO_REUSEPORT) and accepts from now on. *ret_port is the port
 // bound (for port 0). ERR_SYSTEM with errno kept.
 int net_listen(struct net_core *c, unsigned *ret_port);
+// Of a core that listens with TLS: what handshakes use from now on. Connections keep theirs.
+void net_tls_use(struct net_core *c, struct tls_context *context); // takes a reference of its own
+void net_tls_rotate(struct net_core *c, const struct tls_ticket_key *key); // see tls_ticket.h
 // On the way down, each step once or often. Leaving: answers from now on say Connection: close, all
 // else goes on. Draining: nothing is accepted any more either; what runs finishes, and a connection
 // without a request waits for one, to be told. net_idle says when none is left. Abort: idle ones

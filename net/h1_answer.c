@@ -16,6 +16,10 @@
 // would let a provider write the rest of our head, so such a field is dropped; so is everything
 // that frames a message or belongs to one hop, whatever token it was given.
 //
+// A TLS connection's bytes are sealed into pages first, SEAL_BYTES at a time, and each such slice
+// is one send: a record for what fits into one, nothing waits for more. With the answer behind
+// which nothing follows leaves our close_notify.
+//
 // A send that is interrupted may have left half a message in the socket (`torn`): nothing follows
 // it, and http_end resets the connection. `answer` becomes COMPLETE in the send's own callback, not
 // when the fiber resumes: the client may hang up between the two.
@@ -23,11 +27,15 @@
 #include "base/err.h"
 #include "net/limits.h"
 #include "net/net_internal.h"
+#include "net/tls.h"
 
 #define SPANS_A_SEND (BODY_SPANS_MAX + 8)
 // Status line, Date, Content-Length, Connection, blank line and a chunk line, generously.
 #define HEAD_OWN_BYTES   256
 #define CHUNK_LINE_BYTES 20
+// Sealed at once: some 50 us. As pages it makes SEALED_IOV at most.
+#define SEAL_BYTES ((size_t)256 * 1024)
+#define SEALED_IOV 20
 
 struct reason {
     unsigned status;
@@ -202,7 +210,7 @@ static void on_sent(struct ring *ring, struct ring_op *op, const struct ring_eve
 }
 
 // Sends all of it, or fails. The kernel holds none of it on return.
-static int send_await(struct h1_conn *c, struct fiber *self, struct iovec *iov, size_t n)
+static int send_iov_await(struct h1_conn *c, struct fiber *self, struct iovec *iov, size_t n)
 {
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = n};
     struct ring *ring = c->stream.core->ring;
@@ -223,6 +231,67 @@ static int send_await(struct h1_conn *c, struct fiber *self, struct iovec *iov, 
         return ERR_CLIENT_GONE;
     }
     return 0;
+}
+
+// The session's output.
+static int send_output_await(struct h1_conn *c, struct fiber *self)
+{
+    struct iovec sealed[SEALED_IOV];
+    unsigned n = 0;
+    int rc = 0;
+    while (rc == 0 && (n = tls_output_iov(c->tls, sealed, SEALED_IOV)) > 0) {
+        size_t bytes = 0;
+        for (unsigned i = 0; i < n; i++)
+            bytes += sealed[i].iov_len;
+        rc = send_iov_await(c, self, sealed, n);
+        if (rc == 0)
+            tls_output_sent(c->tls, bytes);
+    }
+    return rc;
+}
+
+// Seals what stands in front, SEAL_BYTES at most. *ret_used entries are used up; one that is not
+// begins behind what was sealed.
+static int seal(struct h1_conn *c, struct iovec *iov, size_t n, size_t *ret_used)
+{
+    size_t bytes = 0, k = 0;
+    while (k < n && bytes + iov[k].iov_len <= SEAL_BYTES)
+        bytes += iov[k++].iov_len;
+    *ret_used = k;
+    if (k == n)
+        return tls_write(c->tls, iov, (unsigned)k);
+    size_t whole = iov[k].iov_len, part = SEAL_BYTES - bytes;
+    iov[k].iov_len = part;
+    int rc = tls_write(c->tls, iov, (unsigned)k + 1);
+    iov[k] = (struct iovec){(char *)iov[k].iov_base + part, whole - part};
+    return rc;
+}
+
+static int send_sealed_await(struct h1_conn *c, struct fiber *self, struct iovec *iov, size_t n)
+{
+    bool last = c->answer_last;
+    int rc = 0;
+    while (n > 0 && rc == 0) {
+        size_t used = 0;
+        rc = seal(c, iov, n, &used);
+        if (rc) {
+            c->torn = true;
+            break;
+        }
+        iov += used;
+        n -= used;
+        c->answer_last = last && n == 0;
+        if (c->answer_last && !c->keep)
+            tls_close_notify(c->tls);
+        rc = send_output_await(c, self);
+    }
+    return rc;
+}
+
+// The iovecs are the caller's no more.
+static int send_await(struct h1_conn *c, struct fiber *self, struct iovec *iov, size_t n)
+{
+    return c->secure ? send_sealed_await(c, self, iov, n) : send_iov_await(c, self, iov, n);
 }
 
 static struct iovec iovec_of(struct slice s)
@@ -390,6 +459,16 @@ void h1_answer__refuse(struct h1_conn *c, int err)
     if (!head_only)
         put(&w, body);
     h1_conn__deadline(c, core->options.send_ms);
-    ring_send(core->ring, &c->send, on_refused, c->fd, all, (size_t)(w.at - all));
+    if (c->tls) {
+        struct iovec iov = {.iov_base = all, .iov_len = (size_t)(w.at - all)};
+        if (tls_write(c->tls, &iov, 1) != 0) {
+            h1_conn__close(c, true);
+            return;
+        }
+        tls_close_notify(c->tls);
+        (void)h1_tls__flush(c);
+    } else {
+        ring_send(core->ring, &c->send, on_refused, c->fd, all, (size_t)(w.at - all));
+    }
     h1_conn__aim(c);
 }

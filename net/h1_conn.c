@@ -27,6 +27,7 @@
 #include "base/err.h"
 #include "net/limits.h"
 #include "net/net_internal.h"
+#include "net/tls.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -41,14 +42,14 @@
 #define FROM(state) (1u << CONN_##state)
 
 static const unsigned legal_from[CONN_STATE_COUNT] = {
-    [CONN_IDLE] = FROM(IDLE) | FROM(SERVE) | FROM(DRAIN),
+    [CONN_HANDSHAKE] = 0,
+    [CONN_IDLE] = FROM(HANDSHAKE) | FROM(IDLE) | FROM(SERVE) | FROM(DRAIN),
     [CONN_HEAD] = FROM(IDLE),
     [CONN_SERVE] = FROM(HEAD),
     [CONN_DRAIN] = FROM(SERVE),
-    [CONN_REFUSE] = FROM(HEAD) | FROM(SERVE),
-    [CONN_LINGER] = FROM(SERVE) | FROM(REFUSE),
-    [CONN_CLOSING] =
-        FROM(IDLE) | FROM(HEAD) | FROM(SERVE) | FROM(DRAIN) | FROM(REFUSE) | FROM(LINGER),
+    [CONN_REFUSE] = FROM(HANDSHAKE) | FROM(HEAD) | FROM(SERVE),
+    [CONN_LINGER] = FROM(HANDSHAKE) | FROM(SERVE) | FROM(REFUSE),
+    [CONN_CLOSING] = FROM(CLOSING) - 1, // any before it
     [CONN_CLOSED] = FROM(CLOSING),
 };
 
@@ -66,14 +67,22 @@ static struct ring *ring_of(const struct h1_conn *c)
 
 // ---- Held bytes ------------------------------------------------------------------------------
 
-static void held_free(struct h1_conn *c)
+struct buf h1_conn__take_held(struct h1_conn *c)
 {
+    struct buf all = c->held;
     if (c->held_counted > 0)
         atomic_fetch_sub_explicit(&c->stream.core->shared->body_bytes, c->held_counted,
                                   memory_order_relaxed);
     c->held_counted = 0;
-    buf_done(&c->held);
+    buf_init(&c->held, all.max);
     c->held_at = 0;
+    return all;
+}
+
+static void held_free(struct h1_conn *c)
+{
+    struct buf all = h1_conn__take_held(c);
+    buf_done(&all);
 }
 
 // Counts memory beyond LIMIT_PIPELINE_BYTES; false when the process holds too much.
@@ -96,6 +105,7 @@ static void free_task(struct ring *ring, struct ring_task *task)
     struct net_core *core = c->stream.core;
     ASSERT(c->state == CONN_CLOSED && !ring_op_busy(&c->recv) && !ring_op_busy(&c->send));
     ring_close(ring, c->fd);
+    tls_free(c->tls);
     list_remove(&c->link);
     pool_put(&core->conns, c);
     counter_add(&core->stats.closed, 1);
@@ -127,6 +137,10 @@ void h1_conn__close(struct h1_conn *c, bool reset)
     struct ring *ring = ring_of(c);
     if (c->state >= CONN_CLOSING)
         return;
+    if (!reset)
+        h1_tls__notify(c);
+    if (c->state == CONN_HANDSHAKE)
+        h1_tls__abandon(c);
     h1_conn__set_state(c, CONN_CLOSING);
     if (reset) {
         struct linger hard = {.l_onoff = 1, .l_linger = 0};
@@ -147,6 +161,7 @@ void h1_conn__linger(struct h1_conn *c)
     h1_request__reset(c);
     ring_loan_put(&c->loan);
     held_free(c);
+    h1_tls__notify(c);
     (void)shutdown(c->fd, SHUT_WR);
     if (c->fin) {
         h1_conn__close(c, false);
@@ -174,6 +189,10 @@ static void on_deadline(struct h1_conn *c)
 {
     counter_add(&c->stream.core->stats.timeouts, 1);
     switch ((enum conn_state)c->state) {
+    case CONN_HANDSHAKE:
+        c->tls_failure = TLS_FAILURE_TIMEOUT;
+        h1_conn__close(c, false);
+        return;
     case CONN_HEAD:
         h1_answer__refuse(c, ERR_CLIENT_TIMEOUT);
         return;
@@ -214,7 +233,7 @@ void h1_conn__deadline(struct h1_conn *c, unsigned ms)
 
 // ---- Input -----------------------------------------------------------------------------------
 
-static void drop(struct h1_conn *c, struct slice *in)
+void h1_conn__drop(struct h1_conn *c, struct slice *in)
 {
     c->dropped += (uint32_t)in->len; // a loan: far below 4 GB
     *in = slice_skip(*in, in->len);
@@ -243,7 +262,7 @@ static void take(struct h1_conn *c, struct slice *in)
             break;
         case CONN_REFUSE:
         case CONN_LINGER:
-            drop(c, in);
+            h1_conn__drop(c, in);
             return;
         default:
             *in = slice_skip(*in, in->len);
@@ -253,7 +272,7 @@ static void take(struct h1_conn *c, struct slice *in)
         h1_conn__deadline(c, c->stream.core->options.idle_ms);
 }
 
-static void hold(struct h1_conn *c, struct slice in)
+void h1_conn__hold(struct h1_conn *c, struct slice in)
 {
     if (in.len == 0 || c->state >= CONN_CLOSING)
         return;
@@ -274,8 +293,13 @@ static void hold(struct h1_conn *c, struct slice in)
 void h1_conn__feed_held(struct h1_conn *c)
 {
     if (c->loan.bufs) {
-        hold(c, slice_of(c->loan.ptr, c->loan.len));
-        ring_loan_put(&c->loan);
+        struct ring_loan loan = c->loan;
+        c->loan = (struct ring_loan){0};
+        if (c->secure)
+            h1_tls__take(c, slice_of(loan.ptr, loan.len));
+        else
+            h1_conn__hold(c, slice_of(loan.ptr, loan.len));
+        ring_loan_put(&loan);
     }
     if (h1_conn__held(c) == 0)
         return;
@@ -296,18 +320,48 @@ static bool may_keep_loan(const struct h1_conn *c)
            c->framing.complete && !c->loan.bufs && !ring_bufs_low(c->stream.core->client_bufs);
 }
 
+void h1_conn__offer(struct h1_conn *c, struct slice in)
+{
+    if (h1_conn__held(c) > 0) {
+        h1_conn__hold(c, in);
+        h1_conn__feed_held(c);
+        return;
+    }
+    take(c, &in);
+    h1_conn__hold(c, in);
+}
+
+static void on_sealed(struct h1_conn *c, struct ring_loan loan)
+{
+    struct ring_loan first = c->loan;
+    if (!first.bufs && h1_conn__held(c) == 0 && may_keep_loan(c)) {
+        c->loan = loan;
+        return;
+    }
+    c->loan = (struct ring_loan){0};
+    if (first.bufs)
+        h1_tls__take(c, slice_of(first.ptr, first.len));
+    ring_loan_put(&first);
+    h1_tls__take(c, slice_of(loan.ptr, loan.len));
+    ring_loan_put(&loan);
+}
+
 static void on_bytes(struct h1_conn *c, struct ring_loan loan)
 {
     if (c->reader)
         h1_conn__deadline(c, c->stream.core->options.body_silence_ms);
+    if (c->secure) {
+        on_sealed(c, loan);
+        return;
+    }
     struct slice in = slice_of(loan.ptr, loan.len);
     if (h1_conn__held(c) > 0 || c->loan.bufs) {
         // Behind what waits already, in order.
         struct ring_loan first = c->loan;
         c->loan = (struct ring_loan){0};
-        hold(c, slice_of(first.ptr, first.len));
+        h1_conn__hold(c, slice_of(first.ptr, first.len));
         ring_loan_put(&first);
-        hold(c, in);
+        h1_conn__hold(c, in);
         h1_conn__feed_held(c);
     } else {
         take(c, &in);
@@ -317,7 +371,7 @@ static void on_bytes(struct h1_conn *c, struct ring_loan loan)
             c->loan = loan;
             return;
         }
-        hold(c, in);
+        h1_conn__hold(c, in);
     }
     ring_loan_put(&loan);
 }
@@ -336,7 +390,7 @@ static void input_task(struct ring *ring, struct ring_task *task)
     h1_conn__aim(c);
 }
 
-static void on_fin(struct h1_conn *c)
+void h1_conn__fin(struct h1_conn *c)
 {
     c->fin = true;
     if (c->state == CONN_REFUSE)
@@ -356,9 +410,11 @@ static void on_fin(struct h1_conn *c)
 // where it belongs without a copy.
 static enum conn_receive wanted(const struct h1_conn *c)
 {
-    enum conn_receive into_buffers = c->large ? RECEIVE_ONE : RECEIVE_MULTI;
+    enum conn_receive into_buffers = c->large && !c->secure ? RECEIVE_ONE : RECEIVE_MULTI;
     if (c->fin || c->state >= CONN_CLOSING)
         return RECEIVE_NONE;
+    if (c->state == CONN_HANDSHAKE && h1_conn__held(c) >= LIMIT_HELLO_BYTES)
+        return RECEIVE_NONE; // until our flight is out
     if (c->state != CONN_SERVE)
         return into_buffers;
     if (c->body_err)
@@ -366,7 +422,7 @@ static enum conn_receive wanted(const struct h1_conn *c)
     // Without a multishot receive to cancel, the rest of a large body is always better off in
     // place.
     bool singly = c->direct || (c->large && c->armed != RECEIVE_MULTI);
-    bool in_place = c->framing.framing == H1_LENGTH && !c->framing.complete &&
+    bool in_place = !c->secure && c->framing.framing == H1_LENGTH && !c->framing.complete &&
                     (singly || c->framing.left >= RECEIVE_INTO_MIN);
     if (in_place && c->reader)
         return RECEIVE_INTO;
@@ -385,7 +441,7 @@ static void on_receive_final(struct h1_conn *c, int res)
     if (res == -ENOBUFS)
         ring_bufs_wait(c->stream.core->client_bufs, &c->starved);
     else if (res == 0 || (res < 0 && res != -ECANCELED))
-        on_fin(c);
+        h1_conn__fin(c);
     h1_conn__aim(c);
 }
 
@@ -539,7 +595,7 @@ static void note_peer(struct h1_conn *c)
         (void)inet_ntop(AF_INET6, &six->sin6_addr, c->stream.peer, sizeof(c->stream.peer));
 }
 
-static int open_conn(struct net_core *core, int fd, bool turned_away)
+static int open_conn(struct net_core *core, int fd, bool secure, bool turned_away)
 {
     struct h1_conn *c = pool_get(&core->conns);
     if (!c)
@@ -548,6 +604,7 @@ static int open_conn(struct net_core *core, int fd, bool turned_away)
                           ? core->options.head_bytes_max
                           : LIMIT_PIPELINE_BYTES;
     c->fd = fd;
+    c->secure = secure;
     c->stream.ops = &h1_ops;
     c->stream.core = core;
     arena_init(&c->stream.arena, &core->blocks, LIMIT_EXCHANGE_BYTES);
@@ -556,30 +613,36 @@ static int open_conn(struct net_core *core, int fd, bool turned_away)
     list_init(&c->starved.link);
     c->starved.fn = on_bufs;
     list_push_back(&core->connections, &c->link);
-    c->state = CONN_IDLE;
+    c->state = secure ? CONN_HANDSHAKE : CONN_IDLE;
     c->turned_away = turned_away;
     note_peer(c);
     counter_add(&core->stats.accepted, 1);
     atomic_fetch_add_explicit(&core->stats.connections, 1, memory_order_relaxed);
     net__load_add(core, 1);
     net__trim_soon(core);
-    h1_conn__next(c);
+    if (!secure) {
+        h1_conn__next(c);
+        return 0;
+    }
+    h1_conn__deadline(c, turned_away ? LIMIT_LINGER_MS : core->options.handshake_ms);
+    h1_conn__aim(c);
     return 0;
 }
 
-int h1_conn__open(struct net_core *core, int fd)
+int h1_conn__open(struct net_core *core, int fd, bool secure)
 {
-    return open_conn(core, fd, false);
+    return open_conn(core, fd, secure, false);
 }
 
-int h1_conn__turn_away(struct net_core *core, int fd)
+int h1_conn__turn_away(struct net_core *core, int fd, bool secure)
 {
-    return open_conn(core, fd, true);
+    return open_conn(core, fd, secure, true);
 }
 
 void h1_conn__drain(struct h1_conn *c)
 {
-    if (c->state == CONN_IDLE && h1_conn__held(c) == 0 && !c->loan.bufs)
+    if (c->state == CONN_HANDSHAKE ||
+        (c->state == CONN_IDLE && h1_conn__held(c) == 0 && !c->loan.bufs))
         h1_conn__close(c, false);
 }
 

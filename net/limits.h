@@ -40,6 +40,13 @@
 #define LIMIT_BODY_SILENCE_MS   30000
 // A client that never reads: one send may not take longer. Reset.
 #define LIMIT_SEND_MS           60000
+// A TLS handshake that trickles in, or never begins. Closed.
+#define LIMIT_HANDSHAKE_MS      10000
+// TLS handshakes a core has begun and not finished (some 20 kB each): a flood of half-open ones.
+// The newest is closed.
+#define LIMIT_HANDSHAKES        4096
+// Bytes before a ClientHello is whole: one that never ends, in records of one byte. Alert, closed.
+#define LIMIT_HELLO_BYTES       (20 * 1024)
 // A keep-alive connection without a request. Closed.
 #define LIMIT_IDLE_MS           75000
 // Connections a core holds; beyond it accepting pauses.

@@ -34,6 +34,7 @@
 #define BACKLOG                 4096
 #define ACCEPT_PAUSE_MS         100
 #define HANDOVER_FACTOR_PERCENT 125
+#define FAMILIES                2 // addresses of one listener
 // One in so many descriptors beyond the clients' may be held by who is turned away.
 #define TURNED_AWAY_SHARE 12
 
@@ -59,11 +60,11 @@ static bool is_full(const struct net_core *c)
 }
 
 // It is full: the client hears so, and no more than that.
-static void turn_away(struct net_core *c, int fd)
+static void turn_away(struct net_core *c, int fd, bool secure)
 {
     uint64_t held = clients(c), max = c->listener.clients_max;
     bool crowded = held > max && held - max >= max / TURNED_AWAY_SHARE;
-    if (crowded || h1_conn__turn_away(c, fd) != 0)
+    if (crowded || h1_conn__turn_away(c, fd, secure) != 0)
         (void)close(fd);
 }
 
@@ -75,11 +76,12 @@ static void on_handover(struct ring *ring, struct ring_mail *mail)
     struct net_handover *h = container_of(mail, struct net_handover, mail);
     struct net_core *c = h->to;
     int fd = h->fd;
+    bool secure = h->secure;
     net__load_add(c, -1); // the sender's advance; open adds the connection itself
     atomic_store_explicit(&h->busy, false, memory_order_release);
     if (is_full(c))
-        turn_away(c, fd);
-    else if (h1_conn__open(c, fd))
+        turn_away(c, fd, secure);
+    else if (h1_conn__open(c, fd, secure))
         (void)close(fd);
 }
 
@@ -107,7 +109,7 @@ static struct net_core *choose(struct net_core *c)
     return above && (uint64_t)least + 1 < mine ? best : c;
 }
 
-static bool hand_over(struct net_core *c, struct net_core *to, int fd)
+static bool hand_over(struct net_core *c, struct net_core *to, int fd, bool secure)
 {
     for (unsigned i = 0; i < NET_HANDOVERS; i++) {
         struct net_handover *h = &c->listener.handover[i];
@@ -116,6 +118,7 @@ static bool hand_over(struct net_core *c, struct net_core *to, int fd)
         atomic_store_explicit(&h->busy, true, memory_order_relaxed);
         h->to = to;
         h->fd = fd;
+        h->secure = secure;
         net__load_add(to, 1);
         counter_add(&c->stats.handed_over, 1);
         ring_mail_send(c->ring, to->ring, &h->mail, on_handover);
@@ -148,15 +151,15 @@ static void pause_accepting(struct net_core *c)
                        on_pause_over);
 }
 
-static void place(struct net_core *c, int fd)
+static void place(struct net_core *c, int fd, bool secure)
 {
     struct net_core *to = choose(c);
     // Also when accepting has just ended: the kernel has told the client that it is connected.
     if (is_full(c)) { // several came in one go
-        turn_away(c, fd);
+        turn_away(c, fd, secure);
         pause_accepting(c);
-    } else if (to == c || !hand_over(c, to, fd)) {
-        bool opened = h1_conn__open(c, fd) == 0;
+    } else if (to == c || !hand_over(c, to, fd, secure)) {
+        bool opened = h1_conn__open(c, fd, secure) == 0;
         if (!opened)
             (void)close(fd);
         if (!opened || is_full(c))
@@ -179,7 +182,7 @@ static void on_accept(struct ring *ring, struct ring_op *op, const struct ring_e
     struct net_acceptor *a = container_of(op, struct net_acceptor, op);
     struct net_core *c = a->core;
     if (event->res >= 0)
-        place(c, event->res);
+        place(c, event->res, a->secure);
     else if (event->res != -ECANCELED && event->res != -ECONNABORTED)
         pause_accepting(c); // no descriptors, no memory: later, and never in a hot loop
     if (!event->final)
@@ -289,7 +292,7 @@ static unsigned find_addresses(const char *host, struct sockaddr_storage *out, b
     }
     if (getaddrinfo(host, NULL, &hints, &found))
         return 0;
-    for (struct addrinfo *a = found; a && n < NET_LISTEN_SOCKETS; a = a->ai_next) {
+    for (struct addrinfo *a = found; a && n < FAMILIES; a = a->ai_next) {
         out[n] = (struct sockaddr_storage){0};
         memcpy(&out[n++], a->ai_addr, a->ai_addrlen);
     }
@@ -313,30 +316,43 @@ static uint64_t clients_max(void)
     return files.rlim_cur - files.rlim_cur / 4;
 }
 
-int net_listen(struct net_core *c, unsigned *ret_port)
+// On every address wanted; *port 0 takes a free one and says which.
+static int listen_on(struct net_core *c, unsigned *port, bool secure)
 {
-    struct sockaddr_storage address[NET_LISTEN_SOCKETS];
+    struct sockaddr_storage address[FAMILIES];
     struct net_listener *l = &c->listener;
     bool one_is_enough, failed = false;
-    unsigned n = find_addresses(c->options.host, address, &one_is_enough);
-    unsigned port = c->options.port;
-    ASSERT(l->sockets == 0 && !c->draining);
+    unsigned n = find_addresses(c->options.host, address, &one_is_enough), opened = 0;
     if (n == 0)
         errno = EADDRNOTAVAIL;
-    for (unsigned i = 0; i < n && !(one_is_enough && l->sockets > 0); i++) {
-        set_port(&address[i], port);
+    for (unsigned i = 0; i < n && !(one_is_enough && opened > 0); i++) {
+        set_port(&address[i], *port);
         int fd = open_socket(&address[i], one_is_enough);
         if (fd < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
             continue; // this host has only one of the two families
         failed = fd < 0;
         if (failed)
             break;
-        port = port ? port : get_port(fd);
-        l->acceptor[l->sockets++] = (struct net_acceptor){.core = c, .fd = fd};
+        *port = *port ? *port : get_port(fd);
+        ASSERT(l->sockets < NET_LISTEN_SOCKETS);
+        l->acceptor[l->sockets++] = (struct net_acceptor){.core = c, .fd = fd, .secure = secure};
+        opened++;
     }
-    if (failed || l->sockets == 0) {
+    return failed || opened == 0 ? ERR_SYSTEM : 0;
+}
+
+int net_listen(struct net_core *c, unsigned *ret_port)
+{
+    struct net_listener *l = &c->listener;
+    unsigned port = c->options.port;
+    ASSERT(l->sockets == 0 && !c->draining);
+    ASSERT(c->tls.context || !c->options.plain); // plain is what there is without TLS
+    int rc = listen_on(c, &port, c->tls.context != NULL);
+    if (!rc && c->options.plain)
+        rc = listen_on(c, &c->options.plain_port, false);
+    if (rc) {
         close_opened(l);
-        return ERR_SYSTEM;
+        return rc;
     }
     l->clients_max = clients_max();
     arm(c);

@@ -5,6 +5,7 @@
 //     h1_conn.c     its states, receives, timers, end
 //     h1_request.c  heads become streams; bodies are stored
 //     h1_answer.c   answers and refusals are written
+//     h1_tls.c      handshake and records, where there is TLS
 //     core.c        a core's memory, drain
 //     trim.c        gives back what of it stands unused
 //     listen.c      sockets that accept, hand-over
@@ -31,12 +32,12 @@
 //   │ CLOSING: both operations are being cancelled; their final events are awaited │ ─► CLOSED
 //   └─────────────────────────────────────────────────────────────────────────────┘
 //
-//   IDLE    no buffer, no arena block, no fiber; a multishot receive is armed
-//   HEAD    part of a head lies in `held`; the head's deadline runs
-//   SERVE   the stream is the server's; only http_end or http_refuse leave this state
-//   DRAIN   the answer is out; what is left of the request's body is dropped, bounded
-//   REFUSE  a refusal is being sent by the loop; input is dropped
-//   LINGER  our side is shut; input is dropped so that no reset overtakes the answer
+//   HANDSHAKE (TLS only, in front of IDLE; drawn in h1_tls.c) leads to IDLE, REFUSE, LINGER,
+//   CLOSING IDLE    no buffer, no arena block, no fiber; a multishot receive is armed HEAD    part
+//   of a head lies in `held`; the head's deadline runs SERVE   the stream is the server's; only
+//   http_end or http_refuse leave this state DRAIN   the answer is out; what is left of the
+//   request's body is dropped, bounded REFUSE  a refusal is being sent by the loop; input is
+//   dropped LINGER  our side is shut; input is dropped so that no reset overtakes the answer
 //   CLOSING nothing is submitted any more
 //   CLOSED  freed by the task that ends the turn
 #ifndef RINGGATE_NET_NET_INTERNAL_H
@@ -60,6 +61,7 @@ void http__forget_body(struct http_stream *s); // it is no longer in flight; `ea
 // ---- A client's connection -------------------------------------------------------------------
 
 enum conn_state {
+    CONN_HANDSHAKE,
     CONN_IDLE,
     CONN_HEAD,
     CONN_SERVE,
@@ -103,7 +105,7 @@ struct h1_conn {
     struct ring_timer timer; // fires at or before `deadline`, then aims again
     struct mono deadline;    // of the current state; MONO_NEVER
     struct ring_bufs_waiter starved;
-    struct ring_task task;  // next input, or the end of the connection
+    struct ring_task task;  // next input, or the end of the connection; HANDSHAKE: see h1_tls.c
     struct ring_loan loan;  // the next request's bytes, until this turn's tasks
     struct buf held;        // bytes nobody could take yet
     size_t held_at;         // taken from its front
@@ -117,33 +119,37 @@ struct h1_conn {
     struct fiber *reader; // in read_body_await
     struct fiber_wait sent;
     int64_t answer_left; // of ANSWER_LENGTH
+    struct tls *tls;     // NULL: plain, or nothing has come yet
     int fd;
     int body_err;     // why the body cannot be read; sticky
-    uint32_t dropped; // bytes read and dropped in REFUSE and LINGER
+    uint32_t dropped; // bytes read and dropped in REFUSE and LINGER; before: of the ClientHello
     uint8_t state;
     uint8_t armed;
     uint8_t answer;
     uint8_t answer_framing;
-    bool answer_last; // the send in flight completes the answer
-    bool keep;        // another request may follow
-    bool turned_away; // there is no room for it: 503
-    bool direct;      // the body is received in place
-    bool large;       // this connection sends large bodies
-    bool fin;         // the client will send nothing more
-    bool torn;        // a send failed half-way: nothing may follow it
-    bool body_large;  // `body` came from arena_large
+    uint8_t tls_failure; // enum tls_failure, should the handshake end now
+    bool secure;         // TLS
+    bool answer_last;    // the send in flight completes the answer
+    bool keep;           // another request may follow
+    bool turned_away;    // there is no room for it: 503
+    bool direct;         // the body is received in place
+    bool large;          // this connection sends large bodies
+    bool fin;            // the client will send nothing more
+    bool torn;           // a send failed half-way: nothing may follow it
+    bool body_large;     // `body` came from arena_large
 };
 
 // Takes the descriptor. ERR_NOMEM (then the caller still owns it).
-int h1_conn__open(struct net_core *core, int fd);
-// The same, but its request is answered with 503, and it is gone within LIMIT_LINGER_MS.
-int h1_conn__turn_away(struct net_core *core, int fd);
+int h1_conn__open(struct net_core *core, int fd, bool secure);
+// The same, but its request is answered with 503, and it is gone within LIMIT_LINGER_MS (twice that
+// when it has to shake hands first).
+int h1_conn__turn_away(struct net_core *core, int fd, bool secure);
 // Ends an idle connection; a busy one ends with its answer, which says so if it has not begun.
 void h1_conn__drain(struct h1_conn *c);
 // Resets it; a running exchange is cancelled and its http_end closes.
 void h1_conn__abort(struct h1_conn *c);
 
-// For the three files of the connection.
+// For the files of the connection.
 void h1_conn__set_state(struct h1_conn *c, enum conn_state next);
 void h1_conn__close(struct h1_conn *c, bool reset);
 void h1_conn__closed_send(struct h1_conn *c); // in CLOSING, the send has ended
@@ -153,7 +159,12 @@ void h1_conn__aim(struct h1_conn *c);         // arms the receive the state want
 void h1_conn__receive_now(struct h1_conn *c); // a large body's bytes that are here already
 void h1_conn__feed_held(struct h1_conn *c);   // offers what is held
 void h1_conn__deadline(struct h1_conn *c, unsigned ms);
-void h1_conn__gone(struct h1_conn *c); // the client left while served
+void h1_conn__gone(struct h1_conn *c);                   // the client left while served
+void h1_conn__fin(struct h1_conn *c);                    // the client will send nothing more
+void h1_conn__offer(struct h1_conn *c, struct slice in); // bytes for the state, in order
+void h1_conn__hold(struct h1_conn *c, struct slice in);  // behind what is held
+struct buf h1_conn__take_held(struct h1_conn *c);        // all of it; the caller frees it
+void h1_conn__drop(struct h1_conn *c, struct slice *in); // counted against LIMIT_LINGER_BYTES
 
 static inline size_t h1_conn__held(const struct h1_conn *c)
 {
@@ -183,6 +194,14 @@ int h1_answer__begin_await(struct http_stream *s, struct fiber *self,
 int h1_answer__write_await(struct http_stream *s, struct fiber *self, const struct slice *spans,
                            unsigned count, bool last);
 
+// Bytes as they came from the socket of a `secure` connection, in any state.
+void h1_tls__take(struct h1_conn *c, struct slice in);
+// Sends the session's output from the loop; then REFUSE lingers, HANDSHAKE goes on. True: a send is
+// in flight.
+bool h1_tls__flush(struct h1_conn *c);
+void h1_tls__notify(struct h1_conn *c);  // close_notify, if none has left and the socket takes it
+void h1_tls__abandon(struct h1_conn *c); // HANDSHAKE ends without success: counted
+
 // ---- Cores -----------------------------------------------------------------------------------
 
 void net__load_add(struct net_core *c, int weight);
@@ -192,6 +211,9 @@ void net__trim_soon(struct net_core *c);
 struct slice net__date(struct net_core *c);
 void net__listen_stop(struct net_core *c); // stops accepting, closes the sockets
 bool net__listen_idle(const struct net_core *c);
+
+int net__tls_init(struct net_core *c, const struct net_options *o); // h1_tls.c
+void net__tls_done(struct net_core *c);
 
 // The half that faces the providers (upstream.c).
 int upstream__core_init(struct net_core *c);        // resolver, pools; 0, ERR_NOMEM, ERR_SYSTEM

@@ -146,6 +146,8 @@ static int start(struct tls *t)
     SSL_set_shed_handshake_config(t->ssl, 1);
     if (t->context->server) {
         SSL_set_accept_state(t->ssl);
+        if (t->context->identity_count > 0) // until it is given keys
+            SSL_set_options(t->ssl, SSL_OP_NO_TICKET);
         return 0;
     }
     SSL_set_connect_state(t->ssl);
@@ -195,6 +197,13 @@ void tls_set_pages(struct tls *t, struct page_pool *pages)
     t->pages = pages;
 }
 
+void tls_set_tickets(struct tls *t, const struct tls_tickets *tickets)
+{
+    ASSERT(t->context->identity_count > 0 && !t->hello);
+    t->tickets = tickets;
+    SSL_clear_options(t->ssl, SSL_OP_NO_TICKET);
+}
+
 // ---- Ciphertext ------------------------------------------------------------------------------
 
 void tls_feed(struct tls *t, struct slice ciphertext)
@@ -206,6 +215,13 @@ void tls_feed(struct tls *t, struct slice ciphertext)
 struct slice tls_unfed(const struct tls *t)
 {
     return t->in;
+}
+
+struct slice tls_unfeed(struct tls *t)
+{
+    struct slice rest = t->in;
+    t->in = SLICE_EMPTY;
+    return rest;
 }
 
 struct slice tls_output(struct tls *t)
@@ -257,8 +273,9 @@ static int reason(const struct tls *t)
     bool verify = false;
     uint32_t code = 0;
     while ((code = ERR_get_error()) != 0) {
-        if (ERR_GET_LIB(code) == ERR_LIB_SSL &&
-            ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED)
+        int what = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
+        if (what == SSL_R_CERTIFICATE_VERIFY_FAILED ||
+            what == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
             verify = true;
     }
     if (t->nomem)
@@ -282,6 +299,11 @@ int tls_handshake(struct tls *t)
 bool tls_ready(const struct tls *t)
 {
     return t->err == 0 && SSL_is_init_finished(t->ssl);
+}
+
+bool tls_said_hello(const struct tls *t)
+{
+    return t->hello;
 }
 
 bool tls_resumed(const struct tls *t)
@@ -386,6 +408,8 @@ void tls_close_notify(struct tls *t)
 {
     if (t->err != 0 || !SSL_is_init_finished(t->ssl))
         return;
+    if (SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN)
+        return; // BoringSSL would begin to wait for the peer's
     (void)SSL_shutdown(t->ssl);
     ERR_clear_error();
 }

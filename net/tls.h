@@ -13,6 +13,10 @@
 // 1.2 and 1.3, and keep sessions per context for resumption (thread-safe). Key material is never
 // logged.
 //
+// A listener's context holds one certificate or several, chosen by the name a client asks for
+// (exact names before wildcards, the first certificate when nothing fits), and who may connect at
+// all. It keeps no session: tickets are sealed with the core's keys (net/tls_ticket.h).
+//
 // Contexts are immutable and reference-counted, made off the data path, shared by the cores.
 #ifndef RINGGATE_NET_TLS_H
 #define RINGGATE_NET_TLS_H
@@ -25,6 +29,7 @@
 struct page_pool;
 struct tls;
 struct tls_context;
+struct tls_tickets;
 
 struct tls_client_options {
     struct slice ca_cert_pem; // beside the system bundle; may be empty
@@ -36,6 +41,42 @@ int tls_context_client_new(const struct tls_client_options *o, struct tls_contex
                            const char **ret_reason);
 int tls_context_server_new(const char *cert_file, const char *key_file, struct tls_context **ret,
                            const char **ret_reason);
+
+enum tls_client_auth {
+    TLS_CLIENT_NONE,
+    TLS_CLIENT_REQUEST, // one that is shown must be good, none at all is fine
+    TLS_CLIENT_REQUIRE,
+};
+
+// Of one listener. A list that asks for more is a mistake; each is some kilobytes.
+#define TLS_CERTIFICATES_MAX 256
+
+// PEM texts. A certificate is its leaf and, behind it, the chain.
+struct tls_certificate {
+    struct slice cert_pem, key_pem;
+};
+
+struct tls_listener_options {
+    const struct tls_certificate *certificates; // the first one is the default
+    unsigned count;
+    bool only_1_3; // else from 1.2 on
+    enum tls_client_auth client_auth;
+    struct slice client_ca_pem; // with client_auth
+};
+
+// What is wrong with a listener's options, for who must name the place in a file.
+enum tls_part { TLS_PART_CERT, TLS_PART_KEY, TLS_PART_CLIENT_CA };
+struct tls_complaint {
+    enum tls_part part;
+    unsigned certificate; // its index, unless it is the client CA
+    const char *reason;   // static
+};
+
+// 0; ERR_TLS with *ret_complaint; ERR_NOMEM.
+int tls_context_listener_new(const struct tls_listener_options *o, struct tls_context **ret,
+                             struct tls_complaint *ret_complaint);
+// Were two listeners' contexts made of the same options?
+bool tls_context_same(const struct tls_context *a, const struct tls_context *b);
 struct tls_context *tls_context_get(struct tls_context *c);
 void tls_context_put(struct tls_context *c); // NULL is fine
 // The CA bundle that was found, or NULL; probed where distributions keep it.
@@ -47,20 +88,29 @@ void tls_free(struct tls *t); // NULL is fine
 // Output pages come from and go back to `pages` (of the session's core; net/page.h). Before the
 // first output; without it they are the allocator's.
 void tls_set_pages(struct tls *t, struct page_pool *pages);
+// A listener's session seals its tickets with these (of the session's core). Without them it has
+// none. Before the first byte.
+void tls_set_tickets(struct tls *t, const struct tls_tickets *tickets);
 
 // The next ciphertext; the previous span must be used up. Borrowed until tls_unfed is empty.
 void tls_feed(struct tls *t, struct slice ciphertext);
 struct slice tls_unfed(const struct tls *t);
+// The same, and takes it away: the span is the caller's again.
+struct slice tls_unfeed(struct tls *t);
 
-// 0 done, ERR_MORE (send tls_output, feed more), ERR_TLS, ERR_TLS_VERIFY.
+// 0 done, ERR_MORE (send tls_output, feed more), ERR_TLS, ERR_TLS_VERIFY (also: the client showed
+// no certificate).
 int tls_handshake(struct tls *t);
 bool tls_ready(const struct tls *t);
+// A server has read the whole ClientHello: what follows is bounded by BoringSSL, message by
+// message.
+bool tls_said_hello(const struct tls *t);
 bool tls_resumed(const struct tls *t);
 // Plaintext into `out`: > 0 bytes, 0 at close_notify, ERR_MORE, ERR_TLS.
 ptrdiff_t tls_read(struct tls *t, void *out, size_t size);
 // All of it, sealed and appended to the output. 0, ERR_NOMEM, ERR_TLS.
 int tls_write(struct tls *t, const struct iovec *iov, unsigned count);
-void tls_close_notify(struct tls *t);
+void tls_close_notify(struct tls *t); // once; later calls do nothing
 // What must be sent now (contiguous). After the send: tls_output_sent frees it. While a send of it
 // is in flight further tls_write calls append behind without moving it.
 struct slice tls_output(struct tls *t);

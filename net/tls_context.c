@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+// What a client offers, and what a server chooses from, most wanted first.
 #define ALPN_HTTP1 "\x08http/1.1"
 
 // ---- Tickets ---------------------------------------------------------------------------------
@@ -126,7 +127,7 @@ const char *tls_ca_bundle(void)
 }
 
 // Every certificate of the text. How many, or -1 when one is malformed.
-static int trust_pem(SSL_CTX *ctx, struct slice pem)
+int tls__trust_pem(SSL_CTX *ctx, struct slice pem)
 {
     X509_STORE *store = SSL_CTX_get_cert_store(ctx);
     BIO *bio = BIO_new_mem_buf(pem.ptr, (ossl_ssize_t)pem.len);
@@ -169,7 +170,7 @@ static int trust(struct tls_context *c, const struct tls_client_options *o, cons
         *ret_reason = "the system's CA bundle cannot be read";
         return ERR_TLS;
     }
-    if (o->ca_cert_pem.len > 0 && trust_pem(c->ctx, o->ca_cert_pem) <= 0) {
+    if (o->ca_cert_pem.len > 0 && tls__trust_pem(c->ctx, o->ca_cert_pem) <= 0) {
         *ret_reason = "ca_cert_pem holds no valid certificate";
         return ERR_TLS;
     }
@@ -178,7 +179,7 @@ static int trust(struct tls_context *c, const struct tls_client_options *o, cons
 
 // ---- Contexts --------------------------------------------------------------------------------
 
-static struct tls_context *context_new(bool server)
+struct tls_context *tls__context_new(bool server)
 {
     struct tls_context *c = calloc(1, sizeof(*c));
     if (!c)
@@ -198,7 +199,7 @@ static struct tls_context *context_new(bool server)
 int tls_context_client_new(const struct tls_client_options *o, struct tls_context **ret,
                            const char **ret_reason)
 {
-    struct tls_context *c = context_new(false);
+    struct tls_context *c = tls__context_new(false);
     int rc = 0;
     if (!c)
         return ERR_NOMEM;
@@ -219,8 +220,8 @@ out:
     return rc;
 }
 
-static int choose_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in,
-                       unsigned in_len, void *arg)
+int tls__choose_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in,
+                     unsigned in_len, void *arg)
 {
     (void)ssl;
     (void)arg;
@@ -232,7 +233,7 @@ static int choose_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const ui
 int tls_context_server_new(const char *cert_file, const char *key_file, struct tls_context **ret,
                            const char **ret_reason)
 {
-    struct tls_context *c = context_new(true);
+    struct tls_context *c = tls__context_new(true);
     if (!c)
         return ERR_NOMEM;
     *ret_reason = NULL;
@@ -245,7 +246,7 @@ int tls_context_server_new(const char *cert_file, const char *key_file, struct t
         tls_context_put(c);
         return ERR_TLS;
     }
-    SSL_CTX_set_alpn_select_cb(c->ctx, choose_alpn, NULL);
+    SSL_CTX_set_alpn_select_cb(c->ctx, tls__choose_alpn, NULL);
     *ret = c;
     return 0;
 }
@@ -266,6 +267,7 @@ void tls_context_put(struct tls_context *c)
     if (before > 1)
         return;
     sessions_free(c->names);
+    tls__identities_free(c);
     SSL_CTX_free(c->ctx);
     BIO_meth_free(c->method);
     pthread_mutex_destroy(&c->lock);

@@ -5,6 +5,7 @@
 #ifndef RINGGATE_NET_TLS_INTERNAL_H
 #define RINGGATE_NET_TLS_INTERNAL_H
 
+#include "base/map.h"
 #include "net/page.h"
 #include "net/tls.h"
 #include <openssl/ssl.h>
@@ -26,6 +27,14 @@ struct tls_sessions {
     char name[];
 };
 
+#define TLS_DIGEST_BYTES 32
+
+// One certificate of a listener and the names it is for.
+struct tls_identity {
+    SSL_CTX *ctx; // the certificate and its key; everything else is the first one's
+    char *names;  // of the certificate, lower case, one after the other
+};
+
 struct tls_context {
     _Atomic unsigned refs;
     SSL_CTX *ctx;
@@ -35,6 +44,12 @@ struct tls_context {
     pthread_mutex_t lock; // of what follows; taken once or twice a handshake, never per record
     struct tls_sessions *names;
     unsigned names_count;
+
+    // Of a listener. identity[0].ctx is `ctx`.
+    struct tls_identity *identity;
+    unsigned identity_count;
+    struct map by_name; // "a.test", "*.b.test" → struct tls_identity
+    uint8_t digest[TLS_DIGEST_BYTES];
 };
 
 struct tls {
@@ -47,6 +62,8 @@ struct tls {
     int err;     // sticky; 0 while fine
     bool closed; // close_notify was read
     bool nomem;  // the output could not grow
+    bool hello;  // a server's: the ClientHello was read
+    const struct tls_tickets *tickets;
     size_t name_len;
     char name[];
 };
@@ -55,6 +72,15 @@ struct tls {
 void tls__session_keep(struct tls_context *c, struct slice name, SSL_SESSION *session);
 // The newest one, with a reference for the caller; NULL when there is none.
 SSL_SESSION *tls__session_find(struct tls_context *c, struct slice name);
+// Makes the part of a context that both roles have. NULL without memory.
+struct tls_context *tls__context_new(bool server);
+int tls__choose_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in,
+                     unsigned in_len, void *arg);
+// Adds a PEM text's certificates to the trust of `ctx`: how many, or < 0 when something of it is
+// none.
+int tls__trust_pem(SSL_CTX *ctx, struct slice pem);
+extern const SSL_TICKET_AEAD_METHOD tls__ticket_method; // tls_ticket.c
+void tls__identities_free(struct tls_context *c);
 // Fills the method's functions; tls.c owns them.
 BIO_METHOD *tls__method_new(void);
 

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "net/limits.h"
+#include "net/tls.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
@@ -31,6 +32,8 @@ struct load_conn {
     bool line_end; // the body so far ends with a line that no blank one follows yet
     size_t head_len;
     struct h1_body body;
+    struct tls *tls; // NULL: plain
+    bool shaken;
     char head[HEAD_BYTES];
 };
 
@@ -62,12 +65,26 @@ static bool counting(const struct load *l, struct mono due)
     return due.ns >= l->begin.ns && due.ns < l->end.ns;
 }
 
+static void flush(struct load_conn *c);
+
 static void on_sent(struct ring *ring, struct ring_op *op, const struct ring_event *event)
 {
     (void)ring;
     struct load_conn *c = container_of(op, struct load_conn, send);
-    if (event->res < 0)
+    if (event->res < 0) {
         c->load->errors++;
+    } else if (c->tls) {
+        tls_output_sent(c->tls, (size_t)event->res);
+        flush(c);
+    }
+}
+
+// What the session wants to say.
+static void flush(struct load_conn *c)
+{
+    struct slice out = tls_output(c->tls);
+    if (out.len > 0 && !ring_op_busy(&c->send) && c->fd >= 0)
+        ring_send(c->load->ring, &c->send, on_sent, c->fd, out.ptr, out.len);
 }
 
 static void ask(struct load_conn *c, struct mono due)
@@ -79,7 +96,15 @@ static void ask(struct load_conn *c, struct mono due)
     c->first_seen = false;
     c->line_end = false;
     c->head_len = 0;
-    ring_send(c->load->ring, &c->send, on_sent, c->fd, c->load->request.ptr, c->load->request.len);
+    struct slice request = c->load->request;
+    if (!c->tls) {
+        ring_send(c->load->ring, &c->send, on_sent, c->fd, request.ptr, request.len);
+        return;
+    }
+    struct iovec iov = {(void *)(uintptr_t)request.ptr, request.len};
+    if (tls_write(c->tls, &iov, 1) != 0)
+        c->load->errors++;
+    flush(c);
 }
 
 static void ended(struct load *l)
@@ -204,6 +229,26 @@ static bool take(struct load_conn *c, struct slice in)
     return take_body(c, &in);
 }
 
+// Handshake or records; false when the connection is of no more use.
+static bool open_records(struct load_conn *c, struct slice in)
+{
+    char plain[16384];
+    ptrdiff_t n = 1;
+    bool good = true;
+    tls_feed(c->tls, in);
+    if (!c->shaken) {
+        int rc = tls_handshake(c->tls);
+        flush(c);
+        if (rc != 0)
+            return rc == ERR_MORE;
+        c->shaken = true;
+    }
+    while (good && (n = tls_read(c->tls, plain, sizeof(plain))) > 0)
+        good = c->busy && take(c, slice_of(plain, (size_t)n));
+    (void)tls_unfeed(c->tls);
+    return good && n == ERR_MORE;
+}
+
 static void on_buffers(struct ring *ring, struct ring_bufs_waiter *waiter)
 {
     (void)ring;
@@ -215,9 +260,10 @@ static void on_received(struct ring *ring, struct ring_op *op, const struct ring
     (void)ring;
     struct load_conn *c = container_of(op, struct load_conn, recv);
     struct ring_loan loan = event->loan;
-    bool good = event->res > 0 && c->fd >= 0 && c->busy;
+    bool good = event->res > 0 && c->fd >= 0 && (c->busy || c->tls);
     if (good)
-        good = take(c, slice_of(loan.ptr, loan.len));
+        good = c->tls ? open_records(c, slice_of(loan.ptr, loan.len))
+                      : take(c, slice_of(loan.ptr, loan.len));
     ring_loan_put(&loan);
     if (event->res == -ENOBUFS)
         ring_bufs_wait(c->load->bufs, &c->buffers);
@@ -273,7 +319,19 @@ static int open_conn(struct load *l, struct load_conn *c)
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     l->open++;
     receive(c);
-    return 0;
+    if (!l->tls)
+        return 0;
+    int rc = tls_new(l->tls, SLICE("localhost"), &c->tls);
+    if (rc == 0) {
+        (void)tls_handshake(c->tls);
+        flush(c);
+    }
+    while (rc == 0 && !c->shaken) { // one after the other: a listener's backlog is finite
+        if (c->fd < 0)
+            return ERR_TLS;
+        ring_turn(l->ring, mono_add_ms(clock_mono(), 1000));
+    }
+    return rc;
 }
 
 int load_init(struct load *l)

@@ -7,6 +7,10 @@
 // when it had to wait for a free connection. Rate 0 is a closed loop: every connection asks again
 // as soon as it is answered (for saturation with streams, which wrk does not count by events).
 //
+// With `tls` every connection is TLS and its handshake over before the clock starts. With
+// `handshakes` there is no request at all: each connection shakes hands, is closed and made anew
+// (shake.c), never with a ticket.
+//
 // One thread, one ring, connections made before the clock starts.
 #ifndef RINGGATE_BENCH_LOAD_LOAD_H
 #define RINGGATE_BENCH_LOAD_LOAD_H
@@ -36,6 +40,8 @@ struct load_options {
     double warmup; // seconds, not counted
     const char *path;
     const char *body_file; // NULL: GET
+    bool tls;
+    bool handshakes;
 };
 
 struct load {
@@ -45,7 +51,8 @@ struct load {
     struct slice request;
     struct list idle; // connections without a request
     struct load_conn *conns;
-    struct mono begin; // counting starts
+    struct tls_context *tls; // of a client that takes any certificate; NULL: plain
+    struct mono begin;       // counting starts
     struct mono end;
     double due_ns; // of the next request, since the epoch of `begin`
     double interval_ns;
@@ -58,5 +65,7 @@ struct load {
 
 int load_init(struct load *l); // connects; 0 or a negative enum err
 void load_run(struct load *l);
+// Shakes hands for as long as the options say; requests are the handshakes. 0 or ERR_NOMEM.
+int load_shake(struct load *l);
 
 #endif

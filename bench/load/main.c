@@ -3,12 +3,13 @@
 // main.c: the load client's options and its one line of result.
 //
 //   load --port 8080 --path /openai/v1/chat/completions --body FILE [--rate R] [--connections N]
-//        [--seconds S] [--warmup S] [--host A]
+//        [--seconds S] [--warmup S] [--host A] [--tls 1] [--handshakes 1]
 //
 // Prints a JSON object: requests, errors, rate, events, bytes, and quantiles in microseconds.
 #include "base/buf.h"
 #include "base/err.h"
 #include "bench/load/load.h"
+#include "net/tls.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 static void usage(void)
 {
     fprintf(stderr, "load --port N --path P [--body FILE] [--rate R] [--connections N]\n"
-                    "     [--seconds S] [--warmup S] [--host A]\n");
+                    "     [--seconds S] [--warmup S] [--host A] [--tls 1] [--handshakes 1]\n");
     exit(2);
 }
 
@@ -41,6 +42,10 @@ static void parse(int argc, char **argv, struct load_options *o)
             o->seconds = strtod(value, NULL);
         else if (strcmp(name, "--warmup") == 0)
             o->warmup = strtod(value, NULL);
+        else if (strcmp(name, "--tls") == 0)
+            o->tls = strcmp(value, "0") != 0;
+        else if (strcmp(name, "--handshakes") == 0)
+            o->tls = o->handshakes = strcmp(value, "0") != 0;
         else if (strcmp(name, "--path") == 0)
             o->path = value;
         else if (strcmp(name, "--body") == 0)
@@ -48,7 +53,7 @@ static void parse(int argc, char **argv, struct load_options *o)
         else
             usage();
     }
-    if (o->port == 0 || !o->path || o->connections == 0)
+    if (o->port == 0 || (!o->path && !o->handshakes) || o->connections == 0)
         usage();
 }
 
@@ -87,21 +92,27 @@ int main(int argc, char **argv)
     struct rlimit files;
     const char *reason = "";
     parse(argc, argv, &l.options);
-    render(&l.options, &request);
-    l.request = buf_slice(&request);
+    if (!l.options.handshakes) {
+        render(&l.options, &request);
+        l.request = buf_slice(&request);
+    }
     signal(SIGPIPE, SIG_IGN);
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
     int err = ring_new(&options, &l.ring, &reason);
+    if (err == 0 && l.options.tls)
+        err = tls_context_client_new(&(struct tls_client_options){.insecure_skip_verify = true},
+                                     &l.tls, &reason);
     if (err == 0)
-        err = load_init(&l);
+        err = l.options.handshakes ? load_shake(&l) : load_init(&l);
     if (err != 0) {
         fprintf(stderr, "load: %s %s\n", err_text(err), reason);
         return 1;
     }
-    load_run(&l);
+    if (!l.options.handshakes)
+        load_run(&l);
     double s = l.options.seconds;
     printf("{\"requests\":%llu,\"errors\":%llu,\"rate\":%.1f,\"events\":%llu,\"bytes\":%llu,"
            "\"p50_us\":%.1f,\"p99_us\":%.1f,\"first_p50_us\":%.1f,\"first_p99_us\":%.1f}\n",

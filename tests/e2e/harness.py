@@ -5,6 +5,9 @@ Gateway   starts the binary named by RINGGATE_BIN with flags from RINGGATE_FLAGS
 Provider  a threaded mock: each request is handed to a script, which says byte by byte what goes
           back and when. Nothing sleeps: scripts and tests wait on events, always with a deadline.
 Client    one raw connection, so that a test sees bytes, not a library's opinion of them.
+
+With RINGGATE_TLS=1 every gateway that has a config.json listens with TLS and every client speaks
+it: the suite is the same, and so must be what it sees.
 """
 import json
 import os
@@ -25,7 +28,62 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BIN = os.environ.get("RINGGATE_BIN", os.path.join(ROOT, "build", "ringgate"))
 FLAGS = shlex.split(os.environ.get("RINGGATE_FLAGS", ""))
 DEADLINE_S = float(os.environ.get("RINGGATE_DEADLINE_S", "20"))
-STARTED = re.compile(r"http://[^\s\"]*?:(\d+)")
+STARTED = re.compile(r"http(s?)://[^\s\"]*?:(\d+)")
+ALWAYS_TLS = bool(os.environ.get("RINGGATE_TLS"))
+
+
+class Authority:
+    """Issues certificates for one test run; the openssl command makes them."""
+
+    def __init__(self):
+        self.dir = tempfile.TemporaryDirectory(prefix="ringgate-ca-")
+        self.count = 0
+        self._run("req", "-x509", *self.CURVE, "-keyout", "ca.key", "-out", "ca.pem",
+                  "-days", "2", "-subj", "/CN=test authority")
+
+    CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+
+    def _run(self, *args):
+        subprocess.run(["openssl", *args], check=True, capture_output=True, cwd=self.dir.name)
+
+    @property
+    def ca(self):
+        return os.path.join(self.dir.name, "ca.pem")
+
+    def issue(self, *names):
+        """(certificate's path, key's path) for names and addresses."""
+        self.count += 1
+        base = str(self.count)
+        alt = ",".join(("IP:" if n[0].isdigit() else "DNS:") + n for n in names)
+        with open(os.path.join(self.dir.name, "ext"), "w", encoding="ascii") as f:
+            f.write("subjectAltName=%s\n" % alt)
+        self._run("req", *self.CURVE, "-keyout", base + ".key", "-out", base + ".csr",
+                  "-subj", "/CN=" + names[0])
+        self._run("x509", "-req", "-in", base + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+                  "-CAcreateserial", "-out", base + ".pem", "-days", "2", "-extfile", "ext")
+        path = os.path.join(self.dir.name, base)
+        return path + ".pem", path + ".key"
+
+    def trust(self, version=None, show=None):
+        """A client's context: one version only, a certificate to show."""
+        ctx = ssl.create_default_context(cafile=self.ca)
+        if version:
+            ctx.minimum_version = ctx.maximum_version = version
+        if show:
+            ctx.load_cert_chain(*show)
+        return ctx
+
+
+_shared = {}
+
+
+def shared_authority():
+    """One authority, and a certificate for 127.0.0.1, for who does not care which."""
+    if not _shared:
+        _shared["authority"] = Authority()
+        _shared["files"] = _shared["authority"].issue("127.0.0.1", "localhost")
+        _shared["trust"] = _shared["authority"].trust()
+    return _shared
 
 
 class Gateway:
@@ -49,9 +107,15 @@ class Gateway:
         self.port = None
         if expect_start:
             line = self.wait_log("successfully started")
-            self.port = int(STARTED.search(line).group(1))
+            found = STARTED.search(line)
+            self.secure, self.port = found.group(1) == "s", int(found.group(2))
+            self.line = line
 
     def write(self, config):
+        if ALWAYS_TLS and isinstance(config, dict):
+            cert, key = shared_authority()["files"]
+            server = dict({"tls": {"cert_file": cert, "key_file": key}}, **config.get("server", {}))
+            config = dict(config, server=server)
         text = config if isinstance(config, str) else json.dumps(config)
         with open(os.path.join(self.dir.name, "config.json"), "w", encoding="utf-8") as f:
             f.write(text)
@@ -76,7 +140,8 @@ class Gateway:
             return found[count - 1]
 
     def connect(self):
-        client = Client(self.port)
+        """A client that speaks what the port does, and trusts the shared authority."""
+        client = Client(self.port, tls=shared_authority()["trust"] if self.secure else None)
         self.clients.add(client)
         return client
 
@@ -126,10 +191,13 @@ class Answer:
 class Client:
     """A connection to the gateway (or anything) that reads HTTP/1.1 strictly."""
 
-    def __init__(self, port, timeout=DEADLINE_S):
+    def __init__(self, port, timeout=DEADLINE_S, tls=None, name="127.0.0.1", session=None):
         self.sock = socket.create_connection(("127.0.0.1", port), timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buf = b""
+        if tls:
+            self.sock = tls.wrap_socket(self.sock, server_hostname=name, session=session,
+                                        suppress_ragged_eofs=False)
 
     def __enter__(self):
         return self
@@ -193,6 +261,13 @@ class Client:
         try:
             return not self.buf and not self._more()
         except ConnectionResetError:
+            return True
+
+    def at_end_or_error(self):
+        """The same, where a TLS end without close_notify is an end too."""
+        try:
+            return self.at_end()
+        except ssl.SSLError:
             return True
 
     def head(self):

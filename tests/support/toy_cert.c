@@ -9,6 +9,7 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define DAY_S 86400L
@@ -45,22 +46,53 @@ static X509 *cert_new(EVP_PKEY *key, const char *common, long serial, X509 *issu
     return x;
 }
 
-static FILE *temp_open(char *path, size_t size)
+static void write_temp(char *path, size_t size, const char *text)
 {
     snprintf(path, size, "/tmp/ringgate-test-XXXXXX");
     int fd = mkstemp(path);
-    ASSERT(fd >= 0);
-    return fdopen(fd, "w");
+    ASSERT(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    close(fd);
+}
+
+static void take_text(BIO *bio, char *out, size_t size)
+{
+    int n = BIO_read(bio, out, (int)size - 1);
+    ASSERT(n > 0 && (size_t)n < size - 1);
+    out[n] = '\0';
+    BIO_free(bio);
+}
+
+static void pem_of(X509 *cert, char *out, size_t size)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    ASSERT(bio && PEM_write_bio_X509(bio, cert));
+    take_text(bio, out, size);
 }
 
 static void write_leaf(struct toy_cert *c, X509 *leaf, EVP_PKEY *key)
 {
-    FILE *f = temp_open(c->cert_file, sizeof(c->cert_file));
-    ASSERT(f && PEM_write_X509(f, leaf));
-    fclose(f);
-    f = temp_open(c->key_file, sizeof(c->key_file));
-    ASSERT(f && PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL));
-    fclose(f);
+    pem_of(leaf, c->cert_pem, sizeof(c->cert_pem));
+    BIO *bio = BIO_new(BIO_s_mem());
+    ASSERT(bio && PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL));
+    take_text(bio, c->key_pem, sizeof(c->key_pem));
+    write_temp(c->cert_file, sizeof(c->cert_file), c->cert_pem);
+    write_temp(c->key_file, sizeof(c->key_file), c->key_pem);
+}
+
+// "DNS:a.test,DNS:*.b.test" of "a.test,*.b.test".
+static void alt_names(const char *names, char *out, size_t size)
+{
+    bool address = names[0] >= '0' && names[0] <= '9';
+    size_t n = (size_t)snprintf(out, size, "%s:", address ? "IP" : "DNS");
+    for (; *names; names++) {
+        ASSERT(n + 8 < size);
+        out[n++] = *names;
+        if (*names == ',') {
+            memcpy(out + n, "DNS:", 4);
+            n += 4;
+        }
+    }
+    out[n] = '\0';
 }
 
 void toy_cert_make(struct toy_cert *c, const char *name)
@@ -69,18 +101,12 @@ void toy_cert_make(struct toy_cert *c, const char *name)
     EVP_PKEY *ca_key = key_new(), *key = key_new();
     X509 *ca = cert_new(ca_key, "toy authority", 1, NULL);
     X509 *leaf = cert_new(key, "toy", 2, ca);
-    bool address = name[0] >= '0' && name[0] <= '9';
     extend(ca, NID_basic_constraints, "critical,CA:TRUE");
     ASSERT(X509_sign(ca, ca_key, EVP_sha256()));
-    snprintf(alt, sizeof(alt), "%s:%s", address ? "IP" : "DNS", name);
+    alt_names(name, alt, sizeof(alt));
     extend(leaf, NID_subject_alt_name, alt);
     ASSERT(X509_sign(leaf, ca_key, EVP_sha256()));
-    BIO *bio = BIO_new(BIO_s_mem());
-    ASSERT(bio && PEM_write_bio_X509(bio, ca));
-    int n = BIO_read(bio, c->ca_pem, sizeof(c->ca_pem) - 1);
-    ASSERT(n > 0);
-    c->ca_pem[n] = '\0';
-    BIO_free(bio);
+    pem_of(ca, c->ca_pem, sizeof(c->ca_pem));
     write_leaf(c, leaf, key);
     X509_free(leaf);
     X509_free(ca);

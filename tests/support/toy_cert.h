@@ -8,11 +8,14 @@
 
 struct toy_cert {
     char ca_pem[2048];
+    char cert_pem[2048];
+    char key_pem[512];
     char cert_file[64];
     char key_file[64];
 };
 
-// A fresh CA and a certificate it signed for the name or address ("10.0.0.1").
+// A fresh CA and a certificate it signed for the name or address ("10.0.0.1"), or for several names
+// ("a.test,*.b.test").
 void toy_cert_make(struct toy_cert *c, const char *name);
 void toy_cert_done(struct toy_cert *c); // removes the files
 

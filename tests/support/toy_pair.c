@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "net/tls_internal.h"
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -17,6 +18,11 @@ struct tls_context *toy_client_context(const char *ca_pem, bool skip)
     return c;
 }
 
+void toy_limit_to_1_2(struct tls_context *c)
+{
+    ASSERT(SSL_CTX_set_max_proto_version(c->ctx, TLS1_2_VERSION) == 1);
+}
+
 void toy_pair_open(struct toy_pair *p, const char *cert_name)
 {
     const char *reason = NULL;
@@ -25,6 +31,24 @@ void toy_pair_open(struct toy_pair *p, const char *cert_name)
     p->client_context = toy_client_context(p->cert.ca_pem, false);
     ASSERT(tls_context_server_new(p->cert.cert_file, p->cert.key_file, &p->server_context,
                                   &reason) == 0);
+}
+
+struct tls_context *toy_listener_context(const struct toy_cert *cert)
+{
+    struct tls_certificate one = {slice_str(cert->cert_pem), slice_str(cert->key_pem)};
+    struct tls_listener_options o = {.certificates = &one, .count = 1};
+    struct tls_complaint complaint;
+    struct tls_context *c = NULL;
+    ASSERT(tls_context_listener_new(&o, &c, &complaint) == 0);
+    return c;
+}
+
+void toy_pair_listen(struct toy_pair *p, const char *cert_name)
+{
+    *p = (struct toy_pair){0};
+    toy_cert_make(&p->cert, cert_name);
+    p->client_context = toy_client_context(p->cert.ca_pem, false);
+    p->server_context = toy_listener_context(&p->cert);
 }
 
 void toy_pair_connect(struct toy_pair *p, const char *server_name)

@@ -18,8 +18,13 @@ struct toy_pair {
 };
 
 struct tls_context *toy_client_context(const char *ca_pem, bool skip);
+void toy_limit_to_1_2(struct tls_context *c);
 // A certificate for the name, its authority trusted by the client; no sessions yet.
 void toy_pair_open(struct toy_pair *p, const char *cert_name);
+// The same with a listener's context.
+void toy_pair_listen(struct toy_pair *p, const char *cert_name);
+// A listener's context for one certificate, TLS 1.2 on, asking for nothing.
+struct tls_context *toy_listener_context(const struct toy_cert *cert);
 void toy_pair_connect(struct toy_pair *p, const char *server_name); // fresh sessions
 void toy_pair_open_connected(struct toy_pair *p); // both, for TOY_NAME, and their handshake
 void toy_pair_close(struct toy_pair *p);

@@ -228,6 +228,9 @@ static void own_figures_are_on_the_page(void **state)
     assert_non_null(strstr(text, "\nringgate_build_info{version=\"1.2.3\"} 1\n"));
     assert_non_null(strstr(text, "\nringgate_log_lines_dropped_total{core=\"0\"} 5\n"));
     assert_non_null(strstr(text, "\nringgate_connections{core=\"0\"} 0\n"));
+    assert_non_null(strstr(text, "\nringgate_tls_handshakes_in_progress{core=\"0\"} 0\n"));
+    assert_non_null(strstr(text, "\nringgate_tls_handshake_failures_total{core=\"0\","
+                                 "reason=\"client_certificate\"} 0\n"));
     assert_non_null(strstr(text, "\nringgate_exchanges{core=\"0\"} 1\n"));
     assert_non_null(strstr(text, "\nringgate_loop_lag_seconds{core=\"0\"} "));
     assert_non_null(strstr(text, "\nprocess_resident_memory_bytes "));
