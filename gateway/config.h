@@ -30,6 +30,11 @@
 
 struct limiter;
 
+// What runs at a stop may take so long: Bifrost's.
+#define CONFIG_DRAIN_TIMEOUT_S 30
+// A turn of the loop is to take 1 ms; what takes a thousand hangs.
+#define CONFIG_WATCHDOG_MS 1000
+
 struct config_alias {
     struct slice name;                           // as clients say it; compared ignoring letter case
     struct slice model_id;                       // as the provider says it
@@ -141,6 +146,8 @@ struct config {
     unsigned allowed_origin_count, allowed_header_count;
     struct slice *required_headers; // lower case
     unsigned required_header_count;
+    unsigned drain_delay_ms, drain_timeout_ms; // the way down: gateway/process_control.c
+    unsigned watchdog_ms;                      // 0: off; gateway/watchdog.h
     struct config_provider *providers;
     unsigned provider_count;
     struct map by_name;  // provider name → struct config_provider

@@ -83,6 +83,22 @@ static void load_origins(struct config_builder *b, const struct config_path *up,
     c->allowed_origin_count = 1;
 }
 
+// A number for which 0 is no default.
+static unsigned number(yyjson_val *object, const char *member, unsigned absent)
+{
+    yyjson_val *value = config__get(object, member);
+    return value != NULL ? (unsigned)yyjson_get_uint(value) : absent;
+}
+
+static void load_server(struct config_builder *b, yyjson_val *server)
+{
+    struct config *c = b->config;
+    c->head_bytes_max = config__uint(server, "read_buffer_size", LIMIT_HEAD_BYTES);
+    c->drain_delay_ms = 1000 * number(server, "drain_delay_s", 0);
+    c->drain_timeout_ms = 1000 * number(server, "drain_timeout_s", CONFIG_DRAIN_TIMEOUT_S);
+    c->watchdog_ms = number(server, "watchdog_ms", CONFIG_WATCHDOG_MS);
+}
+
 void config__load_client(struct config_builder *b, yyjson_val *root)
 {
     struct config *c = b->config;
@@ -91,8 +107,7 @@ void config__load_client(struct config_builder *b, yyjson_val *root)
     yyjson_val *client = config__get(root, "client");
     yyjson_val *filter = config__get(client, "header_filter_config");
     c->version = config__uint(root, "version", 2);
-    c->head_bytes_max =
-        config__uint(config__get(root, "server"), "read_buffer_size", LIMIT_HEAD_BYTES);
+    load_server(b, config__get(root, "server"));
     c->body_bytes_max =
         (size_t)MIB * config__uint(client, "max_request_body_size_mb", LIMIT_BODY_BYTES / MIB);
     ASSERT(c->head_bytes_max > 0 && c->body_bytes_max >= MIB);

@@ -1,45 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// decode.c: the decoder's body, over zlib's inflate.
-//
-// zlib allocates through the exchange's arena, so nothing is left behind whatever way the exchange
-// ends. It finds out by itself whether gzip or zlib framing is there. A gzip file may consist of
-// several members one behind the other (RFC 1952 2.2): the end of one with bytes behind it begins
-// the next.
+// decode.c: the decoder's body, over a coding's steps.
 #include "gateway/decode.h"
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/err.h"
+#include "gateway/coding.h"
 #include "ring/fiber.h"
-#include <zlib.h>
-
-// zlib's own numbers: the largest window, and 32 for "gzip or zlib, see the header".
-#define WINDOW_BITS (15 + 32)
 
 struct decoder {
     struct body body; // what the relay pulls
     struct body *source;
     struct fiber *self;
-    z_stream z;
+    struct coding *coding;
     struct body_part held; // of the source, being read
     unsigned span;         // of it
     size_t offset;         // in that
     bool holding;
-    bool ended;    // the coded stream is at the end of a member
-    bool complete; // and the source at its own
+    bool complete; // the source is at its end
     char *out;
 };
-
-static void *z_alloc(void *arena, unsigned count, unsigned size)
-{
-    return arena_zalloc(arena, (size_t)count * size);
-}
-
-static void z_free(void *arena, void *memory)
-{
-    (void)arena;
-    (void)memory; // goes with the arena
-}
 
 // Takes the next part of the source. ERR_MORE, or what the source ended with.
 static int refill(struct decoder *d)
@@ -63,34 +43,26 @@ static int release(struct decoder *d)
     bool last = d->held.last;
     body_put(d->source, &d->held);
     d->holding = false;
-    if (last && !d->ended)
+    if (last && !coding_is_whole(d->coding))
         return ERR_UPSTREAM_TRUNCATED;
     d->complete = last;
     return 0;
 }
 
-// One call of inflate over the current span, into what is left of the output.
+// One step over the current span, into what is left of the output.
 static int inflate_span(struct decoder *d, size_t *len)
 {
-    struct slice in = slice_skip(d->held.span[d->span], d->offset);
-    if (d->ended && in.len > 0) {
-        if (inflateReset(&d->z) != Z_OK)
-            return ERR_UPSTREAM_PROTOCOL;
-        d->ended = false;
-    }
-    d->z.next_in = (unsigned char *)(uintptr_t)in.ptr;
-    d->z.avail_in = (unsigned)in.len;
-    d->z.next_out = (unsigned char *)d->out + *len;
-    d->z.avail_out = (unsigned)(DECODE_OUT_BYTES - *len);
-    int rc = inflate(&d->z, Z_SYNC_FLUSH);
-    if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR)
-        return rc == Z_MEM_ERROR ? ERR_NOMEM : ERR_UPSTREAM_PROTOCOL;
-    d->ended = rc == Z_STREAM_END;
-    d->offset += in.len - d->z.avail_in;
-    *len = DECODE_OUT_BYTES - d->z.avail_out;
+    struct slice span = d->held.span[d->span];
+    struct slice in = slice_skip(span, d->offset);
+    size_t room = DECODE_OUT_BYTES - *len, n = 0;
+    int rc = coding_step(d->coding, &in, d->out + *len, room, &n);
+    if (rc)
+        return rc == ERR_NOMEM ? rc : ERR_UPSTREAM_PROTOCOL;
+    *len += n;
+    d->offset = span.len - in.len;
     // A full output may leave decoded bytes inside: the span is asked again, with nothing left of
     // it.
-    if (d->offset == d->held.span[d->span].len && d->z.avail_out > 0) {
+    if (n < room) {
         d->span++;
         d->offset = 0;
     }
@@ -142,12 +114,6 @@ static void decoder_put(struct body *b, struct body_part *part)
 
 static const struct body_ops decoder_ops = {.take = decoder_take, .put = decoder_put};
 
-static bool is_served(struct slice coding)
-{
-    return slice_ieq(coding, SLICE("gzip")) || slice_ieq(coding, SLICE("x-gzip")) ||
-           slice_ieq(coding, SLICE("deflate"));
-}
-
 // The head now describes what the decoder gives.
 static void strip_coding(struct http_head *head)
 {
@@ -161,11 +127,25 @@ static void strip_coding(struct http_head *head)
     head->content_length = -1;
 }
 
+// The one coding of the answer, when it is served: a second field makes it a list.
+static const struct coding_row *coding_of(const struct http_head *head)
+{
+    const struct coding_row *row = NULL;
+    unsigned fields = 0;
+    for (unsigned i = 0; i < head->count; i++) {
+        if (head->fields[i].id != HTTP_N_CONTENT_ENCODING)
+            continue;
+        row = coding_find(head->fields[i].value);
+        fields++;
+    }
+    return fields == 1 ? row : NULL;
+}
+
 int decoder_new(struct arena *arena, struct fiber *self, struct upstream *u, struct decoder **ret)
 {
-    const struct http_field *f = http_head_get(&u->head, HTTP_N_CONTENT_ENCODING);
+    const struct coding_row *row = coding_of(&u->head);
     *ret = NULL;
-    if (!f || !is_served(f->value))
+    if (!row)
         return 0;
     struct decoder *d = arena_zalloc(arena, sizeof(*d));
     if (!d)
@@ -176,11 +156,9 @@ int decoder_new(struct arena *arena, struct fiber *self, struct upstream *u, str
     d->body.ops = &decoder_ops;
     d->source = &u->body;
     d->self = self;
-    d->z.zalloc = z_alloc;
-    d->z.zfree = z_free;
-    d->z.opaque = arena;
-    if (inflateInit2(&d->z, WINDOW_BITS) != Z_OK)
-        return ERR_NOMEM;
+    int rc = coding_new(arena, row, &d->coding);
+    if (rc)
+        return rc;
     strip_coding(&u->head);
     *ret = d;
     return 0;
@@ -200,5 +178,5 @@ void decoder_free(struct decoder *d)
     if (d->holding)
         body_put(d->source, &d->held);
     d->holding = false;
-    (void)inflateEnd(&d->z);
+    coding_free(d->coding);
 }

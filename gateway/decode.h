@@ -4,20 +4,22 @@
 //
 // Some providers, and proxies in front of them, compress whatever they are told. Events and members
 // cannot be seen in such bytes, so the relay pulls them through a decoder: a body whose source is
-// the provider's. gzip and deflate (zlib) are decoded, the answer's content-encoding and length go;
-// any other coding passes as it is, with its header (relay_is_coded).
+// the provider's. What coding.h knows is decoded, the answer's content-encoding and length go; any
+// other coding, and several at once, pass as they are, with their header (relay_is_coded).
 //
 //     upstream body ──take──► [held part] ──inflate──► [out, DECODE_OUT_BYTES] ──► relay
 //
-// Memory is the exchange's: the state, the window and one output buffer. A small answer that
-// inflates to gigabytes is bounded like any other: by the client that takes it, one buffer a pull.
+// Memory is the exchange's (zlib's state, one output buffer) or the decoder's own (br, zstd: at
+// most a window), given back by decoder_free. A small answer that inflates to gigabytes is bounded
+// like any other: by the client that takes it, one buffer a pull.
 #ifndef RINGGATE_GATEWAY_DECODE_H
 #define RINGGATE_GATEWAY_DECODE_H
 
 #include "base/arena.h"
 #include "net/upstream.h"
 
-// What one pull gives at most; also what bounds the time inflating takes of a turn.
+// What one pull gives at most; also what bounds the time inflating takes of a turn. (br's decoder
+// computes a window ahead: a provider that sends megabytes of one byte holds the loop for longer.)
 #define DECODE_OUT_BYTES (32 * 1024)
 
 struct decoder;

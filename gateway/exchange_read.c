@@ -11,6 +11,7 @@
 #include "gateway/error.h"
 #include "gateway/exchange.h"
 #include "gateway/plan.h"
+#include "gateway/unpack.h"
 
 static int refuse(struct failure *ret, int err, struct slice text, struct slice param)
 {
@@ -196,26 +197,23 @@ static int check_fallbacks(struct exchange *x, struct failure *ret)
 
 // ---- All of it -------------------------------------------------------------------------------
 
-static bool is_coded(const struct http_head *head)
-{
-    const struct http_field *f = http_head_get(head, HTTP_N_CONTENT_ENCODING);
-    return f && f->value.len > 0 && !slice_ieq(f->value, SLICE("identity"));
-}
-
 int exchange_read_await(struct exchange *x, struct fiber *self, struct failure *ret)
 {
     static int (*const checks[])(struct exchange *, struct failure *) = {
         check_model, check_input, check_stream, check_fallbacks};
+    struct codings codings;
 
     x->dialect = plan_dialect(x->route->operation);
     ASSERT(x->dialect);
-    if (is_coded(&x->stream->request)) {
-        refuse(ret, ERR_UNSUPPORTED, SLICE("request bodies with a content-encoding are not served"),
-               SLICE("content-encoding"));
-        ret->status = 415;
-        return ERR_UNSUPPORTED;
+    int rc = unpack_codings(x, &codings, ret);
+    if (rc)
+        return rc;
+    rc = http_read_body_await(x->stream, self, x->config->body_bytes_max, &x->body);
+    if (rc == 0 && codings.count > 0) {
+        rc = unpack_await(x, self, &codings, ret);
+        if (rc)
+            return rc;
     }
-    int rc = http_read_body_await(x->stream, self, x->config->body_bytes_max, &x->body);
     if (rc == 0 && !x->scan)
         x->scan = arena_alloc(&x->stream->early, sizeof(*x->scan));
     if (rc == 0 && !x->scan)

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "gateway/limiter.h"
+#include "gateway/notify.h"
 #include "gateway/process_internal.h"
 #include "ring/work.h"
 #include <errno.h>
@@ -237,18 +238,58 @@ static void say_serving(struct process *p)
     log_done(&log);
 }
 
+// No core frees its ring before all have come to that gate.
+static void look_at_cores(struct process *p)
+{
+    struct gates *g = &p->gates;
+    pthread_mutex_lock(&g->mutex);
+    if (g->arrived[PHASE_ENDED] < g->expected[PHASE_ENDED])
+        watchdog_look(&p->watchdog, clock_mono());
+    pthread_mutex_unlock(&g->mutex);
+    log_flush(&p->watchdog.log, STDERR_FILENO);
+}
+
+// Waits for the thread to end, and looks at all of them meanwhile.
+static void join_watching(struct process *p, pthread_t thread)
+{
+    for (;;) {
+        struct mono next = mono_add_ms(clock_mono(), watchdog_pause_ms(&p->watchdog));
+        struct timespec until = {.tv_sec = next.ns / NS_PER_S, .tv_nsec = next.ns % NS_PER_S};
+        if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) != ETIMEDOUT)
+            return;
+        look_at_cores(p);
+    }
+}
+
+static bool watch_cores(struct process *p, unsigned limit_ms)
+{
+    if (limit_ms == 0 || watchdog_init(&p->watchdog, limit_ms, p->setup->options->log_style) < 0)
+        return false;
+    for (unsigned i = 0; i < p->gateway.cores; i++)
+        watchdog_add(&p->watchdog, p->thread[i]->ring, p->thread[i]->thread);
+    return true;
+}
+
 static int serve(struct process *p)
 {
+    unsigned limit_ms = p->config->watchdog_ms;
+    bool watched = false;
     bool started = process__pass(p, PHASE_MADE) && process__pass(p, PHASE_FIRST) &&
                    process__pass(p, PHASE_ALL);
     if (started) {
         p->config = NULL; // the cores' now; the last to retire it frees it
         say_serving(p);
+        notify_ready();
+        watched = watch_cores(p, limit_ms);
     }
     for (unsigned i = 0; i < p->gateway.cores; i++) {
-        if (p->thread[i]->thread != 0)
+        if (watched)
+            join_watching(p, p->thread[i]->thread);
+        else if (p->thread[i]->thread != 0)
             pthread_join(p->thread[i]->thread, NULL);
     }
+    if (watched)
+        watchdog_done(&p->watchdog);
     if (!started)
         fprintf(stderr, "ringgate: %s\n", p->gates.reason);
     return started ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -5,23 +5,27 @@
 // Signals are blocked in every thread and read by core 0's ring from a signalfd, so a signal is an
 // event like any other and never interrupts anything.
 //
-//   ┌─────────┐ SIGTERM, SIGINT  ┌──────────┐ 30 s, or a      ┌──────────┐
-//   │ RUNNING │ ───────────────► │ DRAINING │ second signal ► │ ABORTING │
-//   └─────────┘ on_signal        └──────────┘ round_done      └──────────┘
-//                                     │ all cores idle             │ all cores idle, or 5 s
-//                                     ▼                            ▼
-//                                ┌─────────────────────────────────────┐
-//                                │ STOPPING  every ring is told to end │
-//                                └─────────────────────────────────────┘
+//   ┌─────────┐ SIGTERM, SIGINT ┌─────────┐ drain_delay_s ┌──────────┐ drain_timeout_s ┌──────────┐
+//   │ RUNNING │ ──────────────► │ LEAVING │ ────────────► │ DRAINING │ ──────────────► │ ABORTING │
+//   └─────────┘ begin_end       └─────────┘ next_state    └──────────┘ next_state      └──────────┘
+//                                    │                         │  all cores idle            │  ▲
+//                                    │                         ▼                            │  │
+//                                    │                    ┌──────────┐ all cores idle, 5 s  │  │
+//                                    │                    │ STOPPING │ ◄────────────────────┘  │
+//                                    │                    └──────────┘ every ring is told      │
+//                                    └── a second signal, here and in DRAINING ────────────────┘
 //
-//   DRAINING  /health says 503, no connection is accepted, idle ones are closed, answers say
-//             Connection: close, running exchanges finish
-//   ABORTING  what is left is reset; its fibers are cancelled
+//   LEAVING   /health says 503, answers say Connection: close; connections are accepted and served:
+//             balancers need time to look away
+//   DRAINING  no connection is accepted, running exchanges finish, idle connections wait for a
+//             request whose answer tells them
+//   ABORTING  idle connections are closed, what runs is reset, its fibers cancelled
 //
-// From DRAINING on core 0 sends a round (a tour) every ROUND_MS: each core is told what the state
-// asks for, which is harmless to repeat, and counted when it is not idle.
+// From LEAVING on core 0 sends rounds (tours), every ROUND_MS from DRAINING on: each core is told
+// what the state asks for, which is harmless to repeat, and counted when it is not idle.
 #include "base/assert.h"
 #include "base/err.h"
+#include "gateway/notify.h"
 #include "gateway/process_internal.h"
 #include <errno.h>
 #include <poll.h>
@@ -29,7 +33,6 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define DRAIN_MS     30000
 #define ABORT_MS     5000
 #define ROUND_MS     20
 #define QUIT_TURNS   1000
@@ -49,7 +52,7 @@ static struct core_thread *first_core(struct process *p)
 
 static void set_state(struct control *c, enum control_state to)
 {
-    // Always forward; DRAINING and ABORTING both lead to STOPPING.
+    // Always forward; a second signal skips, and DRAINING leads to STOPPING as well.
     ASSERT(to > c->state && to < CONTROL_STATE_COUNT);
     c->state = to;
 }
@@ -65,14 +68,56 @@ static void stop(struct process *p)
 
 static bool visit(struct tour *tour, struct gateway_core *core)
 {
+    static void (*const orders[CONTROL_STATE_COUNT])(struct net_core *) = {
+        [CONTROL_LEAVING] = net_leave,
+        [CONTROL_DRAINING] = net_drain,
+        [CONTROL_ABORTING] = net_abort,
+    };
     struct control *c = container_of(tour, struct control, tour);
-    if (c->abort)
-        net_abort(&core->net);
-    else
-        net_drain(&core->net);
+    orders[c->order](&core->net);
+    c->requests += fiber_live(core->net.fibers);
     if (!net_idle(&core->net) || fiber_live(core->net.fibers) > 0)
         c->busy_cores++;
     return true;
+}
+
+// What the round just home found, as fields of a line.
+#define FOUND(c) LOG_N("busy_cores", (c)->busy_cores), LOG_N("requests", (c)->requests)
+
+static void say_aborting(const struct control *c, struct core_thread *t)
+{
+    if (c->requests > 0)
+        LOG(&t->core.log, ring_wall(t->ring), LOG_WARN, "resetting the requests that are left",
+            FOUND(c));
+    else
+        LOG(&t->core.log, ring_wall(t->ring), LOG_INFO, "closing the connections that are left",
+            FOUND(c));
+}
+
+// The state's patience is over.
+static void next_state(struct process *p, struct mono now)
+{
+    struct control *c = &p->control;
+    struct core_thread *t = first_core(p);
+    switch (c->state) {
+    case CONTROL_LEAVING:
+        LOG(&t->core.log, ring_wall(t->ring), LOG_INFO, "accepting no more connections",
+            LOG_N("timeout_ms", c->timeout_ms));
+        set_state(c, CONTROL_DRAINING);
+        c->until = mono_add_ms(now, c->timeout_ms);
+        return;
+    case CONTROL_DRAINING:
+        say_aborting(c, t);
+        set_state(c, CONTROL_ABORTING);
+        c->until = mono_add_ms(now, ABORT_MS);
+        return;
+    default:
+        ASSERT(c->state == CONTROL_ABORTING);
+        // A fiber that does not end even now would hang the stop for ever.
+        LOG(&t->core.log, ring_wall(t->ring), LOG_ERROR, "stopping although not idle", FOUND(c));
+        log_flush(&t->core.log, STDERR_FILENO);
+        _exit(1);
+    }
 }
 
 static void round_done(struct tour *tour)
@@ -81,33 +126,24 @@ static void round_done(struct tour *tour)
     struct process *p = process_of(c);
     struct core_thread *t = first_core(p);
     struct mono now = ring_now(t->ring);
-    if (c->busy_cores == 0 && !p->reload.busy) {
+    if (c->order >= CONTROL_DRAINING && c->busy_cores == 0 && !p->reload.busy) {
         stop(p);
         return;
     }
-    if (!mono_before(now, c->until)) {
-        if (c->state == CONTROL_ABORTING) {
-            // A fiber that does not end even now would hang the stop for ever.
-            LOG(&t->core.log, ring_wall(t->ring), LOG_ERROR, "stopping although not idle",
-                LOG_N("busy_cores", c->busy_cores));
-            log_flush(&t->core.log, STDERR_FILENO);
-            _exit(1);
-        }
-        LOG(&t->core.log, ring_wall(t->ring), LOG_WARN, "resetting the requests that are left",
-            LOG_N("busy_cores", c->busy_cores));
-        set_state(c, CONTROL_ABORTING);
-        c->until = mono_add_ms(now, ABORT_MS);
-    }
-    ring_timer_set(t->ring, &c->timer, mono_add_ms(now, ROUND_MS), send_round);
+    if (c->order == c->state && !mono_before(now, c->until))
+        next_state(p, now);
+    bool waits = c->state == CONTROL_LEAVING; // until then a round would find nothing to do
+    ring_timer_set(t->ring, &c->timer, waits ? c->until : mono_add_ms(now, ROUND_MS), send_round);
 }
 
 static void send_round(struct ring *ring, struct ring_timer *timer)
 {
     struct control *c = container_of(timer, struct control, timer);
     struct core_thread *t = first_core(process_of(c));
-    ASSERT(ring == t->ring && c->state >= CONTROL_DRAINING);
+    ASSERT(ring == t->ring && c->state >= CONTROL_LEAVING);
     c->busy_cores = 0;
-    c->abort = c->state == CONTROL_ABORTING;
+    c->requests = 0;
+    c->order = c->state;
     tour_start(&c->tour, &t->core, visit, round_done);
 }
 
@@ -117,14 +153,22 @@ static void begin_end(struct process *p, unsigned signal)
     struct core_thread *t = first_core(p);
     struct mono now = ring_now(t->ring);
     if (c->state == CONTROL_RUNNING) {
+        const struct config *config = t->core.config;
         LOG(&t->core.log, ring_wall(t->ring), LOG_INFO, "finishing the requests that are running",
-            LOG_N("signal", signal));
+            LOG_N("signal", signal), LOG_N("delay_ms", config->drain_delay_ms),
+            LOG_N("timeout_ms", config->drain_timeout_ms));
+        notify_stopping();
         atomic_store(&p->gateway.draining, true);
-        set_state(c, CONTROL_DRAINING);
-        c->until = mono_add_ms(now, DRAIN_MS);
+        bool delayed = config->drain_delay_ms > 0;
+        c->timeout_ms = config->drain_timeout_ms;
+        set_state(c, delayed ? CONTROL_LEAVING : CONTROL_DRAINING);
+        c->until = mono_add_ms(now, delayed ? config->drain_delay_ms : c->timeout_ms);
         send_round(t->ring, &c->timer);
-    } else if (c->state == CONTROL_DRAINING) {
-        c->until = now; // patience is over; the next round sees it
+    } else if (c->state < CONTROL_ABORTING) {
+        set_state(c, CONTROL_ABORTING); // patience is over
+        c->until = mono_add_ms(now, ABORT_MS);
+        if (ring_timer_is_set(&c->timer)) // else a round is on its way, and the next one sees it
+            ring_timer_set(t->ring, &c->timer, now, send_round);
     }
 }
 

@@ -101,6 +101,8 @@ static int make_core(struct core_thread *t)
         net.plain_port = p->plain_port;
     }
     int rc = make_ring(t);
+    if (rc == 0)
+        rc = watchdog_thread_begin(&t->signal_stack);
     if (rc < 0)
         return rc;
     core->config = p->config;
@@ -230,5 +232,6 @@ void *process__core_main(void *core_thread)
         process__control_end(p);
     }
     unmake_core(t, made);
+    watchdog_thread_end(t->signal_stack);
     return NULL;
 }

@@ -19,6 +19,7 @@
 
 #include "gateway/process.h"
 #include "gateway/tour.h"
+#include "gateway/watchdog.h"
 #include "net/tls_ticket.h"
 #include <pthread.h>
 
@@ -67,6 +68,7 @@ struct listener_care {
 
 enum control_state {
     CONTROL_RUNNING,
+    CONTROL_LEAVING,
     CONTROL_DRAINING,
     CONTROL_ABORTING,
     CONTROL_STOPPING,
@@ -80,9 +82,11 @@ struct control {
     struct ring_op signal_op;
     struct ring_timer timer;
     struct tour tour;
-    bool abort;          // what this round tells the cores
-    unsigned busy_cores; // found by this round
-    struct mono until;   // end of the state's patience
+    enum control_state order; // what this round tells the cores
+    unsigned busy_cores;      // found by this round
+    uint64_t requests;        // the same
+    struct mono until;        // end of the state's patience
+    unsigned timeout_ms;      // that of DRAINING
 };
 
 struct core_thread {
@@ -91,6 +95,7 @@ struct core_thread {
     struct ring *ring;
     struct fiber_sched *fibers;
     pthread_t thread;
+    void *signal_stack;
 };
 
 struct process {
@@ -99,6 +104,7 @@ struct process {
     struct gates gates;
     struct control control;
     struct reload reload;
+    struct watchdog watchdog;
     struct listener_care care;
     struct config *config; // the first snapshot, until the cores have it
     unsigned port;         // as bound

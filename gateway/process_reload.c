@@ -20,6 +20,7 @@
 // is not looked at, but for a word about TLS: whoever adds or removes it expects something.
 #include "base/assert.h"
 #include "base/err.h"
+#include "gateway/notify.h"
 #include "gateway/process_internal.h"
 #include <string.h>
 
@@ -52,7 +53,11 @@ static void finish(struct reload *r)
     config_report_done(&r->report);
     r->busy = false;
     r->again = 0;
-    if (again && p->control.state == CONTROL_RUNNING) // all of it is certificates too
+    if (p->control.state != CONTROL_RUNNING)
+        return;
+    if (r->kind == RELOAD_ALL)
+        notify_ready();
+    if (again) // all of it is certificates too
         process__reload(p, again & RELOAD_ALL ? RELOAD_ALL : RELOAD_CERTIFICATES);
 }
 
@@ -184,6 +189,8 @@ void process__reload(struct process *p, enum reload_kind kind)
         return; // a snapshot without them is in use
     r->busy = true;
     r->kind = kind;
+    if (kind == RELOAD_ALL)
+        notify_reloading();
     r->base = t->core.config;
     r->config = NULL;
     r->fresh = NULL;
@@ -192,7 +199,6 @@ void process__reload(struct process *p, enum reload_kind kind)
     if (rc != 0) {
         LOG(&t->core.log, ring_wall(t->ring), LOG_ERROR, "configuration not reloaded",
             LOG_S("error", slice_str(strerror(rc))));
-        config_report_done(&r->report);
-        r->busy = false;
+        finish(r);
     }
 }

@@ -7,8 +7,9 @@
 // each receive takes a whole buffer however little arrives, so there are 256 of 4 kB. Nothing here
 // keeps a loan beyond the turn it came in, so a small group is enough and stays in the cache.
 //
-// Draining closes idle connections in slices of DRAIN_SLICE, a millisecond apart: tens of thousands
-// of them at once would stop the streams that drain is there to protect.
+// Leaving closes no connection: a client may be sending its next request on any that is idle, and
+// one that is closed under it cannot be told from one that was lost. The answer to that request
+// says that it is the last; whoever asks nothing more is closed when patience ends (net_abort).
 #include "base/assert.h"
 #include "base/err.h"
 #include "net/dns.h"
@@ -27,7 +28,6 @@
 #define UPSTREAM_BUF_BYTES_6_1 (16 * 1024)
 // Blocks kept for reuse: 4 MB.
 #define BLOCKS_KEPT 1024
-#define DRAIN_SLICE 128
 // An exchange costs its core about as much as this many open connections.
 #define EXCHANGE_WEIGHT 16
 
@@ -90,7 +90,6 @@ void net_core_done(struct net_core *c)
     if (!c || !c->ring)
         return;
     ASSERT(list_empty(&c->connections) && net__listen_idle(c));
-    ring_timer_clear(c->ring, &c->drain_timer);
     ring_timer_clear(c->ring, &c->trim_timer);
     net__tls_done(c);
     upstream__core_done(c);
@@ -154,31 +153,19 @@ void http_refuse(struct http_stream *s, int err)
 
 // ---- Drain and abort -------------------------------------------------------------------------
 
-static void drain_slice(struct ring *ring, struct ring_timer *timer)
+void net_leave(struct net_core *c)
 {
-    struct net_core *c = container_of(timer, struct net_core, drain_timer);
-    for (unsigned i = 0; i < DRAIN_SLICE && c->drain_left > 0; i++, c->drain_left--) {
-        if (list_empty(&c->connections))
-            return;
-        struct h1_conn *conn = container_of(c->connections.next, struct h1_conn, link);
-        list_remove(&conn->link);
-        list_push_back(&c->connections, &conn->link);
-        h1_conn__drain(conn);
-    }
-    if (c->drain_left > 0)
-        ring_timer_set(ring, timer, mono_add_ms(ring_now(ring), 1), drain_slice);
+    c->leaving = true;
 }
 
 void net_drain(struct net_core *c)
 {
+    net_leave(c);
     if (c->draining)
         return;
     c->draining = true;
     net__listen_stop(c);
     upstream__core_drain(c);
-    // Connections open from now on are refused by listen.c, so the figure only falls.
-    c->drain_left = (unsigned)atomic_load_explicit(&c->stats.connections, memory_order_relaxed);
-    drain_slice(c->ring, &c->drain_timer);
 }
 
 bool net_idle(const struct net_core *c)
@@ -189,6 +176,9 @@ bool net_idle(const struct net_core *c)
 void net_abort(struct net_core *c)
 {
     net_drain(c);
-    for (struct list *l = c->connections.next; l != &c->connections; l = l->next)
-        h1_conn__abort(container_of(l, struct h1_conn, link)); // freed by a task, not here
+    for (struct list *l = c->connections.next; l != &c->connections; l = l->next) {
+        struct h1_conn *conn = container_of(l, struct h1_conn, link); // freed by a task, not here
+        h1_conn__drain(conn);
+        h1_conn__abort(conn);
+    }
 }

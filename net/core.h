@@ -160,9 +160,8 @@ struct net_core {
     struct list connections; // all client connections
     struct net_listener listener;
     struct net_tls tls;
-    struct ring_timer drain_timer; // the next slice of net_drain
-    unsigned drain_left;           // connections it has not looked at yet
-    bool draining;
+    bool leaving;                 // answers say that they are the last
+    bool draining;                // and nothing is accepted any more
     struct ring_timer trim_timer; // see trim.c
     unsigned trim_step;           // the keeper whose turn it is
     char date[40];                // "Date: …\r\n" of this second
@@ -181,11 +180,13 @@ int net_listen(struct net_core *c, unsigned *ret_port);
 // Of a core that listens with TLS: what handshakes use from now on. Connections keep theirs.
 void net_tls_use(struct net_core *c, struct tls_context *context); // takes a reference of its own
 void net_tls_rotate(struct net_core *c, const struct tls_ticket_key *key); // see tls_ticket.h
-// Stops accepting, closes idle connections, and lets running exchanges finish; answers from now on
-// say Connection: close. net_idle tells when none is left.
+// On the way down, each step once or often. Leaving: answers from now on say Connection: close, all
+// else goes on. Draining: nothing is accepted any more either; what runs finishes, and a connection
+// without a request waits for one, to be told. net_idle says when none is left. Abort: idle ones
+// are closed, what runs is reset.
+void net_leave(struct net_core *c);
 void net_drain(struct net_core *c);
 bool net_idle(const struct net_core *c);
-// Resets what is left.
 void net_abort(struct net_core *c);
 
 // Answers without a fiber and closes: for refusals when no fiber can be had.

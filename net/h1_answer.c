@@ -368,7 +368,7 @@ static void decide_keep(struct h1_conn *c, const struct http_answer *a)
     const struct http_head *request = &c->stream.request;
     bool drainable = c->framing.framing == H1_LENGTH && c->framing.left <= LIMIT_DRAIN_BYTES &&
                      !request->expect_continue;
-    if (c->stream.core->draining || c->body_err || (!c->framing.complete && !drainable))
+    if (c->stream.core->leaving || c->body_err || (!c->framing.complete && !drainable))
         c->keep = false;
     if (request->method == HTTP_HEAD || a->status == 204 || a->status == 304)
         c->answer_framing = ANSWER_NO_BODY;

@@ -528,10 +528,6 @@ void h1_conn__next(struct h1_conn *c)
         ring_defer(ring_of(c), &c->task, input_task);
         return;
     }
-    if (c->stream.core->draining) {
-        h1_conn__close(c, false);
-        return;
-    }
     h1_conn__deadline(c, c->turned_away ? LIMIT_LINGER_MS : c->stream.core->options.idle_ms);
     h1_conn__aim(c);
 }

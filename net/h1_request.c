@@ -55,14 +55,6 @@ static void free_early(struct http_stream *s)
     arena_init(&s->early, &s->core->blocks, LIMIT_EXCHANGE_BYTES);
 }
 
-static void count_back(struct h1_conn *c)
-{
-    if (c->body_count > 0)
-        atomic_fetch_sub_explicit(&c->stream.core->shared->body_bytes, c->body_count,
-                                  memory_order_relaxed);
-    c->body_count = 0;
-}
-
 void h1_request__fail(struct h1_conn *c, int err)
 {
     ASSERT(err < 0);
@@ -72,14 +64,6 @@ void h1_request__fail(struct h1_conn *c, int err)
     c->keep = false;
     if (c->reader)
         fiber_wake(c->reader);
-}
-
-static int count(struct h1_conn *c, size_t n)
-{
-    uint64_t before =
-        atomic_fetch_add_explicit(&c->stream.core->shared->body_bytes, n, memory_order_relaxed);
-    c->body_count += n;
-    return before + n > LIMIT_BODY_IN_FLIGHT ? ERR_OVERLOAD : 0;
 }
 
 // Room for `more` bytes behind those of a chunked body.
@@ -110,7 +94,7 @@ static int append(struct h1_conn *c, struct slice span)
         rc = grow(c, span.len);
     }
     if (!rc && c->body_large)
-        rc = count(c, span.len);
+        rc = http_count_body(&c->stream, span.len);
     if (rc)
         return rc;
     if (span.len > 0)
@@ -146,7 +130,7 @@ void h1_request__received(struct h1_conn *c, size_t n)
     int rc = h1_body_next(&c->framing, &in, &span);
     ASSERT(rc == 0 && in.len == 0);
     c->body_len += n;
-    rc = count(c, n);
+    rc = http_count_body(&c->stream, n);
     if (rc)
         h1_request__fail(c, rc);
     else if (c->framing.complete && c->reader)
@@ -234,7 +218,7 @@ void h1_request__reset(struct h1_conn *c)
 {
     struct http_stream *s = &c->stream;
     ASSERT(!c->reader && !ring_op_busy(&c->send));
-    count_back(c);
+    http__forget_body(s);
     arena_done(&s->arena);
     arena_init(&s->arena, &s->core->blocks, LIMIT_EXCHANGE_BYTES);
     free_early(s);
@@ -320,6 +304,7 @@ int h1_request__read_await(struct http_stream *s, struct fiber *self, size_t byt
         h1_request__fail(c, ERR_BODY_TOO_LARGE);
     if (c->body_err)
         return s->gone ? ERR_CLIENT_GONE : c->body_err;
+    s->body_alone = c->body_large;
     *ret_body = slice_of(c->body, c->body_len);
     return 0;
 }
@@ -334,5 +319,5 @@ void h1_request__drop(struct http_stream *s)
     c->body = NULL;
     c->body_len = c->body_cap = 0;
     c->body_large = false;
-    count_back(c);
+    http__forget_body(s);
 }

@@ -11,6 +11,8 @@
 
 #include "base/assert.h"
 #include "base/container.h"
+#include "base/err.h"
+#include "net/limits.h"
 #include "net/net_internal.h"
 
 #define NAME_LEN_MAX   19
@@ -162,4 +164,37 @@ const struct http_field *http_head_find(const struct http_head *h, struct slice 
             return &h->fields[i];
     }
     return NULL;
+}
+
+// ---- Bodies in flight ------------------------------------------------------------------------
+
+void http_uncount_body(struct http_stream *s, size_t bytes)
+{
+    ASSERT(bytes <= s->body_bytes);
+    s->body_bytes -= bytes;
+    if (bytes > 0)
+        atomic_fetch_sub_explicit(&s->core->shared->body_bytes, bytes, memory_order_relaxed);
+}
+
+int http_count_body(struct http_stream *s, size_t bytes)
+{
+    uint64_t before =
+        atomic_fetch_add_explicit(&s->core->shared->body_bytes, bytes, memory_order_relaxed);
+    s->body_bytes += bytes;
+    return before + bytes > LIMIT_BODY_IN_FLIGHT ? ERR_OVERLOAD : 0;
+}
+
+void http__forget_body(struct http_stream *s)
+{
+    http_uncount_body(s, s->body_bytes);
+    s->body_alone = false;
+}
+
+void http_release_body(struct http_stream *s, struct slice body)
+{
+    if (!s->body_alone)
+        return; // a small one, among others
+    arena_drop_large(&s->early, (void *)(uintptr_t)body.ptr);
+    s->body_alone = false;
+    http_uncount_body(s, body.len);
 }

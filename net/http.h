@@ -148,12 +148,14 @@ struct http_stream {
     // The request's body and what is made of it for a provider; freed by http_drop_body: a stream
     // that lives for minutes owns nothing of what it was asked.
     struct arena early;
+    size_t body_bytes; // private to net: of this request in net_shared.body_bytes
     struct http_head request;
     struct body body;    // the request's
     struct fiber *fiber; // set by the gateway; cancelled when the client leaves
     struct mono started; // when the head was complete
     char peer[48];       // numeric address, NUL-terminated
     bool answered;       // a head has gone out
+    bool body_alone;     // private to net: the body read has a block of `early` to itself
     bool gone;
 };
 
@@ -189,6 +191,14 @@ static inline int http_read_body_await(struct http_stream *s, struct fiber *self
 {
     return s->ops->read_body_await(s, self, bytes_max, ret_body);
 }
+
+// What is made of the body in large blocks of `early` (it came compressed) counts as in flight like
+// the body itself. ERR_OVERLOAD, counted all the same. Given back at the latest with the body.
+int http_count_body(struct http_stream *s, size_t bytes);
+void http_uncount_body(struct http_stream *s, size_t bytes);
+// Gives back the memory of the body that was read; what else lies in `early` stays. The body cannot
+// be read again.
+void http_release_body(struct http_stream *s, struct slice body);
 
 // Gives the body's memory back early; after the answer has committed no retry needs it.
 static inline void http_drop_body(struct http_stream *s)

@@ -79,9 +79,9 @@ static void on_handover(struct ring *ring, struct ring_mail *mail)
     bool secure = h->secure;
     net__load_add(c, -1); // the sender's advance; open adds the connection itself
     atomic_store_explicit(&h->busy, false, memory_order_release);
-    if (!c->draining && is_full(c))
+    if (is_full(c))
         turn_away(c, fd, secure);
-    else if (c->draining || h1_conn__open(c, fd, secure))
+    else if (h1_conn__open(c, fd, secure))
         (void)close(fd);
 }
 
@@ -154,9 +154,8 @@ static void pause_accepting(struct net_core *c)
 static void place(struct net_core *c, int fd, bool secure)
 {
     struct net_core *to = choose(c);
-    if (c->draining) {
-        (void)close(fd);
-    } else if (is_full(c)) { // several came in one go
+    // Also when accepting has just ended: the kernel has told the client that it is connected.
+    if (is_full(c)) { // several came in one go
         turn_away(c, fd, secure);
         pause_accepting(c);
     } else if (to == c || !hand_over(c, to, fd, secure)) {

@@ -56,6 +56,7 @@ bool http__is_token(struct slice s); // not empty, tchar only
 bool http__is_value(struct slice s); // no control byte but tab
 // HTTP_METHOD_COUNT when it is none of ours.
 enum http_method http__method_find(struct slice name);
+void http__forget_body(struct http_stream *s); // it is no longer in flight; `early` has been freed
 
 // ---- A client's connection -------------------------------------------------------------------
 
@@ -115,7 +116,6 @@ struct h1_conn {
     size_t body_len;
     size_t body_cap;
     size_t body_max;      // chunked: what the reader allows
-    size_t body_count;    // its part of shared->body_bytes
     struct fiber *reader; // in read_body_await
     struct fiber_wait sent;
     int64_t answer_left; // of ANSWER_LENGTH

@@ -373,6 +373,7 @@ bool ring_turn(struct ring *r, struct mono until)
     r->in_turn = true;
     wait_for_events(r, until);
     read_clocks(r);
+    atomic_store_explicit(&r->busy_since, r->now.ns, memory_order_relaxed);
     run_completions(r);
     ring__mail_run(r);
     ring__timers_run(r);
@@ -382,8 +383,14 @@ bool ring_turn(struct ring *r, struct mono until)
     int64_t took = mono_diff_ns(clock_mono(), r->now);
     if (took > r->stats.turn_ns_max)
         r->stats.turn_ns_max = took;
+    atomic_store_explicit(&r->busy_since, 0, memory_order_relaxed);
     r->in_turn = false;
     return !atomic_load_explicit(&r->stop, memory_order_acquire);
+}
+
+struct mono ring_busy_since(const struct ring *r)
+{
+    return (struct mono){.ns = atomic_load_explicit(&r->busy_since, memory_order_relaxed)};
 }
 
 void ring_run(struct ring *r)

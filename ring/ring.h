@@ -27,7 +27,7 @@
 // in a turn may take more than 1 ms.
 //
 // Threads: everything here, ring_free included, belongs to the ring's own thread, but not
-// ring_mail_send and ring_stop.
+// ring_mail_send, ring_stop and ring_busy_since.
 //
 // Features newer than Linux 6.1 (incremental buffers, bundles, …) are probed at start and used
 // when present; `ring_features` "6.1" switches all of them off so that both roads are tested.
@@ -244,6 +244,10 @@ const struct ring_features *ring_features(const struct ring *r);
 struct mono ring_now(const struct ring *r);
 struct mono ring_now_fresh(struct ring *r);
 struct wall ring_wall(const struct ring *r);
+
+// When the turn began that is under way; 0 while the ring waits for events. From any thread: for a
+// watchdog.
+struct mono ring_busy_since(const struct ring *r);
 
 // Counted by the ring: turns, completions, enobufs, longest turn since the last read (ns).
 struct ring_stats {

@@ -68,6 +68,7 @@ struct ring {
     bool in_turn;
     int64_t spin_ns; // how long the next wait spins first
     struct ring_stats stats;
+    _Atomic int64_t busy_since; // read by a watchdog; 0: it waits
 
     // Written by other threads.
     _Alignas(64) struct ring_mail *_Atomic mail; // newest first

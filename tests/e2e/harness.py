@@ -21,6 +21,8 @@ import subprocess
 import tempfile
 import threading
 import time
+import weakref
+import zlib
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.environ.get("RINGGATE_BIN", os.path.join(ROOT, "build", "ringgate"))
@@ -94,6 +96,7 @@ class Gateway:
         environ = {k: v for k, v in os.environ.items() if not k.endswith(("_API_KEY", "_KEY"))}
         environ.update(env or {})
         self.log = []
+        self.clients = weakref.WeakSet()
         self.process = subprocess.Popen(
             [BIN, "-port", "0", "-host", "127.0.0.1", "-app-dir", self.dir.name, *FLAGS, *flags],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -138,7 +141,9 @@ class Gateway:
 
     def connect(self):
         """A client that speaks what the port does, and trusts the shared authority."""
-        return Client(self.port, tls=shared_authority()["trust"] if self.secure else None)
+        client = Client(self.port, tls=shared_authority()["trust"] if self.secure else None)
+        self.clients.add(client)
+        return client
 
     def wait_metric(self, line):
         """Asks /metrics until it holds `line`; False past the deadline."""
@@ -157,7 +162,10 @@ class Gateway:
         return self.request("POST", path, body, headers)
 
     def stop(self):
-        """Ends the process as an operator would and asserts that it ended well."""
+        """Ends the process as an operator would and asserts that it ended well. Clients leave
+        first: an idle one would be waited for."""
+        for c in list(self.clients):
+            c.close()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -524,6 +532,16 @@ def send_stream(call, events):
     for e in events:
         call.chunk(e)
     call.stream_end()
+
+
+def packed(data, coding):
+    """`data` as a client or provider compresses it; "bare" is deflate without zlib's frame."""
+    bits = {"gzip": 31, "deflate": 15, "bare": -15}
+    if coding in bits:
+        c = zlib.compressobj(6, zlib.DEFLATED, bits[coding])
+        return c.compress(data) + c.flush()
+    command = {"br": ["brotli", "-c", "-q", "5"], "zstd": ["zstd", "-c", "-q"]}[coding]
+    return subprocess.run(command, input=data, stdout=subprocess.PIPE, check=True).stdout
 
 
 def default_script(call):

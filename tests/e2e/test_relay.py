@@ -8,7 +8,7 @@ import zlib
 import pytest
 
 from harness import (CHAT, CHAT_EVENTS, DEADLINE_S, DONE, USAGE_EVENT, Hangup, chat, chat_chunk,
-                     config, event)
+                     config, event, packed)
 
 # How many times a stream is cut at random places.
 CUTS = pytest.mark.parametrize("cuts", [
@@ -262,22 +262,12 @@ def test_gathered_events_are_all_there(gateway_of, provider_of):
 
 
 
-def packed(data, coding, flush_every=0):
-    """`data` as gzip or zlib; flushed after every so many bytes, as a stream would be."""
-    c = zlib.compressobj(9, zlib.DEFLATED, 31 if coding == "gzip" else 15)
-    out = []
-    step = flush_every or len(data)
-    for i in range(0, len(data), step):
-        out.append(c.compress(data[i:i + step]) + c.flush(zlib.Z_SYNC_FLUSH))
-    return out + [c.flush()]
-
-
-@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
 @pytest.mark.parametrize("size", [0, 3000, 3_000_000])
 def test_compressed_answers_are_decoded(gateway_of, provider_of, coding, size):
     body = json.dumps(dict(CHAT, pad="x" * size)).encode()
     provider = provider_of(lambda call: call.reply(
-        200, b"".join(packed(body, coding)), [("Content-Encoding", coding)]))
+        200, packed(body, coding), [("Content-Encoding", coding)]))
     g = gateway_of(config(provider))
     for _ in range(2):
         a = g.post("/openai/v1/chat/completions", chat("m"))
@@ -312,7 +302,7 @@ def test_compressed_streams_are_decoded_event_by_event(gateway_of, provider_of):
 
 @pytest.mark.parametrize("damage", ["cut", "garbage"])
 def test_compressed_answer_that_is_damaged_is_never_whole(gateway_of, provider_of, damage):
-    whole = b"".join(packed(json.dumps(CHAT).encode(), "gzip"))
+    whole = packed(json.dumps(CHAT).encode(), "gzip")
     body = whole[:-12] if damage == "cut" else b"\x1f\x8b\x08\0" + b"?" * 50
     provider = provider_of(lambda call: call.reply(200, body, [("Content-Encoding", "gzip")]))
     a = gateway_of(config(provider)).post("/openai/v1/chat/completions", chat("m"))
@@ -321,7 +311,7 @@ def test_compressed_answer_that_is_damaged_is_never_whole(gateway_of, provider_o
 
 def test_compressed_error_is_read(gateway_of, provider_of):
     error = {"error": {"message": "compressed trouble", "type": "x"}}
-    body = b"".join(packed(json.dumps(error).encode(), "gzip"))
+    body = packed(json.dumps(error).encode(), "gzip")
     provider = provider_of(lambda call: call.reply(400, body, [("Content-Encoding", "gzip")]))
     a = gateway_of(config(provider)).post("/v1/chat/completions", chat("openai/m"))
     assert a.status == 400 and a.json()["error"]["message"] == "compressed trouble"

@@ -435,7 +435,8 @@ def test_drain_finishes_a_stream(secure, provider_of, authority):
         next(events)
         g.process.send_signal(signal.SIGTERM)
         g.wait_log("finishing the requests")
-        assert idle.at_end()
+        a = idle.request("GET", "/health")
+        assert a.status == 503 and a.headers["connection"] == "close" and idle.at_end()
         release.set()
         assert list(events) == [DONE]
     g.process.wait(harness.DEADLINE_S)

@@ -39,7 +39,9 @@ export async function startProvider(script) {
 
 export async function startGateway(config) {
   const home = mkdtempSync(path.join(tmpdir(), 'ringgate-sdk-'));
-  writeFileSync(path.join(home, 'config.json'), JSON.stringify(config));
+  // The SDKs' agents keep connections that nobody will use again: a stop does not wait for them.
+  const whole = { server: { drain_timeout_s: 0 }, ...config };
+  writeFileSync(path.join(home, 'config.json'), JSON.stringify(whole));
   const child = spawn(binary, ['-port', '0', '-host', '127.0.0.1', '-app-dir', home, ...flags], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });

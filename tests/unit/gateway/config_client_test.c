@@ -51,6 +51,41 @@ static void members_are_taken(void **state)
     built_done(&b);
 }
 
+static void the_way_down_has_defaults_and_zeros(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        unsigned delay_ms, timeout_ms, watchdog_ms;
+    } cases[] = {
+        {"{}", 0, 30000, 1000},
+        {"{\"server\":{\"drain_timeout_s\":null}}", 0, 30000, 1000},
+        {"{\"server\":{\"drain_delay_s\":0,\"drain_timeout_s\":0,\"watchdog_ms\":0}}", 0, 0, 0},
+        {"{\"server\":{\"drain_delay_s\":15,\"drain_timeout_s\":86400,\"watchdog_ms\":250}}", 15000,
+         86400000, 250},
+    };
+    struct built b;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        built_text(&b, cases[i].text);
+        assert_int_equal(b.err, 0);
+        assert_int_equal(b.config->drain_delay_ms, cases[i].delay_ms);
+        assert_int_equal(b.config->drain_timeout_ms, cases[i].timeout_ms);
+        assert_int_equal(b.config->watchdog_ms, cases[i].watchdog_ms);
+        built_done(&b);
+    }
+    static const char *const wrong[] = {
+        "{\"server\":{\"drain_delay_s\":3601}}",
+        "{\"server\":{\"drain_timeout_s\":-1}}",
+        "{\"server\":{\"drain_timeout_s\":\"30s\"}}",
+        "{\"server\":{\"watchdog_ms\":1.5}}",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        built_text(&b, wrong[i]);
+        assert_int_equal(b.err, ERR_CONFIG);
+        built_done(&b);
+    }
+}
+
 static void no_origin_can_be_meant(void **state)
 {
     (void)state;
@@ -95,6 +130,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(members_are_taken),
+        cmocka_unit_test(the_way_down_has_defaults_and_zeros),
         cmocka_unit_test(no_origin_can_be_meant),
         cmocka_unit_test(mistakes_are_said_with_their_place),
     };

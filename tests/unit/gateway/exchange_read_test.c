@@ -4,6 +4,8 @@
 // those that are not.
 #include "tests/unit/gateway/fixture.h"
 
+#include "tests/support/packer.h"
+
 static const struct route routes[] = {
     {.path = "/v1/chat/completions", .mount = MOUNT_UNIFIED, .operation = OP_CHAT},
     {.path = "/openai/v1/chat/completions", .mount = MOUNT_OPENAI, .operation = OP_CHAT},
@@ -193,20 +195,31 @@ static void a_deployment_in_the_path_is_the_model(void **state)
     }
 }
 
-static void coded_bodies_are_415(void **state)
+static void coded_bodies_are_read_as_what_they_stand_for(void **state)
 {
     (void)state;
+    char packed[4096];
     struct fake *f = fake_open();
+    struct slice text = SLICE("{\"model\":\"packed\"," MESSAGES "}");
     f->x.route = &routes[V1];
+    f->config.body_bytes_max = 1 << 20;
     fake_field(f, "Content-Encoding", "gzip");
+    f->request_body = slice_of(packed, pack(PACK_GZIP, text, packed, sizeof(packed)));
+    fake_run(f, read_body);
+    assert_int_equal(result, 0);
+    assert_true(slice_eq(f->x.body, text));
+    assert_true(slice_eq(f->x.model_requested, SLICE("packed")));
+    f->request_body = text;
+    fake_run(f, read_body);
+    assert_int_equal(result, ERR_BAD_PACKED);
+    assert_int_equal(failure.status, 400);
+    f->stream.request.fields[0].value = SLICE("Identity");
+    fake_run(f, read_body);
+    assert_int_equal(result, 0);
+    f->stream.request.fields[0].value = SLICE("compress");
     fake_run(f, read_body);
     assert_int_equal(result, ERR_UNSUPPORTED);
     assert_int_equal(failure.status, 415);
-    f->stream.request.fields[0].value = SLICE("Identity");
-    f->config.body_bytes_max = 100;
-    f->request_body = SLICE("{\"model\":\"a\"," MESSAGES "}");
-    fake_run(f, read_body);
-    assert_int_equal(result, 0);
     fake_close(f);
 }
 
@@ -232,7 +245,7 @@ int main(void)
         cmocka_unit_test(routing_members_are_kept),
         cmocka_unit_test(the_models_name_outlives_the_body),
         cmocka_unit_test(a_deployment_in_the_path_is_the_model),
-        cmocka_unit_test(coded_bodies_are_415),
+        cmocka_unit_test(coded_bodies_are_read_as_what_they_stand_for),
         cmocka_unit_test(errors_of_the_stream_pass),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -122,6 +122,7 @@ static inline struct fake *fake_open(void)
     f->core.config = &f->config;
     f->core.net.ring = f->ring;
     f->core.net.fibers = f->sched;
+    f->core.net.shared = &f->gateway.net;
     f->gateway.core[0] = &f->core;
     f->gateway.cores = 1;
     f->gateway.version = "1.2.3";

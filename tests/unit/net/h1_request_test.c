@@ -296,6 +296,31 @@ static void body_that_nobody_reads_yet_is_bounded(void **state)
     toy_stop_one(&toy, &c);
 }
 
+// What a compressed body goes through: the memory it was read into, and its count, are given back
+// while the exchange goes on with another text.
+static void a_body_is_given_back_for_another(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {100, 16384, 16385, 300000, 2000000};
+    struct toy toy;
+    struct toy_client c;
+    fill_big();
+    toy_start_one(&toy, &c);
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        char head[128];
+        client_forget(&c);
+        int n =
+            snprintf(head, sizeof(head),
+                     "POST /remade HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n", sizes[i]);
+        client_send(&toy, &c, head, (size_t)n);
+        client_send(&toy, &c, big, sizes[i]);
+        toy_until(&toy, client_has(&c, "\r\n\r\n") && c.len > sizes[i]);
+        assert_memory_equal(strstr(c.in, "\r\n\r\n") + 4, big, sizes[i]);
+        toy_until(&toy, atomic_load(&toy.own_shared.body_bytes) == 0);
+    }
+    toy_stop_one(&toy, &c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +336,7 @@ int main(void)
         cmocka_unit_test(silent_body_times_out),
         cmocka_unit_test(overload_is_said_when_too_much_is_in_flight),
         cmocka_unit_test(body_that_nobody_reads_yet_is_bounded),
+        cmocka_unit_test(a_body_is_given_back_for_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -660,22 +660,31 @@ static void a_false_start_is_served(void **state)
     world_close(&w);
 }
 
-static void draining_closes_whoever_shakes(void **state)
+// An idle connection is told with its next answer, and a handshake may go on to the deadline.
+static void draining_tells_and_aborting_closes(void **state)
 {
     (void)state;
     struct world w;
-    struct secure idle;
+    struct secure asks, idle;
     struct toy_client shaking;
     world_open(&w);
+    secure_open(&w, &asks);
     secure_open(&w, &idle);
-    toy_until(&w.toy, counter_get(&w.toy.core.stats.tls_handshakes) == 1);
+    toy_until(&w.toy, counter_get(&w.toy.core.stats.tls_handshakes) == 2);
     client_open(&shaking, w.toy.port);
     client_send(&w.toy, &shaking, "\x16\x03\x01\x02\x00\x01", 6);
     toy_until(&w.toy, w.toy.core.tls.shaking == 1);
     net_drain(&w.toy.core);
+    secure_say(&w, &asks, POST("/echo", 3) "tls");
+    secure_until(&w, &asks, asks.notified && asks.raw.eof);
+    assert_true(secure_has(&asks, "Connection: close\r\n"));
+    assert_int_equal(w.toy.core.tls.shaking, 1);
+    net_abort(&w.toy.core);
     client_until_eof(&w.toy, &shaking);
     secure_until(&w, &idle, idle.notified && idle.raw.eof);
+    assert_int_equal(idle.raw.error, 0);
     client_close(&shaking);
+    secure_close(&asks);
     secure_close(&idle);
     world_close(&w);
 }
@@ -725,7 +734,7 @@ int main(void)
         cmocka_unit_test(sessions_are_resumed_and_contexts_swapped),
         cmocka_unit_test(tls_1_2_is_served),
         cmocka_unit_test(a_false_start_is_served),
-        cmocka_unit_test(draining_closes_whoever_shakes),
+        cmocka_unit_test(draining_tells_and_aborting_closes),
         cmocka_unit_test(plain_is_served_beside_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
