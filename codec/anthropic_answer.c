@@ -112,7 +112,7 @@ static const struct {
 enum canon_stop anthropic__read_stop(struct slice literal)
 {
     for (size_t i = 0; i < ARRAY_LEN(stops); i++)
-        if (anthropic__is(literal, stops[i].name))
+        if (literal_is(literal, stops[i].name))
             return stops[i].stop;
     return CANON_STOP_END;
 }
@@ -149,10 +149,10 @@ void anthropic__write_id(struct json_writer *w, struct slice prefix, struct slic
     json_key(w, SLICE("id"));
     json_string_open(w);
     json_string_inner(w, prefix);
-    if (anthropic__is_empty(id))
+    if (literal_is_empty(id))
         json_string_bytes(w, c->id);
     else
-        json_string_inner(w, without_prefix(anthropic__inner(id)));
+        json_string_inner(w, without_prefix(literal_inner(id)));
     json_string_close(w);
 }
 
@@ -188,7 +188,7 @@ int anthropic__read_answer(struct canon_answer *a, struct slice text)
         return rc;
     const struct json_member *m = scan.member;
     if (m[CONTENT].type != JSON_ARRAY ||
-        (m[TYPE].type != JSON_NONE && !anthropic__is(m[TYPE].value, SLICE("message"))))
+        (m[TYPE].type != JSON_NONE && !literal_is(m[TYPE].value, SLICE("message"))))
         return ERR_UPSTREAM_PROTOCOL;
     a->from = &dialect_anthropic_messages;
     if (m[ID].type == JSON_STRING)
@@ -270,7 +270,7 @@ static int write_block(const struct canon_answer *a, const struct canon_block *b
     switch (b->kind) {
     case CANON_TEXT:
     case CANON_REFUSAL:
-        if (!anthropic__is_empty(b->text))
+        if (!literal_is_empty(b->text))
             write_text(b, w);
         return 0;
     case CANON_THINKING:

@@ -98,7 +98,7 @@ static int read_source(const struct place *at, struct slice source, struct canon
     if (rc)
         return rc;
     for (size_t i = 0; i < ARRAY_LEN(sources); i++) {
-        if (!anthropic__is(m[TYPE].value, sources[i].type))
+        if (!literal_is(m[TYPE].value, sources[i].type))
             continue;
         const struct json_member *value = &m[sources[i].member];
         if (value->type == JSON_NONE)
@@ -233,7 +233,7 @@ static int read_thinking(const struct place *at, struct slice object, struct can
         return rc;
     b->kind = CANON_THINKING;
     b->text = m[THINKING].value;
-    if (!anthropic__is_empty(m[SIGNATURE].value))
+    if (!literal_is_empty(m[SIGNATURE].value))
         b->signature = m[SIGNATURE].value;
     return 0;
 }
@@ -262,8 +262,8 @@ static int read_server_tool(const struct place *at, struct slice object, struct 
     struct json_member input = json_object_get(object, SLICE("input"));
 
     b->kind = CANON_OPAQUE;
-    if (at->rd->request || !anthropic__is(name.value, SLICE("web_search")) ||
-        id.type != JSON_STRING || input.type != JSON_OBJECT)
+    if (at->rd->request || !literal_is(name.value, SLICE("web_search")) || id.type != JSON_STRING ||
+        input.type != JSON_OBJECT)
         return 0;
     struct json_member query = json_object_get(input.value, SLICE("query"));
     b->kind = CANON_WEB_SEARCH;
@@ -297,7 +297,7 @@ static int read_block(const struct place *at, struct slice object, struct canon_
                               SLICE("type"), "is required, a string");
     b->kind = CANON_OPAQUE;
     for (size_t i = 0; i < ARRAY_LEN(block_types); i++)
-        if (anthropic__is(type.value, block_types[i].type)) {
+        if (literal_is(type.value, block_types[i].type)) {
             int rc = block_types[i].read(at, object, b);
             if (rc)
                 return rc;
@@ -443,7 +443,7 @@ static int read_message(const struct anthropic_reader *rd, const struct anthropi
     int rc = anthropic__fields(rd, path, object, fields, COUNT, m, &extra);
     if (rc)
         return rc;
-    while (i < ARRAY_LEN(roles) && !anthropic__is(m[ROLE].value, roles[i].name))
+    while (i < ARRAY_LEN(roles) && !literal_is(m[ROLE].value, roles[i].name))
         i++;
     if (i == ARRAY_LEN(roles))
         return anthropic__bad(rd, ERR_BAD_TYPE, path, SLICE("role"), "is none of a message");

@@ -57,7 +57,7 @@ static bool is_conversation(struct slice inner)
 // `prompt` without the marks of its only turn; a literal. ERR_NOMEM.
 static int unwrap(struct arena *arena, struct slice prompt, struct slice *ret)
 {
-    struct slice inner = anthropic__inner(prompt);
+    struct slice inner = literal_inner(prompt);
 
     *ret = prompt;
     if (!slice_starts(inner, HUMAN) || !ends_with(inner, ASSISTANT))
@@ -81,7 +81,7 @@ static int unwrap(struct arena *arena, struct slice prompt, struct slice *ret)
 
 static void write_prompt(struct json_writer *w, struct slice prompt)
 {
-    struct slice inner = anthropic__inner(prompt);
+    struct slice inner = literal_inner(prompt);
 
     json_key(w, SLICE("prompt"));
     if (is_conversation(inner)) {
@@ -120,8 +120,8 @@ static int read_request(struct canon_request *r, struct slice text)
     struct json_member user = {.type = JSON_NONE};
 
     r->from = &dialect_anthropic_complete;
-    int rc = anthropic__fields(&rd, NULL, anthropic__trim(text), fields, ARRAY_LEN(fields), m,
-                               &r->extra);
+    int rc =
+        anthropic__fields(&rd, NULL, literal_trim(text), fields, ARRAY_LEN(fields), m, &r->extra);
     if (rc == 0 && m[METADATA].type == JSON_OBJECT)
         rc = anthropic__fields(&rd, &path, m[METADATA].value, metadata, 1, &user, NULL);
     if (rc)
@@ -226,7 +226,7 @@ static int write_request(struct canon_request *r, struct slice model, struct jso
 // Every end but the limit's is a stop_sequence: the turn of the next speaker.
 static enum canon_stop read_stop(struct slice literal)
 {
-    return anthropic__is(literal, SLICE("max_tokens")) ? CANON_STOP_LENGTH : CANON_STOP_END;
+    return literal_is(literal, SLICE("max_tokens")) ? CANON_STOP_LENGTH : CANON_STOP_END;
 }
 
 static struct slice stop_name(enum canon_stop stop)
@@ -289,7 +289,7 @@ static int write_answer(const struct canon_answer *a, const struct canon_context
     json_string_open(w);
     for (const struct canon_block *b = a->blocks; b; b = b->next)
         if (b->kind == CANON_TEXT || b->kind == CANON_REFUSAL)
-            json_string_inner(w, anthropic__inner(b->text));
+            json_string_inner(w, literal_inner(b->text));
     json_string_close(w);
     write_id_and_model(w, a->id, a->model, c, stop_name(a->stop));
     json_object_end(w);
@@ -346,7 +346,7 @@ static int on_completion(struct reader_state *s, const struct json_member *m,
     if (!s->started)
         rc = give_start(sink, m);
     s->started = true;
-    if (rc == 0 && !anthropic__is_empty(m[COMPLETION].value)) {
+    if (rc == 0 && !literal_is_empty(m[COMPLETION].value)) {
         const struct canon_event delta = {.kind = CANON_BLOCK_DELTA,
                                           .block = CANON_TEXT,
                                           .delta = CANON_DELTA_TEXT,
@@ -378,7 +378,7 @@ static int read_event(struct canon_reader *r, const struct sse_event *event,
         return rc;
     const struct json_member *m = scan.member;
     if (name.len == 0)
-        name = m[TYPE].type == JSON_STRING    ? anthropic__inner(m[TYPE].value)
+        name = m[TYPE].type == JSON_STRING    ? literal_inner(m[TYPE].value)
                : m[ERROR].type == JSON_OBJECT ? SLICE("error")
                                               : SLICE("completion");
     if (slice_eq(name, SLICE("error")))
@@ -426,7 +426,7 @@ static int write_event(struct canon_writer *w, const struct canon_event *e)
     case CANON_START:
         return keep_frame(w, e);
     case CANON_BLOCK_DELTA:
-        if (is_text && e->delta == CANON_DELTA_TEXT && !anthropic__is_empty(e->text))
+        if (is_text && e->delta == CANON_DELTA_TEXT && !literal_is_empty(e->text))
             write_completion(w, e->text, SLICE("null"));
         break;
     case CANON_STOP:

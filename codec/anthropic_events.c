@@ -86,7 +86,7 @@ int anthropic__give_error(struct arena *arena, const struct json_member *error,
         struct json_member type = json_object_get(error->value, SLICE("type"));
         struct json_member message = json_object_get(error->value, SLICE("message"));
         for (size_t i = 0; i < ARRAY_LEN(types); i++)
-            if (anthropic__is(type.value, types[i].type))
+            if (literal_is(type.value, types[i].type))
                 e.error.status = types[i].status;
         if (type.type == JSON_STRING &&
             anthropic__plain(arena, type.value, &e.error.type) == ERR_NOMEM)
@@ -171,7 +171,7 @@ static struct canon_event of_block(const struct state *s, enum canon_event_kind 
 
 static int give_delta(const struct reading *x, enum canon_delta_kind delta, struct slice text)
 {
-    if (anthropic__is_empty(text))
+    if (literal_is_empty(text))
         return 0;
     struct canon_event e = of_block(x->s, CANON_BLOCK_DELTA);
     e.delta = delta;
@@ -222,12 +222,12 @@ static const struct opening {
 static const struct opening *opening_of(struct slice block, struct slice type)
 {
     for (size_t i = 0; i < ARRAY_LEN(openings); i++) {
-        if (!anthropic__is(type, openings[i].type))
+        if (!literal_is(type, openings[i].type))
             continue;
         if (openings[i].kind != CANON_WEB_SEARCH)
             return &openings[i];
         struct json_member name = json_object_get(block, SLICE("name"));
-        return anthropic__is(name.value, SLICE("web_search")) ? &openings[i] : NULL;
+        return literal_is(name.value, SLICE("web_search")) ? &openings[i] : NULL;
     }
     return NULL;
 }
@@ -344,7 +344,7 @@ static int on_block_delta(const struct reading *x)
     const struct delta_type *type = delta_of(x->m[DELTA].value);
     if (!type)
         return 0; // a kind of tomorrow
-    struct json_member payload = json_object_get(x->m[DELTA].value, anthropic__inner(type->member));
+    struct json_member payload = json_object_get(x->m[DELTA].value, literal_inner(type->member));
     enum json_type wanted = type->kind == CANON_DELTA_CITATION ? JSON_OBJECT : JSON_STRING;
     if (!(type->blocks & 1u << s->kind) || payload.type != wanted)
         return ERR_BAD_SSE;
@@ -414,7 +414,7 @@ int anthropic__read_event(struct canon_reader *r, const struct sse_event *event,
     if (rc)
         return rc;
     if (event->type.len == 0)
-        i = find(anthropic__inner(string_of(scan.member[TYPE])));
+        i = find(literal_inner(string_of(scan.member[TYPE])));
     if (i == ARRAY_LEN(events))
         return 0;
     const struct reading x = {.reader = r, .s = s, .sink = sink, .m = scan.member};

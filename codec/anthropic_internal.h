@@ -7,6 +7,7 @@
 //     anthropic_blocks.c    … and its messages; the blocks of answers too
 //     anthropic_write.c     a request is written: order, thinking, tools
 //     anthropic_params.c    … its parameters
+//     anthropic_model.c     … what the model's name says of it
 //     anthropic_turns.c     … and its messages
 //     anthropic_answer.c    answers both ways, usage, ends, counts
 //     anthropic_events.c    a provider's events become canonical events
@@ -20,6 +21,8 @@
 
 #include "codec/dialect.h"
 #include "codec/json_scan.h"
+#include "codec/literal.h"
+#include <limits.h>
 
 // ---- Values ------------------------------------------------------------------------------------
 
@@ -64,15 +67,8 @@ int anthropic__fields(const struct anthropic_reader *rd, const struct anthropic_
 int anthropic__bad(const struct anthropic_reader *rd, int err, const struct anthropic_path *path,
                    struct slice name, const char *what);
 
-// Does the value spell the string `text`, escapes resolved? `text` is at most JSON_NAME_BYTES_MAX.
-bool anthropic__is(struct slice literal, struct slice text);
-// Without its quotes; empty for the absent one.
-struct slice anthropic__inner(struct slice literal);
-// Absent or "".
-bool anthropic__is_empty(struct slice literal);
-// Its content, in the arena when there are escapes. 0, ERR_BAD_TYPE, ERR_NOMEM.
+// A literal's content, in the arena when there are escapes. 0, ERR_BAD_TYPE, ERR_NOMEM.
 int anthropic__plain(struct arena *arena, struct slice literal, struct slice *ret);
-struct slice anthropic__trim(struct slice text); // of JSON's white space
 
 // The parts of `data:<type>;base64,<data>` in a plain string. False: it is something else.
 bool anthropic__data_url(struct slice plain, struct slice *ret_type, struct slice *ret_data);
@@ -141,16 +137,33 @@ enum anthropic_top {
 
 extern const struct slice anthropic__top_names[ANTHROPIC_TOP_COUNT];
 
+// A version that can be compared, from a model's name: 0 when that tells none.
+#define ANTHROPIC_VERSION(major, minor) ((major)*100 + (minor))
+#define ANTHROPIC_VERSION_NEWEST        UINT_MAX
+unsigned anthropic__version(struct slice model);
+
+// What changed with which.
+enum {
+    // Measures its thinking by an effort; a budget is still taken.
+    ANTHROPIC_ADAPTIVE = ANTHROPIC_VERSION(4, 6),
+    // Takes no budget and nothing that shapes sampling, knows the effort xhigh, tells its thoughts
+    // only when asked to; `disabled` is refused by some.
+    ANTHROPIC_SELF_MEASURED = ANTHROPIC_VERSION(4, 7),
+    ANTHROPIC_THINKS_UNASKED = ANTHROPIC_VERSION(5, 0),
+};
+
 struct anthropic_writing {
     struct canon_request *r;
     struct json_writer *w;
-    bool own;      // the source speaks this dialect
-    bool counting; // tokens of the request, not its answer
+    unsigned version; // of the model; 0 when the source speaks this dialect: it knows itself
+    bool own;         // the source speaks this dialect
+    bool counting;    // tokens of the request, not its answer
     bool thinks;
     uint32_t written; // bit n: enum anthropic_top
     bool has_limit;
     uint64_t max_tokens;
-    uint64_t budget; // 0: none
+    uint64_t budget;     // 0: none; beside an effort: the room it wants
+    struct slice effort; // plain, of adaptive thinking
 };
 
 // The key of a member at the top.

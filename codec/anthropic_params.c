@@ -100,9 +100,9 @@ static int write_user(struct anthropic_writing *x, struct slice value)
 
 static int write_service_tier(struct anthropic_writing *x, struct slice value)
 {
-    bool only = anthropic__is(value, SLICE("default"));
+    bool only = literal_is(value, SLICE("default"));
 
-    if (!only && !anthropic__is(value, SLICE("auto"))) {
+    if (!only && !literal_is(value, SLICE("auto"))) {
         canon_drop(x->r, SLICE("service_tier"));
         return 0;
     }
@@ -152,7 +152,7 @@ static int refuse_modalities(struct anthropic_writing *x, struct slice value)
     struct slice element;
 
     for (size_t at = 0; json_array_next(value, &at, &type, &element);)
-        if (anthropic__is(element, SLICE("audio")))
+        if (literal_is(element, SLICE("audio")))
             return canon_refuse(x->r, ERR_UNSUPPORTED, SLICE("modalities"),
                                 "modalities: the provider speaks no audio");
     return 0;
@@ -178,22 +178,22 @@ static const struct rule {
     enum fate fate;
     struct slice name; // the source's
     enum anthropic_top top;
-    bool counts;           // the counting of tokens takes it too, or asks for it
-    bool excludes_thought; // Claude refuses it beside thinking
+    bool counts;          // the counting of tokens takes it too, or asks for it
+    bool shapes_sampling; // Claude refuses it beside thinking, newer ones always
     int (*call)(struct anthropic_writing *x, struct slice value);
 } rules[CANON_PARAM_COUNT] = {
     [CANON_P_TEMPERATURE] = {.fate = CALLED,
                              .name = SLICE("temperature"),
-                             .excludes_thought = true,
+                             .shapes_sampling = true,
                              .call = write_temperature},
     [CANON_P_TOP_P] = {.fate = COPIED,
                        .name = SLICE("top_p"),
                        .top = ANTHROPIC_TOP_TOP_P,
-                       .excludes_thought = true},
+                       .shapes_sampling = true},
     [CANON_P_TOP_K] = {.fate = COPIED,
                        .name = SLICE("top_k"),
                        .top = ANTHROPIC_TOP_TOP_K,
-                       .excludes_thought = true},
+                       .shapes_sampling = true},
     [CANON_P_STOP] = {.fate = CALLED, .call = write_stop},
     [CANON_P_SEED] = {.fate = TOLD, .name = SLICE("seed")},
     [CANON_P_FREQUENCY_PENALTY] = {.fate = TOLD, .name = SLICE("frequency_penalty")},
@@ -227,7 +227,7 @@ static const struct rule {
 
 static int apply(struct anthropic_writing *x, const struct rule *rule, struct slice value)
 {
-    if (rule->excludes_thought && x->thinks) {
+    if (rule->shapes_sampling && (x->thinks || x->version >= ANTHROPIC_SELF_MEASURED)) {
         canon_drop(x->r, rule->name);
         return 0;
     }
@@ -284,7 +284,7 @@ int anthropic__refuse_several(struct canon_request *r)
         rc = refuse_above_one(r, CANON_P_BEST_OF, SLICE("best_of"));
     if (rc)
         return rc;
-    if (!anthropic__is_empty(r->param[CANON_P_SUFFIX]))
+    if (!literal_is_empty(r->param[CANON_P_SUFFIX]))
         return canon_refuse(r, ERR_UNSUPPORTED, SLICE("suffix"),
                             "suffix: the provider writes behind a prompt only");
     if (slice_eq(r->param[CANON_P_ECHO], SLICE("true")))

@@ -78,12 +78,11 @@ static int read_tool(const struct reading *x, const struct anthropic_path *path,
 {
     struct json_member type = json_object_get(object, SLICE("type"));
 
-    if (type.type == JSON_NONE || type.type == JSON_NULL ||
-        anthropic__is(type.value, SLICE("custom")))
+    if (type.type == JSON_NONE || type.type == JSON_NULL || literal_is(type.value, SLICE("custom")))
         return read_function(x, path, object, t);
     if (type.type != JSON_STRING)
         return anthropic__bad(&x->rd, ERR_BAD_TYPE, path, SLICE("type"), "must be a string");
-    if (slice_starts(anthropic__inner(type.value), SLICE("web_search_")))
+    if (slice_starts(literal_inner(type.value), SLICE("web_search_")))
         return read_web_search(x, path, object, t);
     t->kind = CANON_TOOL_OPAQUE;
     t->raw = object;
@@ -137,7 +136,7 @@ static int read_tool_choice(struct reading *x, const struct json_member *m)
     x->r->tool_choice.kind = CANON_CHOICE_OPAQUE;
     x->r->tool_choice.raw = m->value;
     for (size_t i = 0; i < ARRAY_LEN(choices); i++)
-        if (anthropic__is(f[TYPE].value, choices[i].type))
+        if (literal_is(f[TYPE].value, choices[i].type))
             x->r->tool_choice.kind = choices[i].kind;
     if (x->r->tool_choice.kind == CANON_CHOICE_TOOL && f[NAME].type == JSON_NONE)
         return anthropic__bad(&x->rd, ERR_MISSING, &path, SLICE("name"), "is required");
@@ -145,6 +144,29 @@ static int read_tool_choice(struct reading *x, const struct json_member *m)
     if (f[SERIAL].type == JSON_TRUE)
         x->r->param[CANON_P_PARALLEL_TOOL_CALLS] = SLICE("false");
     return 0;
+}
+
+// ---- Members inside others ---------------------------------------------------------------------
+
+// What stands in the member `of` beside the known fields crosses to nobody, and that is reported.
+static int note_unknown(struct reading *x, struct slice of, const struct json_member *object,
+                        const struct anthropic_field *fields, unsigned count)
+{
+    struct json_member m;
+    int rc = 0;
+
+    for (size_t at = 0; rc == 0 && json_object_next(object->value, &at, &m);) {
+        struct slice name;
+        unsigned i = 0;
+        while (i < count && !literal_is(m.key, fields[i].name))
+            i++;
+        if (i < count || m.type == JSON_NULL)
+            continue;
+        rc = anthropic__plain(x->r->arena, m.key, &name);
+        if (rc == 0)
+            rc = canon_note_inner(x->r, of, name);
+    }
+    return rc;
 }
 
 // ---- Thinking and the form of the answer -------------------------------------------------------
@@ -162,11 +184,11 @@ static int read_thinking(struct reading *x, const struct json_member *m)
     int rc = anthropic__fields(&x->rd, &path, m->value, fields, COUNT, f, NULL);
     if (rc)
         return rc;
-    if (anthropic__is(f[TYPE].value, SLICE("disabled"))) {
+    if (literal_is(f[TYPE].value, SLICE("disabled"))) {
         x->r->reasoning.kind = CANON_REASONING_OFF;
-    } else if (anthropic__is(f[TYPE].value, SLICE("adaptive"))) {
+    } else if (literal_is(f[TYPE].value, SLICE("adaptive"))) {
         x->r->reasoning.kind = CANON_REASONING_ADAPTIVE;
-    } else if (anthropic__is(f[TYPE].value, SLICE("enabled"))) {
+    } else if (literal_is(f[TYPE].value, SLICE("enabled"))) {
         x->r->reasoning.kind = CANON_REASONING_BUDGET;
         if (json_u64(f[BUDGET].value, &x->r->reasoning.budget) != 0)
             return anthropic__bad(&x->rd, f[BUDGET].type == JSON_NONE ? ERR_MISSING : ERR_BAD_TYPE,
@@ -174,7 +196,7 @@ static int read_thinking(struct reading *x, const struct json_member *m)
     } else { // a kind of tomorrow: dropped and reported, as every unknown member
         return canon_add_member(x->r->arena, &x->r->extra, SLICE("thinking"), m->value);
     }
-    return 0;
+    return note_unknown(x, path.name, m, fields, COUNT);
 }
 
 static int read_format(struct reading *x, const struct anthropic_path *path,
@@ -190,7 +212,7 @@ static int read_format(struct reading *x, const struct anthropic_path *path,
     int rc = anthropic__fields(&x->rd, path, m->value, fields, COUNT, f, NULL);
     if (rc)
         return rc;
-    if (!anthropic__is(f[TYPE].value, SLICE("json_schema")))
+    if (!literal_is(f[TYPE].value, SLICE("json_schema")))
         return anthropic__bad(&x->rd, ERR_UNSUPPORTED, path, SLICE("type"), "is not known");
     x->r->format.kind = CANON_FORMAT_JSON_SCHEMA;
     x->r->format.schema = f[SCHEMA].value;
@@ -223,9 +245,10 @@ static int read_output_config(struct reading *x, const struct json_member *m)
         if (x->r->reasoning.kind == CANON_REASONING_UNSET)
             x->r->reasoning.kind = CANON_REASONING_EFFORT;
         x->r->reasoning.effort =
-            anthropic__is(f[EFFORT].value, SLICE("max")) ? SLICE("\"xhigh\"") : f[EFFORT].value;
+            literal_is(f[EFFORT].value, SLICE("max")) ? SLICE("\"xhigh\"") : f[EFFORT].value;
     }
-    return f[FORMAT].type == JSON_OBJECT ? read_format(x, &format, &f[FORMAT]) : 0;
+    rc = f[FORMAT].type == JSON_OBJECT ? read_format(x, &format, &f[FORMAT]) : 0;
+    return rc ? rc : note_unknown(x, path.name, m, fields, COUNT);
 }
 
 // ---- Parameters --------------------------------------------------------------------------------
@@ -253,15 +276,16 @@ static int read_metadata(struct reading *x, const struct json_member *m)
     struct json_member user;
 
     int rc = anthropic__fields(&x->rd, &path, m->value, fields, ARRAY_LEN(fields), &user, NULL);
-    if (rc == 0)
-        x->r->param[CANON_P_USER] = user.value;
-    return rc;
+    if (rc)
+        return rc;
+    x->r->param[CANON_P_USER] = user.value;
+    return note_unknown(x, path.name, m, fields, ARRAY_LEN(fields));
 }
 
 static int read_service_tier(struct reading *x, const struct json_member *m)
 {
     x->r->param[CANON_P_SERVICE_TIER] =
-        anthropic__is(m->value, SLICE("standard_only")) ? SLICE("\"default\"") : m->value;
+        literal_is(m->value, SLICE("standard_only")) ? SLICE("\"default\"") : m->value;
     return 0;
 }
 
@@ -312,7 +336,7 @@ static int read_request(struct canon_request *r, struct slice text, const struct
     r->from = from;
     for (size_t i = 0; i < ARRAY_LEN(members); i++)
         fields[i] = members[i].field;
-    int rc = anthropic__fields(&x.rd, NULL, anthropic__trim(text), fields, ARRAY_LEN(members), m,
+    int rc = anthropic__fields(&x.rd, NULL, literal_trim(text), fields, ARRAY_LEN(members), m,
                                &r->extra);
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(members); i++) {
         if (m[i].type == JSON_NONE)

@@ -206,7 +206,7 @@ static int on_text(struct canon_writer *w, const struct canon_event *e)
     };
 
     if (state_of(w)->custom)
-        return write_custom_delta(w, anthropic__inner(e->text));
+        return write_custom_delta(w, literal_inner(e->text));
     if (deltas[e->block].len > 0)
         write_delta(w, deltas[e->block], e->text);
     return 0;
@@ -216,7 +216,7 @@ static int on_block_delta(struct canon_writer *w, const struct canon_event *e)
 {
     struct state *s = state_of(w);
 
-    if (anthropic__is_empty(e->text))
+    if (literal_is_empty(e->text))
         return 0;
     if (e->delta == CANON_DELTA_DATA && e->block == CANON_REDACTED_THINKING) {
         if (!s->in_block)

@@ -71,13 +71,13 @@ struct verdict {
 // Thoughts that another vendor has sealed, or that nobody has.
 static bool is_sealed_here(struct slice seal)
 {
-    return !anthropic__is_empty(seal) && !slice_starts(anthropic__inner(seal), SLICE("openai:"));
+    return !literal_is_empty(seal) && !slice_starts(literal_inner(seal), SLICE("openai:"));
 }
 
 static struct slice type_of(struct slice raw)
 {
     struct json_member type = json_object_get(raw, SLICE("type"));
-    return type.type == JSON_STRING && type.value.len > 2 ? anthropic__inner(type.value)
+    return type.type == JSON_STRING && type.value.len > 2 ? literal_inner(type.value)
                                                           : SLICE("content");
 }
 
@@ -86,7 +86,7 @@ static struct verdict judge(const struct turns *t, const struct canon_block *b)
     switch (b->kind) {
     case CANON_TEXT:
     case CANON_REFUSAL:
-        return (struct verdict){.fate = anthropic__is_empty(b->text) ? SKIPPED : WRITTEN};
+        return (struct verdict){.fate = literal_is_empty(b->text) ? SKIPPED : WRITTEN};
     case CANON_AUDIO:
         return (struct verdict){.fate = REFUSED, .why = "the provider takes no audio"};
     case CANON_THINKING:
@@ -187,7 +187,7 @@ static int write_url(const struct turns *t, const struct canon_block *b)
 {
     struct slice plain, type, data;
 
-    if (!slice_istarts(anthropic__inner(b->url), SLICE("data:"))) {
+    if (!slice_istarts(literal_inner(b->url), SLICE("data:"))) {
         write_reference(t->w, SLICE("url"), SLICE("url"), b->url);
         return 0;
     }
@@ -244,7 +244,7 @@ int anthropic__write_input(struct json_writer *w, struct arena *arena, const str
         if (rc)
             return rc;
     }
-    object = anthropic__trim(object);
+    object = literal_trim(object);
     if (object.len == 0)
         object = SLICE("{}");
     if (json_scan(&scan, object, NULL, 0, 0) != 0)

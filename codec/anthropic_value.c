@@ -9,28 +9,6 @@
 
 // ---- Literals ----------------------------------------------------------------------------------
 
-struct slice anthropic__inner(struct slice literal)
-{
-    return literal.len < 2 ? SLICE_EMPTY : slice_of(literal.ptr + 1, literal.len - 2);
-}
-
-bool anthropic__is_empty(struct slice literal)
-{
-    return literal.len <= 2;
-}
-
-bool anthropic__is(struct slice literal, struct slice text)
-{
-    char buffer[6 * JSON_NAME_BYTES_MAX + 2];
-    struct slice plain;
-
-    if (literal.len == text.len + 2 && slice_eq(anthropic__inner(literal), text))
-        return literal.ptr[0] == '"';
-    if (literal.len > 6 * text.len + 2 || literal.len > sizeof(buffer))
-        return false;
-    return json_unescape(literal, buffer, &plain) == 0 && slice_eq(plain, text);
-}
-
 int anthropic__plain(struct arena *arena, struct slice literal, struct slice *ret)
 {
     char *out = NULL;
@@ -40,15 +18,6 @@ int anthropic__plain(struct arena *arena, struct slice literal, struct slice *re
             return ERR_NOMEM;
     }
     return json_unescape(literal, out, ret);
-}
-
-struct slice anthropic__trim(struct slice text)
-{
-    while (text.len > 0 && json__is_space(text.ptr[0]))
-        text = slice_skip(text, 1);
-    while (text.len > 0 && json__is_space(text.ptr[text.len - 1]))
-        text.len--;
-    return text;
 }
 
 // ---- Refusals ----------------------------------------------------------------------------------
@@ -94,7 +63,7 @@ int anthropic__bad(const struct anthropic_reader *rd, int err, const struct anth
 static unsigned find(struct slice key, const struct anthropic_field *fields, unsigned count)
 {
     unsigned i = 0;
-    while (i < count && !anthropic__is(key, fields[i].name))
+    while (i < count && !literal_is(key, fields[i].name))
         i++;
     return i;
 }

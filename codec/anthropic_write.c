@@ -8,6 +8,10 @@
 // reported when its place in that order comes. max_tokens and thinking depend on each other: Claude
 // wants a limit always and a budget below it, so both are planned before the first is written.
 //
+// How thinking is asked for depends on the model: the older ones take a budget and nothing else,
+// those from 4.6 on measure it themselves by an effort (anthropic_model.c says which is which).
+// None thinks when it must call a tool.
+//
 // Counting takes no parameters of sampling; leaving them out changes no count and is not reported.
 
 #include "base/container.h"
@@ -36,7 +40,29 @@ static int plan_budget(struct anthropic_writing *x)
         return canon_refuse(x->r, ERR_UNSUPPORTED, name, "%.*s: must be below the limit of tokens",
                             SLICE_ARG(name));
     x->budget = budget;
+    if (x->version >= ANTHROPIC_ADAPTIVE)
+        x->effort = canon_effort_of_budget(budget, x->has_limit ? x->max_tokens : MAX_TOKENS_UNSET);
     return 0;
+}
+
+// The effort in Claude's words; empty for one nobody knows.
+static struct slice claude_effort(const struct anthropic_writing *x, struct slice effort)
+{
+    static const struct {
+        struct slice theirs, older, ours; // older: before xhigh was known
+    } efforts[] = {
+        {SLICE("minimal"), SLICE("low"), SLICE("low")},
+        {SLICE("low"), SLICE("low"), SLICE("low")},
+        {SLICE("medium"), SLICE("medium"), SLICE("medium")},
+        {SLICE("high"), SLICE("high"), SLICE("high")},
+        {SLICE("xhigh"), SLICE("high"), SLICE("xhigh")},
+        {SLICE("max"), SLICE("max"), SLICE("max")},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(efforts); i++)
+        if (slice_eq(efforts[i].theirs, effort))
+            return x->version >= ANTHROPIC_SELF_MEASURED ? efforts[i].ours : efforts[i].older;
+    return SLICE_EMPTY;
 }
 
 static void plan_effort(struct anthropic_writing *x)
@@ -44,15 +70,35 @@ static void plan_effort(struct anthropic_writing *x)
     struct slice effort;
     uint64_t limit = x->has_limit ? x->max_tokens : MAX_TOKENS_UNSET;
 
-    if (anthropic__plain(x->r->arena, x->r->reasoning.effort, &effort) == 0)
-        x->budget = canon_budget_of_effort(effort, limit);
+    if (anthropic__plain(x->r->arena, x->r->reasoning.effort, &effort) != 0)
+        return;
+    if (x->version >= ANTHROPIC_ADAPTIVE) {
+        x->effort = claude_effort(x, effort);
+        if (slice_eq(effort, SLICE("max"))) // has no share: as much room as the next
+            effort = SLICE("xhigh");
+    }
+    x->budget = canon_budget_of_effort(effort, limit);
 }
 
 static bool is_off(const struct canon_request *r)
 {
     return r->reasoning.kind == CANON_REASONING_OFF ||
            (r->reasoning.kind == CANON_REASONING_EFFORT &&
-            anthropic__is(r->reasoning.effort, SLICE("none")));
+            literal_is(r->reasoning.effort, SLICE("none")));
+}
+
+// Will a choice be written that leaves Claude no way but to call?
+static bool is_forced(const struct anthropic_writing *x)
+{
+    struct slice options = x->r->param[CANON_P_WEB_SEARCH_OPTIONS];
+    bool tools = options.len > 0 && options.ptr[0] == '{';
+
+    if (x->r->tool_choice.kind != CANON_CHOICE_REQUIRED &&
+        x->r->tool_choice.kind != CANON_CHOICE_TOOL)
+        return false;
+    for (const struct canon_tool *t = x->r->tools; t; t = t->next)
+        tools |= t->kind != CANON_TOOL_OPAQUE;
+    return tools;
 }
 
 static int plan(struct anthropic_writing *x)
@@ -68,7 +114,12 @@ static int plan(struct anthropic_writing *x)
         rc = plan_budget(x);
     else if (x->r->reasoning.kind == CANON_REASONING_EFFORT && !x->own && !is_off(x->r))
         plan_effort(x);
-    x->thinks = x->budget > 0 || x->r->reasoning.kind == CANON_REASONING_ADAPTIVE;
+    if (!x->own && is_forced(x)) {
+        x->budget = 0;
+        x->effort = SLICE_EMPTY;
+    }
+    x->thinks = x->budget > 0 || x->effort.len > 0 ||
+                (x->own && x->r->reasoning.kind == CANON_REASONING_ADAPTIVE);
     if (!x->has_limit)
         x->max_tokens = x->budget + MAX_TOKENS_UNSET;
     return rc;
@@ -85,44 +136,69 @@ static void write_max_tokens(struct anthropic_writing *x)
         json_number(x->w, x->max_tokens);
 }
 
+// What the client wished that thinking be, and it will not.
+static void drop_thinking(struct anthropic_writing *x)
+{
+    bool whole =
+        anthropic__is_from_responses(x->r) || x->r->reasoning.kind == CANON_REASONING_BUDGET;
+
+    if (!x->own && x->r->reasoning.kind != CANON_REASONING_UNSET)
+        canon_drop(x->r, whole ? SLICE("reasoning") : SLICE("reasoning_effort"));
+}
+
+// Models that cannot all be told not to think are told nothing; those that think unasked do it
+// then.
+static void write_off(struct anthropic_writing *x)
+{
+    if (x->version >= ANTHROPIC_THINKS_UNASKED)
+        drop_thinking(x);
+    if (x->version >= ANTHROPIC_SELF_MEASURED)
+        return;
+    anthropic__top_key(x, ANTHROPIC_TOP_THINKING);
+    json_raw(x->w, SLICE("{\"type\":\"disabled\"}"));
+}
+
 static void write_thinking(struct anthropic_writing *x)
 {
-    struct slice type = is_off(x->r)    ? SLICE("disabled")
-                        : x->budget > 0 ? SLICE("enabled")
-                        : x->thinks     ? SLICE("adaptive")
-                                        : SLICE_EMPTY;
+    bool measured = x->thinks && x->budget > 0 && x->effort.len == 0;
 
-    if (type.len == 0) {
-        if (x->r->reasoning.kind == CANON_REASONING_EFFORT && !x->own)
-            canon_drop(x->r, anthropic__is_from_responses(x->r) ? SLICE("reasoning")
-                                                                : SLICE("reasoning_effort"));
+    if (is_off(x->r)) {
+        write_off(x);
+        return;
+    }
+    if (!x->thinks) {
+        drop_thinking(x);
         return;
     }
     anthropic__top_key(x, ANTHROPIC_TOP_THINKING);
     json_object(x->w);
-    json_member_string(x->w, SLICE("type"), type);
-    if (x->budget > 0)
+    json_member_string(x->w, SLICE("type"), measured ? SLICE("enabled") : SLICE("adaptive"));
+    if (measured)
         json_member_number(x->w, SLICE("budget_tokens"), x->budget);
+    else if (x->version >= ANTHROPIC_SELF_MEASURED) // which keep their thoughts otherwise
+        json_member_string(x->w, SLICE("display"), SLICE("summarized"));
     json_object_end(x->w);
 }
 
 static void write_output_config(struct anthropic_writing *x)
 {
     const struct canon_request *r = x->r;
-    bool effort =
-        r->reasoning.effort.len > 0 && (r->reasoning.kind == CANON_REASONING_ADAPTIVE ||
-                                        (x->own && r->reasoning.kind == CANON_REASONING_EFFORT));
+    bool effort = x->own && r->reasoning.effort.len > 0 &&
+                  (r->reasoning.kind == CANON_REASONING_ADAPTIVE ||
+                   r->reasoning.kind == CANON_REASONING_EFFORT);
     bool schema = r->format.kind == CANON_FORMAT_JSON_SCHEMA && r->format.schema.len > 0;
 
     if (r->format.kind >= CANON_FORMAT_JSON_OBJECT && !schema)
         canon_drop(x->r,
                    anthropic__is_from_responses(r) ? SLICE("text") : SLICE("response_format"));
-    if (!effort && !schema)
+    if (!effort && !schema && x->effort.len == 0)
         return;
     anthropic__top_key(x, ANTHROPIC_TOP_OUTPUT_CONFIG);
     json_object(x->w);
     if (effort)
         json_member(x->w, SLICE("effort"), r->reasoning.effort);
+    else if (x->effort.len > 0)
+        json_member_string(x->w, SLICE("effort"), x->effort);
     if (schema) {
         json_key(x->w, SLICE("format"));
         json_object(x->w);
@@ -170,7 +246,7 @@ static void write_location(struct json_writer *w, struct slice location)
     json_object(w);
     json_member(w, SLICE("type"), SLICE("\"approximate\""));
     for (size_t at = 0; json_object_next(inside.value, &at, &m);)
-        if (!anthropic__is(m.key, SLICE("type"))) {
+        if (!literal_is(m.key, SLICE("type"))) {
             json_raw(w, m.key);
             w->comma = false;
             json_plain(w, SLICE(":"));
@@ -308,6 +384,7 @@ static int write_content(struct anthropic_writing *x)
 static int write_request(struct anthropic_writing *x, struct slice model)
 {
     int rc = anthropic__refuse_several(x->r);
+    x->version = x->own ? 0 : anthropic__version(model);
     if (rc == 0)
         rc = plan(x);
     if (rc)

@@ -92,6 +92,24 @@ void canon_drop(struct canon_request *r, struct slice name)
         (void)canon_add_member(r->arena, &r->dropped, name, SLICE_EMPTY);
 }
 
+int canon_note_inner(struct canon_request *r, struct slice of, struct slice name)
+{
+    unsigned count = 0;
+
+    for (const struct canon_member *m = r->inner; m; m = m->next)
+        count++;
+    if (count == CANON_DROPPED_MAX)
+        return 0;
+    struct slice path = arena_printf(r->arena, "%.*s.%.*s", SLICE_ARG(of), SLICE_ARG(name));
+    return path.ptr ? canon_add_member(r->arena, &r->inner, path, SLICE_EMPTY) : ERR_NOMEM;
+}
+
+void canon_drop_inner(struct canon_request *r)
+{
+    for (const struct canon_member *m = r->inner; m; m = m->next)
+        canon_drop(r, m->name);
+}
+
 int canon_refuse(struct canon_request *r, int err, struct slice param, const char *format, ...)
 {
     char text[256];

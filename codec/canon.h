@@ -234,7 +234,9 @@ struct canon_request {
     } reasoning;
     struct slice param[CANON_PARAM_COUNT]; // values; STOP is an array of literals or one literal
     struct canon_member *extra;            // top-level members nobody knows
-    bool pass_extra;                       // x-bf-passthrough-extra-params: true
+    struct canon_member *inner; // members inside others that only the source knows, by their paths
+    bool pass_extra;            // x-bf-passthrough-extra-params: true
+    bool keep_thoughts;         // the provider's chat takes thoughts of the history back
     bool stream;
 
     // Written by the writing dialect.
@@ -356,6 +358,11 @@ int canon_add_member(struct arena *arena, struct canon_member **list, struct sli
 // Notes that the member `name` of the source did not cross; once each. Never fails: without memory
 // the report is shorter.
 void canon_drop(struct canon_request *r, struct slice name);
+// Notes the member `name` (unescaped) inside `of` for canon_drop_inner; what no report would hold
+// is left out. 0 or ERR_NOMEM.
+int canon_note_inner(struct canon_request *r, struct slice of, struct slice name);
+// What the source noted did not cross: by writers of another dialect, behind all else.
+void canon_drop_inner(struct canon_request *r);
 // Sets the refusal and returns `err`.
 int canon_refuse(struct canon_request *r, int err, struct slice param, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

@@ -65,15 +65,6 @@ static void no_usage(struct slice text, struct dialect_usage *ret)
 
 // ---- Events ----------------------------------------------------------------------------------
 
-static struct slice trim_json(struct slice s)
-{
-    while (s.len > 0 && (unsigned char)s.ptr[0] <= ' ')
-        s = slice_skip(s, 1);
-    while (s.len > 0 && (unsigned char)s.ptr[s.len - 1] <= ' ')
-        s.len--;
-    return s;
-}
-
 // An event with data that looks like an object.
 static bool begin_event(const struct sse_event *event, struct dialect_event *ret,
                         struct slice *ret_data)
@@ -81,7 +72,7 @@ static bool begin_event(const struct sse_event *event, struct dialect_event *ret
     *ret = (struct dialect_event){.kind = DIALECT_EVENT_OTHER};
     if (!event->has_data)
         return false;
-    struct slice data = trim_json(event->data);
+    struct slice data = literal_trim(event->data);
     if (data.len < 2 || data.ptr[0] != '{' || data.ptr[data.len - 1] != '}')
         return false;
     ret->is_object = true;

@@ -120,15 +120,6 @@ static void answer_usage(struct slice text, struct dialect_usage *ret)
 
 // ---- Events ----------------------------------------------------------------------------------
 
-static struct slice trim_json(struct slice s)
-{
-    while (s.len > 0 && (unsigned char)s.ptr[0] <= ' ')
-        s = slice_skip(s, 1);
-    while (s.len > 0 && (unsigned char)s.ptr[s.len - 1] <= ' ')
-        s.len--;
-    return s;
-}
-
 // Is there a member `usage` or `error` that is not null, at whatever depth? Some vendors write
 // `"usage":null` into every event; inside a string the quotes would be escaped.
 static bool announces(struct slice data)
@@ -168,7 +159,7 @@ static bool begin_event(const struct sse_event *event, struct dialect_event *ret
     *ret = (struct dialect_event){.kind = DIALECT_EVENT_OTHER};
     if (!event->has_data)
         return false;
-    struct slice data = trim_json(event->data);
+    struct slice data = literal_trim(event->data);
     if (sse_is_done_marker(data)) {
         ret->kind = DIALECT_EVENT_END;
         return false;

@@ -80,19 +80,19 @@ static int end_thought(struct thought *t)
 
 static void join(struct thought *t, struct arena *arena, struct slice text)
 {
-    if (openai__is_empty(text))
+    if (literal_is_empty(text))
         return;
-    if (openai__is_empty(t->block->text)) {
+    if (literal_is_empty(t->block->text)) {
         t->block->text = text;
         return;
     }
     if (!t->joining) {
         json_writer_init(&t->joined, arena, 0);
         json_string_open(&t->joined);
-        json_string_inner(&t->joined, openai__inner(t->block->text));
+        json_string_inner(&t->joined, literal_inner(t->block->text));
         t->joining = true;
     }
-    json_string_inner(&t->joined, openai__inner(text));
+    json_string_inner(&t->joined, literal_inner(text));
 }
 
 static int read_detail(struct arena *arena, unsigned *parts, const struct json_member *m,
@@ -100,7 +100,7 @@ static int read_detail(struct arena *arena, unsigned *parts, const struct json_m
 {
     struct slice text = openai__text(&m[DETAIL_TEXT]);
     struct slice signature = openai__text(&m[DETAIL_SIGNATURE]);
-    bool sealed = openai__is(m[DETAIL_TYPE].value, SLICE("reasoning.encrypted"));
+    bool sealed = literal_is(m[DETAIL_TYPE].value, SLICE("reasoning.encrypted"));
 
     if (text.len == 0)
         text = openai__text(&m[DETAIL_SUMMARY]);
@@ -159,7 +159,7 @@ bool openai__is_error(const struct json_scanner *frame, struct json_member *ret)
     if (error->type == JSON_OBJECT || openai__text(error).len > 0)
         return true;
     *ret = (struct json_member){.type = JSON_OBJECT, .value = frame->text};
-    return object->type == JSON_STRING && openai__is(object->value, SLICE("error"));
+    return object->type == JSON_STRING && literal_is(object->value, SLICE("error"));
 }
 
 // The element with index 0; the first when none says so.

@@ -283,7 +283,7 @@ static int write_piece(struct canon_writer *w, const struct canon_event *e)
     const struct writing *st = (const struct writing *)w->state;
 
     ASSERT(st->phase == INSIDE && e->index == st->block);
-    if (openai__is_empty(e->text))
+    if (literal_is_empty(e->text))
         return 0;
     if (st->is_text)
         write_text(w, e);

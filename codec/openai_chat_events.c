@@ -159,7 +159,7 @@ static int give_delta(struct chunk *c, enum canon_delta_kind delta, struct slice
 
 static int read_piece(struct chunk *c, enum canon_block_kind kind, struct slice text)
 {
-    if (openai__is_empty(text))
+    if (literal_is_empty(text))
         return 0;
     int rc = enter_block(c, kind);
     return rc ? rc : give_delta(c, CANON_DELTA_TEXT, text);
@@ -198,7 +198,7 @@ static int read_detail(struct chunk *c, struct slice detail)
 
     openai__pick(detail, &(struct openai_pick){openai__detail_names, DETAIL_COUNT, m});
     struct slice data = openai__text(&m[DETAIL_DATA]);
-    if (openai__is(m[DETAIL_TYPE].value, SLICE("reasoning.encrypted")))
+    if (literal_is(m[DETAIL_TYPE].value, SLICE("reasoning.encrypted")))
         return data.len > 0 ? read_sealed(c, data) : 0;
     struct slice text = openai__text(&m[DETAIL_TEXT]);
     struct slice signature = openai__text(&m[DETAIL_SIGNATURE]);

@@ -150,7 +150,7 @@ static int read_file(struct place *p, const struct json_member *m, struct canon_
     rc = openai__read_data_url(p->r->arena, in[DATA].value, &b->media_type, &b->data);
     if (rc || b->data.len > 0)
         return rc;
-    if (slice_istarts(openai__inner(in[DATA].value), SLICE("data:")))
+    if (slice_istarts(literal_inner(in[DATA].value), SLICE("data:")))
         return openai__refuse(p->r, ERR_BAD_TYPE, &path, names[DATA], "must be base64");
     b->data = in[DATA].value;
     b->media_type = SLICE("\"application/pdf\"");
@@ -205,7 +205,7 @@ static int read_part(struct place *p, struct slice object)
         rc = openai__expect(p->r, p->path, part_names[PART_TYPE], &m[PART_TYPE], ANY_STRING, true);
     if (rc)
         return rc;
-    while (kind < ARRAY_LEN(part_kinds) && !openai__is(m[PART_TYPE].value, part_names[kind]))
+    while (kind < ARRAY_LEN(part_kinds) && !literal_is(m[PART_TYPE].value, part_names[kind]))
         kind++;
     bool known = kind < ARRAY_LEN(part_kinds);
     rc = add_block(p, known ? part_kinds[kind].kind : CANON_OPAQUE, &b);
@@ -304,7 +304,7 @@ static int read_call(struct place *p, struct slice object)
         (rc = openai__expect(p->r, p->path, SLICE("type"), &m[CALL_TYPE], ANY_STRING, false)))
         return rc;
     b->id = m[CALL_ID].value;
-    bool custom = openai__is(m[CALL_TYPE].value, SLICE("custom"));
+    bool custom = literal_is(m[CALL_TYPE].value, SLICE("custom"));
     b->tool = custom ? CANON_TOOL_CUSTOM : CANON_TOOL_FUNCTION;
     enum openai_call holder = custom ? CALL_CUSTOM : CALL_FUNCTION;
     return read_called(p, &m[holder], openai__call_names[holder], b);
@@ -449,7 +449,7 @@ static int read_message(struct history *h, const struct openai_path *path, struc
         return rc;
     message->name = m[NAME].value;
     for (size_t i = 0; i < ARRAY_LEN(roles); i++)
-        if (openai__is(m[ROLE].value, roles[i].name)) {
+        if (literal_is(m[ROLE].value, roles[i].name)) {
             message->role = roles[i].role;
             return roles[i].read(h, message, path, m);
         }

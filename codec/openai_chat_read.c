@@ -20,7 +20,7 @@ int openai__read_limit(struct canon_request *r, const struct json_member *m)
 {
     uint64_t tokens;
     if (json_u64(m->value, &tokens) != 0)
-        return openai__refuse(r, ERR_BAD_TYPE, NULL, openai__inner(m->key),
+        return openai__refuse(r, ERR_BAD_TYPE, NULL, literal_inner(m->key),
                               "must be a number of tokens");
     r->param[CANON_P_MAX_TOKENS] = m->value;
     return 0;
@@ -146,11 +146,11 @@ static int read_format(struct canon_request *r, const struct json_member *member
     int rc = openai__expect(r, &path, names[TYPE], &m[TYPE], ANY_STRING, true);
     if (rc)
         return rc;
-    if (openai__is(m[TYPE].value, SLICE("json_schema")))
+    if (literal_is(m[TYPE].value, SLICE("json_schema")))
         return read_schema(r, &path, &m[SCHEMA]);
-    if (openai__is(m[TYPE].value, SLICE("text")))
+    if (literal_is(m[TYPE].value, SLICE("text")))
         r->format.kind = CANON_FORMAT_TEXT;
-    else if (openai__is(m[TYPE].value, SLICE("json_object")))
+    else if (literal_is(m[TYPE].value, SLICE("json_object")))
         r->format.kind = CANON_FORMAT_JSON_OBJECT;
     else
         return openai__refuse(r, ERR_UNSUPPORTED, &path, names[TYPE],
@@ -212,8 +212,8 @@ static int read_tool(struct canon_request *r, const struct openai_path *path, st
     int rc = openai__expect(r, path, names[TYPE], &m[TYPE], ANY_STRING, true);
     if (rc)
         return rc;
-    int detail = openai__is(m[TYPE].value, names[FUNCTION]) ? FUNCTION
-                 : openai__is(m[TYPE].value, names[CUSTOM]) ? CUSTOM
+    int detail = literal_is(m[TYPE].value, names[FUNCTION]) ? FUNCTION
+                 : literal_is(m[TYPE].value, names[CUSTOM]) ? CUSTOM
                                                             : TYPE;
     if (detail == TYPE) {
         tool->kind = CANON_TOOL_OPAQUE;
@@ -318,7 +318,7 @@ static const struct {
 static enum canon_choice_kind choice_named(struct slice literal)
 {
     for (size_t i = 0; i < ARRAY_LEN(choices); i++)
-        if (openai__is(literal, choices[i].name))
+        if (literal_is(literal, choices[i].name))
             return choices[i].kind;
     return CANON_CHOICE_UNSET;
 }
@@ -350,7 +350,7 @@ static int read_choice_object(struct canon_request *r, const struct json_member 
     int rc = openai__expect(r, &path, names[TYPE], &m[TYPE], ANY_STRING, true);
     if (rc)
         return rc;
-    if (openai__is(m[TYPE].value, names[FUNCTION]))
+    if (literal_is(m[TYPE].value, names[FUNCTION]))
         return choose_tool(r, &path, &m[FUNCTION], names[FUNCTION]);
     r->tool_choice.kind = choice_named(m[TYPE].value);
     if (r->tool_choice.kind != CANON_CHOICE_UNSET)

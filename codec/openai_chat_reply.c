@@ -70,7 +70,7 @@ void openai__write_joined(struct json_writer *w, const struct canon_block *block
     json_string_open(w);
     for (const struct canon_block *b = blocks; b; b = b->next)
         if (b->kind == kind)
-            json_string_inner(w, openai__inner(b->text));
+            json_string_inner(w, literal_inner(b->text));
     json_string_close(w);
 }
 
@@ -96,7 +96,7 @@ static void write_thoughts(struct json_writer *w, const struct canon_block *bloc
 
     for (const struct canon_block *b = blocks; b; b = b->next) {
         any |= b->kind == CANON_THINKING || b->kind == CANON_REDACTED_THINKING;
-        said |= b->kind == CANON_THINKING && !openai__is_empty(b->text);
+        said |= b->kind == CANON_THINKING && !literal_is_empty(b->text);
     }
     if (said) {
         json_key(w, SLICE("reasoning"));
@@ -118,7 +118,7 @@ static void write_thoughts(struct json_writer *w, const struct canon_block *bloc
             json_member(w, SLICE("data"), b->data);
         else
             json_member(w, SLICE("text"), b->text.len > 0 ? b->text : SLICE("\"\""));
-        if (!openai__is_empty(b->signature))
+        if (!literal_is_empty(b->signature))
             json_member(w, SLICE("signature"), b->signature);
         json_object_end(w);
     }
@@ -130,7 +130,7 @@ static void write_thoughts(struct json_writer *w, const struct canon_block *bloc
 // Code points of what a literal spells: an escape is one, a pair of surrogates is one.
 static uint64_t code_points(struct slice literal)
 {
-    struct slice s = openai__inner(literal);
+    struct slice s = literal_inner(literal);
     uint64_t n = 0;
     for (size_t i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.ptr[i];

@@ -6,6 +6,9 @@
 // in front of the rest; what an assistant thought and called lies beside its content, not in it.
 // A tool message takes text only: images of results lead the user message behind them, which is
 // made when there is none. A message of which nothing crosses is left out.
+//
+// Thoughts of the history go to whom takes them back: OpenAI's reference has no member for them,
+// and who follows it to the letter answers 400.
 
 #include "base/container.h"
 #include "base/err.h"
@@ -14,7 +17,8 @@
 struct turns {
     struct canon_request *r;
     struct json_writer *w;
-    int err; // the first thing that cannot be written
+    bool thoughts; // go along
+    int err;       // the first thing that cannot be written
     // What tool results held besides text, for the user message behind them.
     struct canon_block *shown;
     struct canon_block **shown_tail;
@@ -29,7 +33,8 @@ static void refuse(struct turns *t, const char *what)
         t->err = openai__refuse(t->r, ERR_UNSUPPORTED, NULL, name, what);
 }
 
-// What only its own dialect knows, or chat has no place for: reported as its type.
+// What only its own dialect knows, or chat has no place for: reported as its type, thoughts as
+// everywhere.
 static void drop(struct turns *t, const struct canon_block *b)
 {
     struct slice name = SLICE_EMPTY;
@@ -41,6 +46,8 @@ static void drop(struct turns *t, const struct canon_block *b)
     } else if (b->kind == CANON_WEB_SEARCH) {
         name = t->r->from == &dialect_openai_responses ? SLICE("web_search_call")
                                                        : SLICE("server_tool_use");
+    } else if ((b->kind == CANON_THINKING || b->kind == CANON_REDACTED_THINKING) && !t->thoughts) {
+        name = SLICE("reasoning");
     }
     if (name.len > 0)
         canon_drop(t->r, name);
@@ -237,7 +244,7 @@ static void write_details(struct turns *t, const struct canon_block *b)
         if (b->kind == CANON_THINKING) {
             begin_part(t, SLICE("\"reasoning.text\""));
             json_member(t->w, SLICE("text"), b->text.len > 0 ? b->text : SLICE("\"\""));
-            if (!openai__is_empty(b->signature))
+            if (!literal_is_empty(b->signature))
                 json_member(t->w, SLICE("signature"), b->signature);
             json_object_end(t->w);
         } else if (b->kind == CANON_REDACTED_THINKING) {
@@ -256,7 +263,7 @@ static void write_assistant(struct turns *t, const struct canon_message *m)
 
     for (const struct canon_block *b = m->blocks; b; b = b->next)
         count[b->kind]++;
-    unsigned thoughts = count[CANON_THINKING] + count[CANON_REDACTED_THINKING];
+    unsigned thoughts = t->thoughts ? count[CANON_THINKING] + count[CANON_REDACTED_THINKING] : 0;
     if (c.parts + thoughts + count[CANON_REFUSAL] + count[CANON_TOOL_CALL] == 0)
         return;
     json_object(t->w);
@@ -324,7 +331,8 @@ static void write_message(struct turns *t, const struct canon_message *m)
 
 int openai__write_messages(struct canon_request *r, struct json_writer *w)
 {
-    struct turns t = {.r = r, .w = w};
+    struct turns t = {
+        .r = r, .w = w, .thoughts = r->keep_thoughts || r->from == &dialect_openai_chat};
 
     t.shown_tail = &t.shown;
     json_array(w);

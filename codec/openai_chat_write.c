@@ -208,7 +208,7 @@ static void write_search(const struct canon_tool *tool, struct json_writer *w)
         json_key(w, SLICE("approximate"));
         json_object(w);
         for (size_t at = 0; json_object_next(tool->user_location, &at, &m);) {
-            if (m.type == JSON_NULL || openai__is(m.key, SLICE("type")))
+            if (m.type == JSON_NULL || literal_is(m.key, SLICE("type")))
                 continue;
             json_raw(w, m.key);
             json_plain(w, SLICE(":"));
@@ -276,7 +276,7 @@ static void write_reasoning(const struct canon_request *r, struct json_writer *w
         return;
     }
     // OFF without an effort, ADAPTIVE without one: nothing.
-    if (openai__is(effort, SLICE("max")))
+    if (literal_is(effort, SLICE("max")))
         effort = SLICE("\"xhigh\"");
     if (r->reasoning.kind != CANON_REASONING_UNSET)
         json_member(w, SLICE("reasoning_effort"), effort);
@@ -400,6 +400,7 @@ void openai__write_rest(struct canon_request *r, const struct dialect *to, struc
         else
             canon_drop(r, m->name);
     }
+    canon_drop_inner(r);
 }
 
 int openai_chat__write_request(struct canon_request *r, struct slice model, struct json_writer *w)

@@ -19,6 +19,7 @@
 
 #include "codec/dialect.h"
 #include "codec/json_scan.h"
+#include "codec/literal.h"
 
 // ---- Members -----------------------------------------------------------------------------------
 
@@ -46,10 +47,6 @@ int openai__pick_extra(struct canon_request *r, struct slice object, const struc
 // A member's name without quotes and escapes; in the arena when it has any. ERR_NOMEM.
 int openai__name(struct arena *arena, struct slice key, struct slice *ret);
 
-// Does the literal `value` spell `text`? Escapes are resolved.
-bool openai__is(struct slice value, struct slice text);
-bool openai__is_empty(struct slice literal); // absent or ""
-struct slice openai__inner(struct slice literal);
 // The string `m` holds, unless it is absent, empty or something else: then absent.
 struct slice openai__text(const struct json_member *m);
 // Its content unescaped, in the arena or in the text; empty when it is no string. ERR_NOMEM.

@@ -18,30 +18,9 @@
 
 // ---- Members -----------------------------------------------------------------------------------
 
-struct slice openai__inner(struct slice literal)
-{
-    return literal.len >= 2 ? slice_of(literal.ptr + 1, literal.len - 2) : SLICE_EMPTY;
-}
-
-bool openai__is_empty(struct slice literal)
-{
-    return literal.len <= 2;
-}
-
-bool openai__is(struct slice value, struct slice text)
-{
-    char buffer[6 * SHORT_BYTES_MAX + 2];
-    struct slice plain;
-
-    ASSERT(text.len <= SHORT_BYTES_MAX);
-    if (value.len > sizeof(buffer) || json_unescape(value, buffer, &plain) != 0)
-        return false;
-    return slice_eq(plain, text);
-}
-
 int openai__name(struct arena *arena, struct slice key, struct slice *ret)
 {
-    *ret = openai__inner(key);
+    *ret = literal_inner(key);
     if (slice_find_char(key, '\\') < 0)
         return 0;
     char *out = arena_bytes(arena, key.len);
@@ -55,7 +34,7 @@ static int find_name(const struct openai_pick *pick, struct slice key)
 {
     bool odd = memchr(key.ptr, '\\', key.len) != NULL;
     for (unsigned i = 0; i < pick->count; i++)
-        if (odd ? openai__is(key, pick->names[i]) : slice_eq(openai__inner(key), pick->names[i]))
+        if (odd ? literal_is(key, pick->names[i]) : slice_eq(literal_inner(key), pick->names[i]))
             return (int)i;
     return -1;
 }
@@ -130,7 +109,7 @@ static size_t find_row(const struct openai_member *table, size_t count, struct s
     bool odd = memchr(key.ptr, '\\', key.len) != NULL;
     size_t i = 0;
     while (i < count &&
-           !(odd ? openai__is(key, table[i].name) : slice_eq(openai__inner(key), table[i].name)))
+           !(odd ? literal_is(key, table[i].name) : slice_eq(literal_inner(key), table[i].name)))
         i++;
     return i;
 }
@@ -302,7 +281,7 @@ int openai__read_data_url(struct arena *arena, struct slice url, struct slice *r
     static const struct slice marker = SLICE(";base64");
     char quoted[SHORT_BYTES_MAX * 2 + 2];
     char plain[SHORT_BYTES_MAX * 2 + 2];
-    struct slice inner = openai__inner(url);
+    struct slice inner = literal_inner(url);
 
     *ret_type = SLICE_EMPTY;
     *ret_data = SLICE_EMPTY;
@@ -332,9 +311,9 @@ void openai__write_data_url(struct json_writer *w, struct slice type, struct sli
 {
     json_string_open(w);
     json_string_inner(w, SLICE("data:"));
-    json_string_inner(w, openai__inner(type));
+    json_string_inner(w, literal_inner(type));
     json_string_inner(w, SLICE(";base64,"));
-    json_string_inner(w, openai__inner(data));
+    json_string_inner(w, literal_inner(data));
     json_string_close(w);
 }
 
@@ -466,7 +445,7 @@ enum canon_stop openai__read_stop(struct slice literal)
         {SLICE("content_filter"), CANON_STOP_FILTER},
     };
     for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
-        if (openai__is(literal, reasons[i].name))
+        if (literal_is(literal, reasons[i].name))
             return reasons[i].stop;
     return CANON_STOP_END;
 }
@@ -489,7 +468,7 @@ struct slice openai__write_stop(enum canon_stop stop)
 
 struct slice openai__make_call_id(struct arena *arena, struct slice id, unsigned number)
 {
-    struct slice inner = openai__inner(id);
+    struct slice inner = literal_inner(id);
     if (inner.len == 0 || inner.len > SHORT_BYTES_MAX)
         return arena_printf(arena, "\"call_%u\"", number);
     return arena_printf(arena, "\"call_%.*s_%u\"", SLICE_ARG(inner), number);

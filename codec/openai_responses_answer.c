@@ -43,10 +43,9 @@ void responses__read_usage(struct slice usage, struct canon_usage *ret)
 enum canon_stop responses__stop_of(struct slice status, struct slice incomplete_details,
                                    bool has_call, bool has_refusal)
 {
-    if (responses__key_is(status, SLICE("incomplete"))) {
+    if (literal_is(status, SLICE("incomplete"))) {
         struct json_member reason = json_object_get(incomplete_details, SLICE("reason"));
-        return reason.type == JSON_STRING &&
-                       responses__key_is(reason.value, SLICE("content_filter"))
+        return reason.type == JSON_STRING && literal_is(reason.value, SLICE("content_filter"))
                    ? CANON_STOP_FILTER
                    : CANON_STOP_LENGTH;
     }
@@ -102,7 +101,7 @@ int responses__read_answer(struct canon_answer *a, struct slice text)
     if (rc)
         return rc;
     if (m[OUTPUT].type != JSON_ARRAY || m[ERROR].type > JSON_NULL ||
-        responses__key_is(m[STATUS].value, SLICE("failed")))
+        literal_is(m[STATUS].value, SLICE("failed")))
         return ERR_UPSTREAM_PROTOCOL;
     a->from = &dialect_openai_responses;
     rc = read_output(a, m[OUTPUT].value, &items);
@@ -142,7 +141,7 @@ static int annotations_of(const struct canon_answer *a, const struct canon_block
     *ret = SLICE_EMPTY;
     if (b->citations.len == 0)
         return 0;
-    uint64_t length = responses__code_points(responses__inner(b->text));
+    uint64_t length = responses__code_points(literal_inner(b->text));
     json_writer_init(&w, a->arena, b->citations.len);
     for (size_t at = 0; json_array_next(b->citations, &at, &type, &citation);)
         if (type == JSON_OBJECT)
@@ -157,9 +156,9 @@ static int add_part(struct answer_writer *x, const struct canon_block *b)
     if (rc)
         return rc;
     if (b->kind == CANON_REFUSAL)
-        responses__refusal_part(&x->parts, responses__inner(b->text));
+        responses__refusal_part(&x->parts, literal_inner(b->text));
     else
-        responses__text_part(&x->parts, responses__inner(b->text), annotations, x->logprobs);
+        responses__text_part(&x->parts, literal_inner(b->text), annotations, x->logprobs);
     x->logprobs = SLICE_EMPTY;
     return x->parts.err;
 }
@@ -190,7 +189,7 @@ static int arguments_of(const struct canon_answer *a, const struct canon_block *
         if (rc)
             return rc;
     }
-    *ret = responses__inner(literal);
+    *ret = literal_inner(literal);
     if (ret->len == 0 && b->tool != CANON_TOOL_CUSTOM)
         *ret = SLICE("{}"); // a call without arguments is still a call with an object
     return 0;
@@ -213,14 +212,14 @@ static int write_item(struct answer_writer *x, const struct canon_block *b)
             responses__call(x->w, &x->frame, x->index++, &call, arguments, false);
         return rc;
     case CANON_THINKING:
-        responses__thought(x->w, &x->frame, x->index++, responses__inner(b->text), b->signature,
+        responses__thought(x->w, &x->frame, x->index++, literal_inner(b->text), b->signature,
                            false);
         return 0;
     case CANON_REDACTED_THINKING:
         responses__thought(x->w, &x->frame, x->index++, SLICE_EMPTY, b->data, true);
         return 0;
     case CANON_WEB_SEARCH:
-        responses__search(x->w, &x->frame, x->index++, responses__inner(b->text), false);
+        responses__search(x->w, &x->frame, x->index++, literal_inner(b->text), false);
         return 0;
     default: // nothing that an answer of this dialect has
         return 0;
@@ -238,7 +237,7 @@ static struct slice logprobs_of(struct slice value)
         value = json_object_get(value, SLICE("content")).value;
     if (!responses__is(value, '[') || !json_array_next(value, &at, &type, &element))
         return SLICE_EMPTY;
-    return responses__inner(value);
+    return literal_inner(value);
 }
 
 static int write_output(struct answer_writer *x)

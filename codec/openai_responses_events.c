@@ -456,7 +456,7 @@ static int on_item(const struct reading *x, bool ends)
         return ERR_BAD_SSE;
     struct slice type = string_in(item, SLICE("type"));
     for (size_t i = 0; i < ARRAY_LEN(items); i++) {
-        if (!responses__key_is(type, items[i].type))
+        if (!literal_is(type, items[i].type))
             continue;
         if (ends)
             return items[i].end(x, item);
@@ -496,7 +496,7 @@ static int on_ended(const struct reading *x)
     struct json_member status = json_object_get(response, SLICE("status"));
     struct json_member details = json_object_get(response, SLICE("incomplete_details"));
     struct json_member usage = json_object_get(response, SLICE("usage"));
-    struct slice ending = responses__key_is(x->m[TYPE].value, SLICE("response.incomplete"))
+    struct slice ending = literal_is(x->m[TYPE].value, SLICE("response.incomplete"))
                               ? SLICE("\"incomplete\"")
                               : string_of(&status);
     struct canon_event e = {
@@ -615,7 +615,7 @@ static const struct {
 static bool type_is(const struct sse_event *event, const struct json_member *type, size_t i)
 {
     if (type->type == JSON_STRING)
-        return responses__key_is(type->value, events[i].type);
+        return literal_is(type->value, events[i].type);
     return slice_eq(event->type, events[i].type);
 }
 

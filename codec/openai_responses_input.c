@@ -59,9 +59,9 @@ static void write_data_url(struct json_writer *w, struct slice media_type, struc
 {
     json_string_open(w);
     json_string_inner(w, SLICE("data:"));
-    json_string_inner(w, responses__inner(media_type));
+    json_string_inner(w, literal_inner(media_type));
     json_string_inner(w, SLICE(";base64,"));
-    json_string_inner(w, responses__inner(data));
+    json_string_inner(w, literal_inner(data));
     json_string_close(w);
 }
 
@@ -130,7 +130,7 @@ static int write_file(struct json_writer *w, struct arena *arena, const struct c
 
 static void write_audio(struct json_writer *w, const struct canon_block *b)
 {
-    struct slice format = responses__inner(b->media_type);
+    struct slice format = literal_inner(b->media_type);
 
     if (slice_starts(format, SLICE("audio/")))
         format = slice_skip(format, 6);
@@ -189,7 +189,7 @@ static bool is_part(const struct writer *x, const struct canon_block *b)
 static void drop_block(struct writer *x, const struct canon_block *b)
 {
     struct json_member type = json_object_get(b->raw, SLICE("type"));
-    struct slice name = type.type == JSON_STRING ? responses__inner(type.value) : SLICE_EMPTY;
+    struct slice name = type.type == JSON_STRING ? literal_inner(type.value) : SLICE_EMPTY;
     if (name.len == 0)
         name = b->kind == CANON_WEB_SEARCH ? SLICE("server_tool_use") : SLICE("content");
     canon_drop(x->r, name);
@@ -329,7 +329,7 @@ static int write_output(struct writer *x, const struct canon_block *result)
         if (!is_part(x, b))
             drop_block(x, b);
         else if (text_only)
-            json_string_inner(x->w, responses__inner(b->text));
+            json_string_inner(x->w, literal_inner(b->text));
         else
             rc = write_part(x, b);
     }

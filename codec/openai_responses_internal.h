@@ -24,6 +24,7 @@
 
 #include "codec/canon_stream.h"
 #include "codec/json_scan.h"
+#include "codec/literal.h"
 
 // ---- Values ----------------------------------------------------------------------------------
 
@@ -48,19 +49,11 @@ struct responses_field {
 // *ret_field; `ret` has `count` places and is filled as far as that.
 int responses__fields(struct slice object, const struct responses_field *fields, unsigned count,
                       struct slice *ret, unsigned *ret_field);
-// Does `key` (with its quotes) spell `name`, escapes resolved?
-bool responses__key_is(struct slice key, struct slice name);
 
 // Of a value's text.
 static inline bool responses__is(struct slice value, char opening)
 {
     return value.len > 0 && value.ptr[0] == opening;
-}
-
-// The inside of a literal.
-static inline struct slice responses__inner(struct slice literal)
-{
-    return literal.len < 2 ? SLICE_EMPTY : slice_of(literal.ptr + 1, literal.len - 2);
 }
 
 // A literal whose inside is the pieces in a row. 0 or ERR_NOMEM.

@@ -194,7 +194,7 @@ static int split_data_url(struct arena *arena, struct slice literal, struct slic
     enum { TYPE_BYTES_MAX = 256 };
     static const struct slice base64 = SLICE(";base64");
     char plain[TYPE_BYTES_MAX];
-    struct slice inner = responses__inner(literal);
+    struct slice inner = literal_inner(literal);
     struct slice type;
 
     if (!slice_starts(inner, SLICE("data:")))
@@ -213,8 +213,10 @@ static int split_data_url(struct arena *arena, struct slice literal, struct slic
         !slice_eq(slice_skip(type, type.len - base64.len), base64))
         return 0;
     type.len -= base64.len;
-    if (memchr(type.ptr, '"', type.len) || memchr(type.ptr, '\\', type.len))
-        return 0;
+    // It is written into a literal again: nothing that would end or break one.
+    for (size_t i = 0; i < type.len; i++)
+        if (type.ptr[i] <= ' ' || type.ptr[i] > '~' || type.ptr[i] == '"' || type.ptr[i] == '\\')
+            return 0;
     rc = responses__join(arena, &type, 1, ret_type);
     return rc ? rc : responses__join(arena, &data, 1, ret_data);
 }
@@ -307,7 +309,7 @@ static int read_part(struct responses_items *x, struct slice part, struct canon_
     if (rc)
         return rc;
     for (size_t i = 0; i < ARRAY_LEN(part_kinds); i++)
-        if (responses__key_is(type, part_kinds[i].type))
+        if (literal_is(type, part_kinds[i].type))
             return part_kinds[i].read(x, part, tail);
     rc = add_block(x, tail, CANON_OPAQUE, &b);
     if (rc)
@@ -363,7 +365,7 @@ static int read_message(struct responses_items *x, struct slice item)
     int rc = fields_of(x, item, fields, COUNT, v);
     if (rc)
         return rc;
-    while (i < ARRAY_LEN(roles) && !responses__key_is(v[ROLE], roles[i].name))
+    while (i < ARRAY_LEN(roles) && !literal_is(v[ROLE], roles[i].name))
         i++;
     if (i == ARRAY_LEN(roles))
         return responses__bad(x, ERR_BAD_TYPE, fields[ROLE].name);
@@ -487,7 +489,7 @@ static int join_thoughts(struct responses_items *x, const char *list, struct sli
             return rc;
         if (count++ > 0)
             json_string_inner(&w, SLICE("\\n\\n"));
-        json_string_inner(&w, responses__inner(text));
+        json_string_inner(&w, literal_inner(text));
     }
     json_string_close(&w);
     x->list = NULL;
@@ -575,7 +577,7 @@ static bool ends_with(struct slice s, struct slice end)
 static int read_opaque(struct responses_items *x, struct slice type, struct slice item)
 {
     struct canon_block *b;
-    struct slice name = responses__inner(type);
+    struct slice name = literal_inner(type);
     bool of_client = ends_with(name, SLICE("_output")) || ends_with(name, SLICE("_response"));
 
     int rc = open_message(x, of_client ? CANON_USER : CANON_ASSISTANT, !of_client);
@@ -619,7 +621,7 @@ int responses__read_item(struct responses_items *x, struct slice item)
         return v[ID].len > 0 ? read_reference(x, item)
                              : responses__bad(x, ERR_MISSING, fields[TYPE].name);
     for (size_t i = 0; i < ARRAY_LEN(item_kinds); i++)
-        if (responses__key_is(v[TYPE], item_kinds[i].type))
+        if (literal_is(v[TYPE], item_kinds[i].type))
             return item_kinds[i].read(x, item);
     return read_opaque(x, v[TYPE], item);
 }

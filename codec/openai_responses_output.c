@@ -57,7 +57,7 @@ int responses__frame_init(struct responses_frame *f, struct arena *arena, struct
                           const struct slice *repeat)
 {
     *f = (struct responses_frame){
-        .id = id.len > 2 ? without_prefix(responses__inner(id)) : c->id,
+        .id = id.len > 2 ? without_prefix(literal_inner(id)) : c->id,
         .model = model,
         .created_s = created_s > 0 ? created_s : c->now_s,
         .repeat = repeat,
@@ -338,7 +338,7 @@ bool responses__is_custom(const struct responses_frame *f, struct slice name)
         return false;
     for (size_t at = 0; json_array_next(f->repeat[RESPONSES_R_TOOLS], &at, &type, &tool);) {
         if (type != JSON_OBJECT ||
-            !responses__key_is(json_object_get(tool, SLICE("type")).value, SLICE("custom")))
+            !literal_is(json_object_get(tool, SLICE("type")).value, SLICE("custom")))
             continue;
         if (slice_eq(json_object_get(tool, SLICE("name")).value, name))
             return true;
@@ -361,6 +361,6 @@ int responses__custom_input(struct arena *arena, struct slice arguments, struct 
     if (json_unescape(literal, plain, &text) == 0 &&
         json_scan(&scan, text, names, ARRAY_LEN(names), 0) == 0 &&
         scan.member[0].type == JSON_STRING)
-        *ret = responses__inner(scan.member[0].value);
+        *ret = literal_inner(scan.member[0].value);
     return 0;
 }

@@ -111,12 +111,12 @@ static const struct responses_field tool_fields[TOOL_FIELDS] = {
 
 static enum canon_tool_kind tool_kind(struct slice type)
 {
-    if (responses__key_is(type, SLICE("function")))
+    if (literal_is(type, SLICE("function")))
         return CANON_TOOL_FUNCTION;
-    if (responses__key_is(type, SLICE("custom")))
+    if (literal_is(type, SLICE("custom")))
         return CANON_TOOL_CUSTOM;
     // web_search, web_search_2025_08_26, web_search_preview, …
-    if (slice_starts(responses__inner(type), SLICE("web_search")))
+    if (slice_starts(literal_inner(type), SLICE("web_search")))
         return CANON_TOOL_WEB_SEARCH;
     return CANON_TOOL_OPAQUE;
 }
@@ -196,7 +196,7 @@ static int read_tool_choice(struct reader *x, struct slice value)
     int rc = is_object ? fields_of(r, "tool_choice", value, fields, COUNT, v) : 0;
     if (rc)
         return rc;
-    while (i < ARRAY_LEN(choices) && !responses__key_is(v[TYPE], choices[i].name))
+    while (i < ARRAY_LEN(choices) && !literal_is(v[TYPE], choices[i].name))
         i++;
     if (i == ARRAY_LEN(choices) && !is_object)
         return bad(r, ERR_BAD_TYPE, SLICE("tool_choice"));
@@ -229,11 +229,11 @@ static int read_format(struct canon_request *r, struct slice format)
     int rc = fields_of(r, "text.format", format, fields, COUNT, v);
     if (rc)
         return rc;
-    if (responses__key_is(v[TYPE], SLICE("text")))
+    if (literal_is(v[TYPE], SLICE("text")))
         r->format.kind = CANON_FORMAT_TEXT;
-    else if (responses__key_is(v[TYPE], SLICE("json_object")))
+    else if (literal_is(v[TYPE], SLICE("json_object")))
         r->format.kind = CANON_FORMAT_JSON_OBJECT;
-    else if (responses__key_is(v[TYPE], SLICE("json_schema")))
+    else if (literal_is(v[TYPE], SLICE("json_schema")))
         r->format.kind = CANON_FORMAT_JSON_SCHEMA;
     else
         return bad(r, ERR_BAD_TYPE, SLICE("text.format.type"));
@@ -315,7 +315,7 @@ static int read_include(struct reader *x, struct slice value)
 
     x->r->param[CANON_P_INCLUDE] = value;
     for (size_t at = 0; json_array_next(value, &at, &type, &name);)
-        if (type == JSON_STRING && responses__key_is(name, SLICE("message.output_text.logprobs")))
+        if (type == JSON_STRING && literal_is(name, SLICE("message.output_text.logprobs")))
             x->r->param[CANON_P_LOGPROBS] = SLICE("true");
     return 0;
 }
@@ -372,7 +372,7 @@ static const struct {
 // A member nobody knows. Each is a part, because they are as cheap to write as parts are.
 static int keep_unknown(struct reader *x, const struct json_member *m)
 {
-    struct slice name = responses__inner(m->key);
+    struct slice name = literal_inner(m->key);
     if (x->r->parts >= CANON_PARTS_MAX)
         return ERR_LIMIT;
     x->r->parts++;
@@ -397,7 +397,7 @@ static int sort_members(struct reader *x, struct slice text, struct json_member 
 
     for (size_t at = 0; rc == 0 && json_object_next(text, &at, &m);) {
         size_t i = 0;
-        while (i < ARRAY_LEN(rows) && !responses__key_is(m.key, rows[i].name))
+        while (i < ARRAY_LEN(rows) && !literal_is(m.key, rows[i].name))
             i++;
         if (i < ARRAY_LEN(rows))
             found[i] = m;

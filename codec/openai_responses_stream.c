@@ -252,7 +252,7 @@ static int logprobs_delta(struct canon_writer *w, struct slice value)
     int rc = responses__one_line(w->arena, value, &value);
     if (rc)
         return rc;
-    json_raw(&s->logs, responses__inner(value));
+    json_raw(&s->logs, literal_inner(value));
     open_item_event(w, SLICE("response.output_text.delta"));
     json_member(w->out, SLICE("delta"), SLICE("\"\""));
     json_member(w->out, SLICE("logprobs"), value);
@@ -519,7 +519,7 @@ static int write_block_start(struct canon_writer *w, const struct canon_event *e
 static void write_text(struct canon_writer *w, const struct canon_event *e)
 {
     struct state *s = state_of(w);
-    struct slice inner = responses__inner(e->text);
+    struct slice inner = literal_inner(e->text);
 
     if (inner.len == 0)
         return;
@@ -542,7 +542,7 @@ static int write_block_delta(struct canon_writer *w, const struct canon_event *e
         return 0;
     case CANON_DELTA_SIGNATURE:
     case CANON_DELTA_DATA:
-        json_string_inner(&s->aside, responses__inner(e->text));
+        json_string_inner(&s->aside, literal_inner(e->text));
         return 0;
     case CANON_DELTA_CITATION:
         if (e->block != CANON_TEXT)

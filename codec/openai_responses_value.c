@@ -20,23 +20,11 @@
 
 // ---- Objects ---------------------------------------------------------------------------------
 
-bool responses__key_is(struct slice key, struct slice name)
-{
-    char buffer[6 * JSON_NAME_BYTES_MAX + 2];
-    struct slice plain = responses__inner(key);
-
-    if (plain.len == name.len)
-        return memcmp(plain.ptr, name.ptr, name.len) == 0;
-    if (plain.len < name.len || key.len > sizeof(buffer) || !memchr(plain.ptr, '\\', plain.len))
-        return false;
-    return json_unescape(key, buffer, &plain) == 0 && slice_eq(plain, name);
-}
-
 static void take_member(const struct json_member *m, const struct responses_field *fields,
                         unsigned count, struct slice *ret, enum json_type *types)
 {
     for (unsigned i = 0; i < count; i++) {
-        if (!responses__key_is(m->key, fields[i].name))
+        if (!literal_is(m->key, fields[i].name))
             continue;
         ret[i] = m->type == JSON_NULL ? SLICE_EMPTY : m->value;
         types[i] = m->type == JSON_NULL ? JSON_NONE : m->type;
@@ -103,7 +91,7 @@ int responses__one_line(struct arena *arena, struct slice text, struct slice *re
 int responses__unseal(struct arena *arena, struct slice id, struct slice encrypted,
                       bool *ret_redacted, struct slice *ret_sealed)
 {
-    struct slice inner = responses__inner(encrypted);
+    struct slice inner = literal_inner(encrypted);
 
     *ret_redacted = slice_starts(inner, SLICE(REDACTED_SEAL));
     if (*ret_redacted || slice_starts(inner, SLICE(CLAUDE_SEAL))) {
@@ -112,7 +100,7 @@ int responses__unseal(struct arena *arena, struct slice id, struct slice encrypt
         return responses__join(arena, &inner, 1, ret_sealed);
     }
     // The first colon behind the mark ends the id.
-    struct slice plain = arena_copy(arena, responses__inner(id));
+    struct slice plain = arena_copy(arena, literal_inner(id));
     if (!plain.ptr)
         return ERR_NOMEM;
     for (char *c = (char *)(uintptr_t)plain.ptr; c < plain.ptr + plain.len; c++)
@@ -124,7 +112,7 @@ int responses__unseal(struct arena *arena, struct slice id, struct slice encrypt
 
 bool responses__own_seal(struct slice signature, struct slice *ret_id, struct slice *ret_encrypted)
 {
-    struct slice inner = responses__inner(signature);
+    struct slice inner = literal_inner(signature);
 
     if (!slice_starts(inner, SLICE(OPENAI_SEAL)))
         return false;
@@ -146,7 +134,7 @@ void responses__seal(struct json_writer *w, struct slice signature, bool redacte
     json_string_open(w);
     if (redacted || !responses__own_seal(signature, &id, &inner)) {
         json_string_inner(w, redacted ? SLICE(REDACTED_SEAL) : SLICE(CLAUDE_SEAL));
-        inner = responses__inner(signature);
+        inner = literal_inner(signature);
     }
     json_string_inner(w, inner);
     json_string_close(w);

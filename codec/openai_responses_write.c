@@ -276,7 +276,7 @@ static struct slice effort_of(const struct canon_request *r)
 {
     if (r->reasoning.kind == CANON_REASONING_BUDGET)
         return canon_effort_of_budget(r->reasoning.budget, output_tokens(r));
-    struct slice effort = responses__inner(r->reasoning.effort);
+    struct slice effort = literal_inner(r->reasoning.effort);
     return slice_eq(effort, SLICE("max")) ? SLICE("xhigh") : effort;
 }
 
@@ -455,6 +455,7 @@ static void write_unknown(struct writer *x)
         json_plain(x->w, SLICE(":"));
         json_raw(x->w, m->value);
     }
+    canon_drop_inner(x->r);
 }
 
 // ---- The request -------------------------------------------------------------------------------

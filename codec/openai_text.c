@@ -148,7 +148,7 @@ int openai_text__write_answer(const struct canon_answer *a, const struct canon_c
     json_string_open(w);
     for (const struct canon_block *b = a->blocks; b; b = b->next)
         if (b->kind == CANON_TEXT || b->kind == CANON_REFUSAL)
-            json_string_inner(w, openai__inner(b->text));
+            json_string_inner(w, literal_inner(b->text));
     json_string_close(w);
     json_member(w, SLICE("logprobs"), SLICE("null")); // of another shape than anybody else's
     json_member(w, SLICE("finish_reason"),

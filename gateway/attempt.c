@@ -139,12 +139,6 @@ static enum outcome refused_await(struct exchange *x, struct fiber *self, struct
     return OUTCOME_FAILED;
 }
 
-static bool is_event_stream(const struct upstream *u)
-{
-    const struct http_field *f = http_head_get(&u->head, HTTP_N_CONTENT_TYPE);
-    return f && slice_istarts(f->value, SLICE("text/event-stream"));
-}
-
 // ---- One attempt -----------------------------------------------------------------------------
 
 // The slot is held.
@@ -180,7 +174,7 @@ static enum outcome call_await(struct exchange *x, struct fiber *self, const str
         outcome = fail(x, ret, rc, SLICE_EMPTY);
     else if (u->head.status < 200 || u->head.status > 299)
         outcome = refused_await(x, self, u, &budget_ns, ret);
-    else if (x->stream_wanted && is_event_stream(u) && !relay_is_coded(u))
+    else if (x->stream_wanted && relay_is_events(u) && !relay_is_coded(u))
         outcome = relay_stream_await(x, self, u, &budget_ns, ret);
     else
         outcome = relay_answer_await(x, self, u, &budget_ns, ret);

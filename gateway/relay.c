@@ -9,6 +9,7 @@
 
 #include "gateway/relay.h"
 #include "base/assert.h"
+#include "base/container.h"
 #include "base/err.h"
 #include "gateway/error.h"
 #include "gateway/headers.h"
@@ -149,6 +150,12 @@ bool relay_is_coded(const struct upstream *u)
     return f && f->value.len > 0 && !slice_ieq(f->value, SLICE("identity"));
 }
 
+bool relay_is_events(const struct upstream *u)
+{
+    const struct http_field *f = http_head_get(&u->head, HTTP_N_CONTENT_TYPE);
+    return f && slice_istarts(f->value, SLICE("text/event-stream"));
+}
+
 static bool is_spliced(const struct exchange *x, const struct upstream *u)
 {
     return route_mount(x->route)->extra_fields && !relay_is_coded(u);
@@ -209,21 +216,47 @@ static enum outcome answer_whole_await(struct exchange *x, struct fiber *self, s
 
 // ---- Translated answers ----------------------------------------------------------------------
 
+// What was a stream goes out as something else.
+static void become_json(struct http_head *head)
+{
+    for (unsigned i = 0; i < head->count; i++)
+        if (slice_ieq(head->fields[i].name, SLICE("content-type")))
+            head->fields[i].value = SLICE("application/json");
+}
+
+// In memory that outlives the translation.
+static void keep_failure(struct exchange *x, const struct translate_answer *a, int err,
+                         struct failure *ret)
+{
+    struct slice *texts[] = {&ret->type, &ret->code, &ret->message, &ret->param};
+
+    translate_answer_failure(a, err, ret);
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        if (texts[i]->len > 0) {
+            struct slice kept = arena_copy(&x->stream->arena, *texts[i]);
+            *texts[i] = kept.ptr ? kept : SLICE_EMPTY;
+        }
+}
+
 static enum outcome send_translated_await(struct exchange *x, struct fiber *self,
                                           struct upstream *u, struct translate_answer *a,
                                           struct failure *ret)
 {
-    struct dialect_usage usage = {0};
     struct pieces p;
 
     int rc = translate_answer_await(x, self, a);
-    if (rc)
-        return failed(x, rc, ret);
-    a->from->answer_usage(a->text, &usage);
+    if (rc && relay_client_left(x, rc))
+        return OUTCOME_GONE;
+    if (rc) {
+        keep_failure(x, a, rc, ret);
+        return OUTCOME_FAILED;
+    }
+    if (a->events)
+        become_json(&u->head);
     p.count = a->count;
     p.bytes = a->bytes;
     memcpy(p.piece, a->piece, a->count * sizeof(a->piece[0]));
-    return send_whole_await(x, self, u, &p, &usage);
+    return send_whole_await(x, self, u, &p, &a->usage);
 }
 
 // All of it must be here before a word can be said in another dialect.
@@ -248,6 +281,7 @@ static enum outcome answer_translated_await(struct exchange *x, struct fiber *se
     if (rc)
         return failed(x, rc, ret);
     a->text = slice_of(g.ptr, g.len);
+    a->events = relay_is_events(u) && x->upstream_dialect->translation->read_event;
     enum outcome outcome = send_translated_await(x, self, u, a, ret);
     translate_answer_done(a);
     return outcome;

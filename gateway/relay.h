@@ -44,6 +44,8 @@ enum outcome relay_answer_await(struct exchange *x, struct fiber *self, struct u
 enum outcome relay_stream_await(struct exchange *x, struct fiber *self, struct upstream *u,
                                 int64_t *budget_ns, struct failure *ret_failure);
 
+bool relay_is_events(const struct upstream *u);
+
 // ---- Shared by the two, and by who reads an error's body ----------------------------------------
 
 // body_wait_await and body_pull_await within the budget. ERR_UPSTREAM_TIMEOUT when it is spent.

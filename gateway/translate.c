@@ -257,6 +257,7 @@ int translate_write_await(struct exchange *x, struct fiber *self, const struct t
     t->to = NULL;
     t->scan = NULL;
     t->betas = SLICE_EMPTY;
+    t->request.keep_thoughts = target->provider->row->keeps_thoughts;
     job.claude = (PROVIDER_CLAUDE_OPERATIONS >> x->upstream_op & 1) != 0;
     arena_done(&t->text);
     arena_init(&t->text, t->large ? &t->blocks : &x->core->net.blocks, TRANSLATE_BYTES_MAX);

@@ -74,15 +74,22 @@ struct translate_answer {
     struct canon_context context;
     struct block_pool blocks; // of a large one
     struct arena arena;
+    bool events; // `text` is a stream of them: collected into the answer it would have been
+    struct dialect_usage usage; // as the provider told it
+    struct canon_error error;   // of a stream that reported one
+    bool failed;
     int err;
     struct iovec piece[JSON_PIECES_MAX]; // the client's, when err is 0
     unsigned count;
     size_t bytes;
 };
-// `a` is zeroed but for text and member. 0; ERR_UPSTREAM_PROTOCOL when it is no answer of its
-// dialect; ERR_UPSTREAM_FOREIGN; ERR_NOMEM; an interruption. translate_answer_done in any case.
+// `a` is zeroed but for text, member and events. 0; ERR_UPSTREAM_PROTOCOL when it is no answer of
+// its dialect; ERR_UPSTREAM_FOREIGN; ERR_NOMEM; an interruption. translate_answer_done in any case.
 int translate_answer_await(struct exchange *x, struct fiber *self, struct translate_answer *a);
 void translate_answer_done(struct translate_answer *a);
+// The failure that an error of translate_answer_await stands for; its texts live until
+// translate_answer_done.
+void translate_answer_failure(const struct translate_answer *a, int err, struct failure *ret);
 
 // A provider's stream, turned into the client's: see canon_stream.h. Lies in the stream's arena.
 struct translate_stream {

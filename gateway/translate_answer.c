@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "codec/canon_collect.h"
 #include "gateway/error.h"
 #include "gateway/splice.h"
 #include "gateway/translate.h"
@@ -23,12 +24,32 @@ static int answer_error(int err)
     return err == ERR_LIMIT ? ERR_UPSTREAM_FOREIGN : ERR_UPSTREAM_PROTOCOL;
 }
 
+static int read_events(struct translate_answer *a, struct canon_answer *answer)
+{
+    struct canon_collector c;
+
+    answer->from = a->from;
+    canon_collector_init(&c, answer);
+    int rc = canon_collect(&c, a->text, &a->usage);
+    a->failed = c.failed;
+    a->error = c.error;
+    return rc;
+}
+
+static int read_text(struct translate_answer *a, struct canon_answer *answer)
+{
+    if (a->events)
+        return read_events(a, answer);
+    a->from->answer_usage(a->text, &a->usage);
+    return a->from->translation->read_answer(answer, a->text);
+}
+
 static int translate_text(struct translate_answer *a, struct slice *ret)
 {
     struct canon_answer answer = {.arena = &a->arena};
     struct json_writer w;
 
-    int rc = a->from->translation->read_answer(&answer, a->text);
+    int rc = read_text(a, &answer);
     if (rc)
         return rc;
     json_writer_init(&w, &a->arena, 0);
@@ -75,6 +96,28 @@ void translate_answer_done(struct translate_answer *a)
 {
     arena_done(&a->arena);
     block_pool_done(&a->blocks);
+}
+
+static void error_failure(const struct canon_error *e, struct failure *ret)
+{
+    *ret = (struct failure){
+        .status = e->status,
+        .foreign = true,
+        .type = e->type,
+        .code = e->code,
+        .message = e->message,
+        .param = e->param,
+        .retry_after_ms = -1,
+    };
+    error_complete(ret);
+}
+
+void translate_answer_failure(const struct translate_answer *a, int err, struct failure *ret)
+{
+    if (a->failed)
+        error_failure(&a->error, ret);
+    else
+        failure_of(ret, err, SLICE_EMPTY, SLICE_EMPTY);
 }
 
 // ---- Streams ---------------------------------------------------------------------------------
@@ -155,14 +198,5 @@ void translate_failure(const struct translate_stream *s, int err, struct failure
         failure_of(ret, err == ERR_LIMIT ? ERR_UPSTREAM_FOREIGN : err, SLICE_EMPTY, SLICE_EMPTY);
         return;
     }
-    *ret = (struct failure){
-        .status = e->status,
-        .foreign = true,
-        .type = e->type,
-        .code = e->code,
-        .message = e->message,
-        .param = e->param,
-        .retry_after_ms = -1,
-    };
-    error_complete(ret);
+    error_failure(e, ret);
 }

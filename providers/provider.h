@@ -88,6 +88,8 @@ struct provider_row {
     bool anthropic;         // Anthropic's own rules: version and beta fields, the caller's OAuth
     // Chat has OpenAI's newer name for the token limit; else what was translated says max_tokens.
     bool max_completion_tokens;
+    // Chat takes reasoning_details of an assistant's message back; all others get no thoughts.
+    bool keeps_thoughts;
     bool streams_text; // text completions can be streamed
     bool stream_usage; // sends usage only when stream_options.include_usage asks for it
     bool key_optional; // an empty key value is fine

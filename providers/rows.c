@@ -191,6 +191,7 @@ const struct provider_row provider__rows[] = {
         .name = SLICE("openrouter"),
         .base_url = SLICE("https://openrouter.ai/api"),
         .path = {V1_CHAT, V1_TEXT, V1_EMBEDDING, V1_RESPONSES, V1_MODELS},
+        .keeps_thoughts = true,
         .streams_text = true,
         .stream_usage = true,
         EDITS(compatible_edits),

@@ -395,6 +395,52 @@ def test_the_token_limit_has_the_name_the_vendor_knows(gateway_of, provider_of):
     assert sent["max_tokens"] == 64 and "max_completion_tokens" not in sent
 
 
+CHAT_MESSAGE_MEMBERS = {"role", "content", "name", "refusal", "audio", "tool_calls", "tool_call_id",
+                        "function_call"}
+
+
+def strict_thinker(call):
+    """Thinks aloud, and refuses what OpenAI's reference of a message does not name."""
+    unknown = {m for said in call.json()["messages"] for m in set(said) - CHAT_MESSAGE_MEMBERS}
+    if unknown:
+        call.reply(400, {"error": {"type": "invalid_request_error", "code": "wrong_api_format",
+                                   "message": f"property {sorted(unknown)} is unsupported"}})
+        return
+    message = {"role": "assistant", "content": "Hello.", "reasoning": "They greet me."}
+    call.reply(200, dict(CHAT, choices=[{"index": 0, "message": message,
+                                         "finish_reason": "stop"}]))
+
+
+def two_turns(gateway, model):
+    """A client of Claude's gives back all that it got."""
+    first = gateway.post("/anthropic/v1/messages", messages(model))
+    content = first.json()["content"]
+    assert [b["type"] for b in content] == ["thinking", "text"]
+    body = messages(model)
+    body["messages"] += [{"role": "assistant", "content": content},
+                         {"role": "user", "content": "And?"}]
+    return gateway.post("/anthropic/v1/messages", body)
+
+
+def test_thoughts_do_not_go_back_to_whom_they_would_offend(gateway_of, provider_of):
+    p = provider_of(strict_thinker)
+    a = two_turns(gateway_of(config(p, "cerebras")), "cerebras/m")
+    assert a.status == 200, a.body
+    assert a.json()["content"][-1]["text"] == "Hello."
+    assert a.headers["x-bf-dropped-params"] == "reasoning"
+    assert p.seen[-1].json()["messages"][-2] == {"role": "assistant", "content": "Hello."}
+
+
+def test_thoughts_go_back_to_whom_they_help(gateway_of, provider_of):
+    p = provider_of(lambda call: call.reply(200, dict(CHAT, choices=[{
+        "index": 0, "finish_reason": "stop", "message": {
+            "role": "assistant", "content": "Hello.", "reasoning": "They greet me."}}])))
+    a = two_turns(gateway_of(config(p, "openrouter")), "openrouter/m")
+    assert a.status == 200 and "x-bf-dropped-params" not in a.headers
+    assert p.seen[-1].json()["messages"][-2]["reasoning_details"] == [
+        {"type": "reasoning.text", "text": "They greet me."}]
+
+
 def test_usage_is_withheld_from_a_drop_in_that_did_not_ask(gateway):
     body = chat("anthropic/claude-x", stream=True)
     events = stream(gateway, "/openai/v1/chat/completions", body)
@@ -638,7 +684,33 @@ def test_a_whole_answer_to_a_request_for_a_stream(gateway_of, provider_of):
 def test_a_stream_in_answer_to_a_request_for_a_whole(gateway_of, provider_of):
     g = gateway_of(config(provider_of(failing(*message_events())), "anthropic"))
     a = g.post("/v1/chat/completions", chat("anthropic/claude-x"))
-    assert a.status == 502 and a.json()["error"]["message"]
+    assert a.status == 200 and a.headers["content-type"] == "application/json", a.body
+    message = a.json()["choices"][0]["message"]
+    assert message["content"] == "Hello." and a.json()["object"] == "chat.completion"
+    assert counts_of("chat", a.json()) == (9, 2)
+    g = gateway_of(config(provider_of(failing(*CHAT_EVENTS, DONE)), "cerebras"))
+    a = g.post("/anthropic/v1/messages", messages("cerebras/m"))
+    assert a.status == 200 and a.json()["content"] == [{"type": "text", "text": "Hello."}], a.body
+
+
+def test_a_streamed_call_in_answer_to_a_request_for_a_whole(gateway_of, provider_of):
+    events = message_events(words=(), tool=("weather", ('{"city":', ' "Oslo"}')))
+    g = gateway_of(config(provider_of(failing(*events)), "anthropic"))
+    a = g.post("/openai/v1/chat/completions", chat("anthropic/claude-x", tools=[CHAT_TOOL]))
+    assert a.status == 200, a.body
+    assert [c[1:] for c in calls_of("chat", a.json())] == [("weather", {"city": "Oslo"})]
+    assert a.json()["choices"][0]["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize("events,status,words", [
+    (message_events()[:-1], 502, ""),
+    (message_events()[:4] + [CLAUDE_ERROR], 529, "Overloaded"),
+    (message_events()[:4] + [BROKEN_MESSAGE], 502, ""),
+], ids=["cut", "error", "malformed"])
+def test_a_stream_that_is_no_whole_answer(gateway_of, provider_of, events, status, words):
+    g = gateway_of(config(provider_of(failing(*events)), "anthropic"))
+    a = g.post("/openai/v1/chat/completions", chat("anthropic/claude-x"))
+    assert a.status == status and words in a.json()["error"]["message"], a.body
 
 
 @pytest.mark.parametrize("body", [b"{nonsense", b"[]", b"{}", b""])

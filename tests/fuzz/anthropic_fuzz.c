@@ -11,6 +11,7 @@
 #include "base/container.h"
 #include "base/err.h"
 #include "codec/anthropic_internal.h"
+#include "codec/canon_collect.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -194,6 +195,29 @@ static void cross_stream(struct arena *arena, const struct dialect *from, const 
     sse_done(&splitter);
 }
 
+// What a stream is when it is brought together, anybody can write.
+static void cross_collected(struct arena *arena, const struct dialect *from,
+                            const struct dialect *to, struct slice text)
+{
+    struct canon_answer a = {.arena = arena, .from = from};
+    struct dialect_usage usage = {0};
+    struct canon_collector c;
+    struct json_writer w;
+    struct slice written;
+
+    if (!dialect_translates(to, from, true))
+        return;
+    canon_collector_init(&c, &a);
+    int rc = canon_collect(&c, text, &usage);
+    ASSERT(rc == 0 || rc == ERR_BAD_SSE || rc == ERR_UPSTREAM_TRUNCATED || rc == ERR_NOMEM ||
+           rc == ERR_LIMIT || (rc == ERR_UPSTREAM_PROTOCOL && c.failed));
+    if (rc)
+        return;
+    json_writer_init(&w, arena, 0);
+    if (to->translation->write_answer(&a, &context, &w) == 0 && json_writer_done(&w, &written) == 0)
+        ASSERT(is_object(written));
+}
+
 static void cross_answer(struct arena *arena, const struct dialect *from, const struct dialect *to,
                          struct slice text)
 {
@@ -209,9 +233,11 @@ static void cross_answer(struct arena *arena, const struct dialect *from, const 
 }
 
 static void cross_request(struct arena *arena, const struct dialect *from, const struct dialect *to,
-                          struct slice text)
+                          struct slice text, unsigned how)
 {
-    struct canon_request r = {.arena = arena};
+    static const struct slice models[] = {
+        {"m\"\n", 3}, SLICE("claude-opus-4-6"), SLICE("claude-sonnet-5")};
+    struct canon_request r = {.arena = arena, .keep_thoughts = how & 1};
     struct json_writer w;
     struct slice written;
 
@@ -219,7 +245,7 @@ static void cross_request(struct arena *arena, const struct dialect *from, const
         from->translation->read_request(&r, text) != 0)
         return;
     json_writer_init(&w, arena, 0);
-    int rc = to->translation->write_request(&r, context.model, &w);
+    int rc = to->translation->write_request(&r, models[how / 2 % ARRAY_LEN(models)], &w);
     if (rc == 0 && json_writer_done(&w, &written) == 0)
         ASSERT(is_object(written));
     if (rc)
@@ -238,11 +264,13 @@ static void try_cross(struct arena *arena, const struct dialect *row, struct sli
     const struct dialect *a = to ? row : other, *b = to ? other : row;
     text = slice_skip(text, 1);
     if (what % 4 == 0)
-        cross_request(arena, a, b, text);
+        cross_request(arena, a, b, text, what / 4 / ARRAY_LEN(others));
     else if (what % 4 == 1)
         cross_answer(arena, a, b, text);
-    else
+    else if (what % 4 == 2)
         cross_stream(arena, a, b, text);
+    else
+        cross_collected(arena, a, b, text);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

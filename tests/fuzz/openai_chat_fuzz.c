@@ -49,7 +49,8 @@ static void check_refusal(const struct canon_request *r, int rc)
 static bool rewrite(struct desk *d, struct slice text, const struct dialect *from,
                     const struct dialect *to, struct slice *ret)
 {
-    struct canon_request r = {.arena = &d->arena, .pass_extra = from != d->dialect};
+    struct canon_request r = {
+        .arena = &d->arena, .pass_extra = from != d->dialect, .keep_thoughts = from != d->dialect};
     struct json_writer w;
     int rc = d->dialect->translation->read_request(&r, text);
 

@@ -310,7 +310,7 @@ def check_file(path, client, provider):
 
 # Every case: what may lie in it, and what must lie beside what.
 FILES = {
-    "SOURCE", "dropped", "refused", "broken", "verbatim",
+    "SOURCE", "dropped", "refused", "broken", "verbatim", "keeps_thoughts",
     "request.client.json", "request.provider.json", "answer.provider.json", "answer.client.json",
     "stream.provider.sse", "stream.client.sse",
 }

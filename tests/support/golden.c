@@ -26,6 +26,7 @@ static const char *const file_names[GOLDEN_FILE_COUNT] = {
     [GOLDEN_REFUSED] = "refused",
     [GOLDEN_BROKEN] = "broken",
     [GOLDEN_VERBATIM] = "verbatim",
+    [GOLDEN_KEEPS_THOUGHTS] = "keeps_thoughts",
 };
 
 static const struct golden_side sides[] = {

@@ -80,9 +80,9 @@ struct request_case {
     const char *dropped;  // NULL: none; refused: the member
 };
 
-static inline void check_request(const struct request_case *c,
-                                 int (*write)(struct canon_request *, struct slice,
-                                              struct json_writer *))
+static inline void check_request_for(const char *model, const struct request_case *c,
+                                     int (*write)(struct canon_request *, struct slice,
+                                                  struct json_writer *))
 {
     struct desk d;
     desk_open(&d, DESK_BYTES);
@@ -91,7 +91,7 @@ static inline void check_request(const struct request_case *c,
         d.r.from = c->from;
     if (c->tweak)
         c->tweak(&d.r);
-    int rc = write(&d.r, SLICE("claude"), &d.w);
+    int rc = write(&d.r, slice_str(model), &d.w);
     if (c->provider) {
         if (rc != 0)
             fail_msg("%s: %s: %.*s", c->client, err_name(rc), SLICE_ARG(d.r.refusal.message));
@@ -104,6 +104,14 @@ static inline void check_request(const struct request_case *c,
         assert_true(d.r.refusal.message.len > 0);
     }
     desk_close(&d);
+}
+
+// Of no model in particular.
+static inline void check_request(const struct request_case *c,
+                                 int (*write)(struct canon_request *, struct slice,
+                                              struct json_writer *))
+{
+    check_request_for("claude", c, write);
 }
 
 // Every ceiling up to the one that suffices: ERR_NOMEM and nothing worse.

@@ -114,6 +114,35 @@ static void parameters_have_their_places(void **state)
     desk_close(&d);
 }
 
+static void members_inside_others_are_noted(void **state)
+{
+    static const char *const want[] = {
+        "thinking.display",
+        "thinking.zeal",
+        "output_config.task_budget",
+        "metadata.te\"am",
+    };
+    struct desk d;
+    (void)state;
+    // Read in the order of the table, each object in its own; null is absent, escapes are resolved.
+    read(&d, "{\"messages\":[],\"metadata\":{\"user_id\":\"u\",\"te\\\"am\":1},"
+             "\"output_config\":{\"task_budget\":{},\"effort\":\"low\",\"x\":null},"
+             "\"thinking\":{\"display\":\"omitted\",\"t\\u0079pe\":\"adaptive\",\"zeal\":1}}");
+    const struct canon_member *m = d.r.inner;
+    for (size_t i = 0; i < ARRAY_LEN(want); i++, m = m->next) {
+        assert_non_null(m);
+        same(m->name, want[i]);
+    }
+    assert_null(m);
+    assert_null(d.r.dropped);
+    desk_close(&d);
+    // A kind of tomorrow is unknown as a whole.
+    read(&d, "{\"messages\":[],\"thinking\":{\"type\":\"between\",\"zeal\":1}}");
+    assert_null(d.r.inner);
+    same(d.r.extra->name, "thinking");
+    desk_close(&d);
+}
+
 static void system_comes_before_messages(void **state)
 {
     struct desk d;
@@ -263,6 +292,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(badly_typed_members_are_named),
         cmocka_unit_test(parameters_have_their_places),
+        cmocka_unit_test(members_inside_others_are_noted),
         cmocka_unit_test(system_comes_before_messages),
         cmocka_unit_test(tools_are_of_four_kinds),
         cmocka_unit_test(choices),

@@ -3,22 +3,6 @@
 // anthropic_value_test.c: members by name, what a refusal calls them, strings that hold data.
 #include "tests/unit/codec/anthropic_desk.h"
 
-static void literals_are_compared_unescaped(void **state)
-{
-    (void)state;
-    assert_true(anthropic__is(SLICE("\"text\""), SLICE("text")));
-    assert_true(anthropic__is(SLICE("\"te\\u0078t\""), SLICE("text")));
-    assert_false(anthropic__is(SLICE("\"texts\""), SLICE("text")));
-    assert_false(anthropic__is(SLICE("{text}"), SLICE("text")));
-    assert_false(anthropic__is(SLICE_EMPTY, SLICE("text")));
-    assert_false(anthropic__is(SLICE("7"), SLICE("7")));
-    assert_true(anthropic__is_empty(SLICE_EMPTY));
-    assert_true(anthropic__is_empty(SLICE("\"\"")));
-    assert_false(anthropic__is_empty(SLICE("\" \"")));
-    same(anthropic__trim(SLICE(" \r\n{} \t")), "{}");
-    same(anthropic__trim(SLICE(" \n")), "");
-}
-
 static void data_urls_are_taken_apart(void **state)
 {
     struct slice type, data;
@@ -132,7 +116,6 @@ static void unknown_members_are_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(literals_are_compared_unescaped),
         cmocka_unit_test(data_urls_are_taken_apart),
         cmocka_unit_test(base64_is_decoded),
         cmocka_unit_test(members_by_name_the_rest_is_extra),

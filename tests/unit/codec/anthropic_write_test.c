@@ -57,6 +57,14 @@ TWEAK(effort_low, effort(r, SLICE("\"low\"")))
 TWEAK(effort_none, effort(r, SLICE("\"none\"")))
 TWEAK(effort_unknown, effort(r, SLICE("\"wild\"")))
 
+TWEAK(effort_max, effort(r, SLICE("\"max\"")))
+
+static void search_and_think(struct canon_request *r)
+{
+    effort(r, SLICE("\"high\""));
+    r->param[CANON_P_WEB_SEARCH_OPTIONS] = SLICE("{}");
+}
+
 static void budget(struct canon_request *r, uint64_t tokens)
 {
     r->reasoning.kind = CANON_REASONING_BUDGET;
@@ -177,6 +185,67 @@ static void requests_are_written(void **state)
         check_request(&cases[i], anthropic__write_request);
 }
 
+#define NEWER(name, max, members)                                                                  \
+    "{\"model\":\"claude-" name "\",\"max_tokens\":" max                                           \
+    ",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]" members "}"
+#define SUMMARIZED ",\"thinking\":{\"type\":\"adaptive\",\"display\":\"summarized\"}"
+
+// What the golden files do not show of models that measure their own thinking.
+static void newer_models_measure_themselves(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model;
+        struct request_case c;
+    } newer[] = {
+        {"claude-opus-4-6",
+         {ASKS(",\"max_tokens\":900"), CHAT, effort_max,
+          NEWER("opus-4-6", "900",
+                ",\"thinking\":{\"type\":\"adaptive\"},\"output_config\":{\"effort\":\"max\"}"),
+          NULL}},
+        // 1024 + 0.95 x 3072 and 4096.
+        {"claude-opus-5",
+         {ASKS(), RESPONSES, effort_max,
+          NEWER("opus-5", "8038", SUMMARIZED ",\"output_config\":{\"effort\":\"max\"}"), NULL}},
+        {"claude-opus-4-6",
+         {ASKS(), CHAT, effort_unknown, NEWER("opus-4-6", "4096", ""), "reasoning_effort"}},
+        {"claude-opus-4-7", {ASKS(), CHAT, budget_1023, NULL, "reasoning.max_tokens"}},
+        {"claude-opus-4-7",
+         {ASKS(",\"max_tokens\":1024"), CHAT, budget_1024, NULL, "reasoning.max_tokens"}},
+        {"claude-opus-4-7",
+         {ASKS(), CHAT, budget_any,
+          NEWER("opus-4-7", "5120", SUMMARIZED ",\"output_config\":{\"effort\":\"low\"}"), NULL}},
+        // Its own dialect knows what it says.
+        {"claude-opus-4-7",
+         {ASKS(",\"temperature\":1,\"thinking\":{\"type\":\"disabled\"}"), NULL, NULL,
+          NEWER("opus-4-7", "4096", ",\"thinking\":{\"type\":\"disabled\"},\"temperature\":1"),
+          NULL}},
+        {"claude-opus-4-7",
+         {ASKS(F ",\"tool_choice\":{\"type\":\"any\"}"), NULL, budget_2000,
+          NEWER("opus-4-7", "6096",
+                F_TOOL ",\"tool_choice\":{\"type\":\"any\"},\"thinking\":{\"type\":\"enabled\","
+                       "\"budget_tokens\":2000}"),
+          NULL}},
+        // A tool that does not cross forces nobody; a search that does, does.
+        {"claude-opus-4-6",
+         {ASKS(",\"tools\":[{\"type\":\"bash_20250124\",\"name\":\"bash\"}],\"tool_choice\":{"
+               "\"type\":\"any\"}"),
+          CHAT, effort_low,
+          NEWER("opus-4-6", "5580",
+                ",\"thinking\":{\"type\":\"adaptive\"},\"output_config\":{\"effort\":\"low\"}"),
+          "tools"}},
+        {"claude-opus-4-6",
+         {ASKS(",\"tool_choice\":{\"type\":\"any\"}"), CHAT, search_and_think,
+          NEWER("opus-4-6", "4096",
+                ",\"tools\":[{\"type\":\"web_search_20250305\",\"name\":\"web_search\"}],"
+                "\"tool_choice\":{\"type\":\"any\"}"),
+          "reasoning_effort"}},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(newer); i++)
+        check_request_for(newer[i].model, &newer[i].c, anthropic__write_request);
+}
+
 static const struct request_case counts[] = {
     {ASKS(",\"max_tokens\":7,\"stream\":true,\"temperature\":1,\"metadata\":{\"user_id\":\"u\"},"
           "\"stop_sequences\":[],\"system\":\"s\",\"tools\":[{\"name\":\"f\",\"input_schema\":{}}],"
@@ -204,6 +273,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_written),
+        cmocka_unit_test(newer_models_measure_themselves),
         cmocka_unit_test(counting_asks_for_less),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

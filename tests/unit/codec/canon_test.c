@@ -128,9 +128,29 @@ static void a_budget_is_the_nearest_effort(void **state)
     }
 }
 
+static void what_lies_inside_is_reported_by_its_path(void **state)
+{
+    (void)state;
+    struct desk d;
+    unsigned count = 0;
+    desk_open(&d);
+    for (int i = 0; i < 2 * CANON_DROPPED_MAX; i++)
+        assert_int_equal(canon_note_inner(&d.r, SLICE("a"), i == 0 ? SLICE("") : SLICE("b")), 0);
+    for (struct canon_member *m = d.r.inner; m; m = m->next)
+        count++;
+    assert_int_equal(count, CANON_DROPPED_MAX);
+    assert_null(d.r.dropped);
+    canon_drop_inner(&d.r);
+    assert_true(slice_eq(d.r.dropped->name, SLICE("a.")));
+    assert_true(slice_eq(d.r.dropped->next->name, SLICE("a.b")));
+    assert_null(d.r.dropped->next->next);
+    desk_close(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_lies_inside_is_reported_by_its_path),
         cmocka_unit_test(lists_keep_their_order),
         cmocka_unit_test(parts_have_a_ceiling_in_common),
         cmocka_unit_test(a_name_is_reported_once_and_only_so_many),

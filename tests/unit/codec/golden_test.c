@@ -35,6 +35,7 @@ struct desk {
     struct block_pool pool;
     struct arena arena;
     struct canon_context context;
+    bool keeps_thoughts;
 };
 
 static void desk_open(struct desk *d, const struct golden_case *c)
@@ -43,9 +44,11 @@ static void desk_open(struct desk *d, const struct golden_case *c)
     arena_init(&d->arena, &d->pool, (size_t)64 << 20);
     d->context = (struct canon_context){
         .now_s = NOW_S, .model = SLICE("test-model"), .id = SLICE(REQUEST_ID)};
+    d->keeps_thoughts = false;
     if (c) {
         d->context.model = slice_str(c->model);
         d->context.request = c->file[GOLDEN_REQUEST_CLIENT];
+        d->keeps_thoughts = c->file[GOLDEN_KEEPS_THOUGHTS].ptr != NULL;
     }
 }
 
@@ -88,7 +91,8 @@ static int write_request(struct desk *d, const struct dialect *from, const struc
                          struct slice *ret)
 {
     struct json_writer w;
-    *r = (struct canon_request){.arena = &d->arena, .from = from};
+    *r = (struct canon_request){
+        .arena = &d->arena, .from = from, .keep_thoughts = d->keeps_thoughts};
     int rc = from->translation->read_request(r, text);
     if (rc)
         return rc;

@@ -69,6 +69,28 @@ static void several_texts_are_parts_beside_the_deeds(void **state)
                 "''}}]}");
 }
 
+static void thoughts_stay_with_whom_they_offend(void **state)
+{
+    (void)state;
+    struct desk d;
+    struct slice got;
+    desk_open(&d, 1 << 20);
+    assert_int_equal(
+        desk_read(&d, CHAT,
+                  "{'model':'m','messages':[{'role':'assistant','content':'a','reasoning':'t'},"
+                  "{'role':'assistant','reasoning_details':[{'type':'reasoning.encrypted',"
+                  "'data':'d'}]},{'role':'user','content':'b'}]}"),
+        0);
+    d.r.from = OTHER;
+    assert_int_equal(CHAT->translation->write_request(&d.r, SLICE("m"), &d.w), 0);
+    assert_int_equal(json_writer_done(&d.w, &got), 0);
+    say(&d, got);
+    describe_dropped(&d);
+    expect_said(&d, "{'model':'m','messages':[{'role':'assistant','content':'a'},{'role':'user',"
+                    "'content':'b'}]}reasoning");
+    desk_close(&d);
+}
+
 static void what_nobody_shares_is_dropped(void **state)
 {
     (void)state;
@@ -219,6 +241,7 @@ int main(void)
         cmocka_unit_test(contents_are_strings_or_parts),
         cmocka_unit_test(an_assistants_deeds_lie_beside_its_content),
         cmocka_unit_test(several_texts_are_parts_beside_the_deeds),
+        cmocka_unit_test(thoughts_stay_with_whom_they_offend),
         cmocka_unit_test(what_nobody_shares_is_dropped),
         cmocka_unit_test(results_hold_text_and_what_else_there_is_follows),
         cmocka_unit_test(what_chat_cannot_show_is_refused),

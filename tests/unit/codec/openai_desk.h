@@ -161,6 +161,7 @@ static inline int desk_rewrite(struct desk *d, const struct dialect *from, const
 {
     assert_int_equal(desk_read(d, &dialect_openai_chat, text), 0);
     d->r.from = from;
+    d->r.keep_thoughts = true; // the provider's the most that there is
     return to->translation->write_request(&d->r, SLICE("m"), &d->w);
 }
 

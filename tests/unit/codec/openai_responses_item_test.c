@@ -132,6 +132,8 @@ static void data_urls_of_files(void **state)
         {"data:text/plain,QQ", "", "", "'data:text/plain,QQ'"},
         {"data:text/plain;base64", "", "", "'data:text/plain;base64'"},
         {"data:a\\;base64,QQ==", "", "", "'data:a\\;base64,QQ=='"},
+        {"data:a\\tb;base64,QQ==", "", "", "'data:a\\tb;base64,QQ=='"},
+        {"data:a\\u0022b;base64,QQ==", "", "", "'data:a\\u0022b;base64,QQ=='"},
         {"QQ==", "'application/pdf'", "'QQ=='", ""},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

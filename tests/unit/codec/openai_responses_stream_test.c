@@ -80,7 +80,7 @@ static void expect(struct stream *s, const char *events)
         struct slice data = slice_take(slice_skip(rest, 6), (size_t)end - 6);
         rest = slice_skip(rest, (size_t)end + 2);
         assert_int_equal(json_scan(&scan, data, NULL, 0, 0), 0);
-        assert_true(slice_eq(responses__inner(json_object_get(data, SLICE("type")).value), type));
+        assert_true(slice_eq(literal_inner(json_object_get(data, SLICE("type")).value), type));
         char head[128];
         int head_len = snprintf(head, sizeof(head), "{\"type\":\"%.*s\",\"sequence_number\":%u",
                                 SLICE_ARG(type), s->sequence++);

@@ -72,11 +72,17 @@ static void toy_event(const struct sse_event *event, struct dialect_event *ret)
     ret->usage.output_tokens = event->data.len;
 }
 
+static void toy_usage(struct slice text, struct dialect_usage *ret)
+{
+    *ret = (struct dialect_usage){.known = true, .output_tokens = text.len};
+}
+
 static const struct dialect_translation from_half = {.read_answer = toy_read_answer,
                                                      .read_event = toy_read_event};
 static const struct dialect_translation to_half = {.write_answer = toy_write_answer,
                                                    .write_event = toy_write_event};
-static const struct dialect from = {.translation = &from_half, .event = toy_event};
+static const struct dialect from = {
+    .translation = &from_half, .event = toy_event, .answer_usage = toy_usage};
 static const struct dialect to = {.translation = &to_half};
 static struct translated translated = {.context = {.id = {"id-7", 4}}};
 
@@ -119,11 +125,40 @@ static void an_answer_is_turned(void **state)
     fake_run(f, turn);
     assert_int_equal(result, 0);
     assert_pieces("{\"said\":\"hell\",\"id\":\"id-7\"}");
+    assert_int_equal(answer.usage.output_tokens, 5);
     translate_answer_done(&answer);
     answer = (struct translate_answer){.text = SLICE("hello"),
                                        .member = SLICE("\"extra_fields\":{\"a\":1}")};
     fake_run(f, turn);
     assert_pieces("{\"said\":\"hell\",\"id\":\"id-7\",\"extra_fields\":{\"a\":1}}");
+    translate_answer_done(&answer);
+    fake_close(f);
+}
+
+static void a_stream_is_turned_as_the_answer_it_would_have_been(void **state)
+{
+    (void)state;
+    struct fake *f = open_toy();
+    struct failure failure;
+    // The toy opens no blocks: that the end is seen is what is shown here.
+    answer =
+        (struct translate_answer){.text = SLICE("data: ping\n\ndata: end\n\n"), .events = true};
+    fake_run(f, turn);
+    assert_int_equal(result, 0);
+    assert_pieces("{\"said\":\"\",\"id\":\"id-7\"}");
+    translate_answer_done(&answer);
+    answer = (struct translate_answer){.text = SLICE("data: ping\n\n"), .events = true};
+    fake_run(f, turn);
+    assert_int_equal(result, ERR_UPSTREAM_PROTOCOL);
+    translate_answer_failure(&answer, result, &failure);
+    assert_int_equal(failure.status, 502);
+    translate_answer_done(&answer);
+    answer = (struct translate_answer){.text = SLICE("data: err\n\n"), .events = true};
+    fake_run(f, turn);
+    assert_int_equal(result, ERR_UPSTREAM_PROTOCOL);
+    translate_answer_failure(&answer, result, &failure);
+    assert_true(slice_eq(failure.message, SLICE("busy")));
+    assert_true(slice_eq(failure.type, SLICE("overloaded_error")));
     translate_answer_done(&answer);
     fake_close(f);
 }
@@ -268,6 +303,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_is_turned),
+        cmocka_unit_test(a_stream_is_turned_as_the_answer_it_would_have_been),
         cmocka_unit_test(what_is_no_answer_is_the_providers_fault),
         cmocka_unit_test(a_large_answer_is_another_threads_work),
         cmocka_unit_test(each_event_gives_its_own_at_once),

@@ -127,6 +127,10 @@ static void vendors_differ_as_documented(void **state)
     assert_true(provider_find(SLICE("openai"))->prefers_responses);
     assert_false(provider_find(SLICE("groq"))->prefers_responses);
 
+    assert_true(provider_find(SLICE("openrouter"))->keeps_thoughts);
+    assert_false(provider_find(SLICE("openai"))->keeps_thoughts);
+    assert_false(provider_find(SLICE("cerebras"))->keeps_thoughts);
+
     assert_true(provider_find(SLICE("vllm"))->url_per_key);
     assert_true(provider_find(SLICE("vllm"))->key_optional);
     assert_false(provider_find(SLICE("openai"))->key_optional);
