@@ -238,27 +238,22 @@ static void say_serving(struct process *p)
     log_done(&log);
 }
 
-// No core frees its ring before all have come to that gate.
-static void look_at_cores(struct process *p)
+// Looks at the cores until all their loops have ended: none frees its ring before that.
+static void watch(struct process *p)
 {
     struct gates *g = &p->gates;
     pthread_mutex_lock(&g->mutex);
-    if (g->arrived[PHASE_ENDED] < g->expected[PHASE_ENDED])
-        watchdog_look(&p->watchdog, clock_mono());
-    pthread_mutex_unlock(&g->mutex);
-    log_flush(&p->watchdog.log, STDERR_FILENO);
-}
-
-// Waits for the thread to end, and looks at all of them meanwhile.
-static void join_watching(struct process *p, pthread_t thread)
-{
-    for (;;) {
+    while (g->arrived[PHASE_ENDED] < g->expected[PHASE_ENDED]) {
         struct mono next = mono_add_ms(clock_mono(), watchdog_pause_ms(&p->watchdog));
         struct timespec until = {.tv_sec = next.ns / NS_PER_S, .tv_nsec = next.ns % NS_PER_S};
-        if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) != ETIMEDOUT)
-            return;
-        look_at_cores(p);
+        if (pthread_cond_clockwait(&g->changed, &g->mutex, CLOCK_MONOTONIC, &until) != ETIMEDOUT)
+            continue;
+        watchdog_look(&p->watchdog, clock_mono());
+        pthread_mutex_unlock(&g->mutex);
+        log_flush(&p->watchdog.log, STDERR_FILENO); // may wait for whoever reads it
+        pthread_mutex_lock(&g->mutex);
     }
+    pthread_mutex_unlock(&g->mutex);
 }
 
 static bool watch_cores(struct process *p, unsigned limit_ms)
@@ -282,10 +277,10 @@ static int serve(struct process *p)
         notify_ready();
         watched = watch_cores(p, limit_ms);
     }
+    if (watched)
+        watch(p);
     for (unsigned i = 0; i < p->gateway.cores; i++) {
-        if (watched)
-            join_watching(p, p->thread[i]->thread);
-        else if (p->thread[i]->thread != 0)
+        if (p->thread[i]->thread != 0)
             pthread_join(p->thread[i]->thread, NULL);
     }
     if (watched)

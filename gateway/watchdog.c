@@ -51,6 +51,8 @@ static void on_signal(int number, siginfo_t *info, void *context)
     if (info->si_code != SI_QUEUE || info->si_pid != getpid())
         return; // somebody else's pointer
     struct watchdog_stack *s = info->si_value.sival_ptr;
+    if (!atomic_load_explicit(&s->pending, memory_order_acquire))
+        return; // never; the load orders what follows behind the asker's last look
     s->count = 0;
     (void)_Unwind_Backtrace(take_frame, s);
     atomic_store_explicit(&s->pending, false, memory_order_release);
@@ -124,7 +126,7 @@ static bool ask_for_stack(struct watchdog_core *c)
     union sigval value = {.sival_ptr = s};
     if (atomic_load_explicit(&s->pending, memory_order_acquire))
         return false; // an earlier one is still on its way
-    atomic_store_explicit(&s->pending, true, memory_order_relaxed);
+    atomic_store_explicit(&s->pending, true, memory_order_release);
     if (pthread_sigqueue(c->thread, STACK_SIGNAL, value) != 0) {
         atomic_store_explicit(&s->pending, false, memory_order_relaxed);
         return false;
