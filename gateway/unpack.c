@@ -149,9 +149,9 @@ static int turn_await(struct exchange *x, struct fiber *self, struct unpack *u)
         rc = work_await(x->core->gateway->work, self, turn, u);
     else
         turn(u);
-    if (rc == 0)
-        rc = http_count_body(x->stream, u->len - before);
-    return rc;
+    // Also when the client left meanwhile: what is there is counted until it is dropped.
+    int counted = http_count_body(x->stream, u->len - before);
+    return rc ? rc : counted;
 }
 
 // ---- Blocks ----------------------------------------------------------------------------------
