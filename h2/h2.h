@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// h2.h: the server's end of an HTTP/2 connection: bytes in, bytes out, events by callback.
+//
+// No I/O, no clock, no threads. nghttp2 does the framing, HPACK and the windows; this folder makes
+// of it what a server of ours needs: heads that are checked whole, answers that are never copied
+// beyond their framing, and a bound for everything a client can make us do.
+//
+//     received bytes ──► h2_server_feed ──► on_open, on_head, on_data, on_end, on_close
+//                                                  │ the owner answers, now or later
+//     h2_stream_answer, h2_stream_write ◄──────────┘
+//             │
+//             └─► h2_server_output ──► iovecs for one send ──► on_taken: give me more
+//
+// The owner embeds `struct h2_server` in its connection and `struct h2_stream` in its exchange, and
+// finds itself by container_of. A stream:
+//
+//              on_open                on_head                    on_end
+//    (idle) ───────────► ┌──────┐ ───────────────► ┌──────┐ ──────────────► ┌───────┐
+//                        │ HEAD │                  │ BODY │                 │ WHOLE │
+//                        └──────┘                  └──────┘                 └───────┘
+//                            │ malformed: reset        │ h2_stream_answer …     │
+//                            ▼                         ▼                        ▼
+//                        ┌──────────────────────────────────────────────────────────┐
+//                        │ ENDED: on_close was the stream's last event              │
+//                        └──────────────────────────────────────────────────────────┘
+//
+//   HEAD    fields arrive; nothing is known yet, the owner has lent an arena
+//   BODY    the head is checked and complete; data events may come
+//   WHOLE   the request is complete and has the length it announced
+//   ENDED   server is NULL; reached by both ends complete, a reset from either side, or
+//           h2_stream_detach (then without an event)
+//
+// A connection:
+//
+//    ┌──────┐ h2_server_shutdown ┌────────┐ ping answered, or again ┌──────┐ no stream left
+//    │ OPEN │ ─────────────────► │ NOTICE │ ──────────────────────► │ LAST │ ──────────┐
+//    └──────┘                    └────────┘                         └──────┘           ▼
+//       │ a limit, bad frames: GOAWAY, at once                              ┌──────────────┐
+//       └─────────────────────────────────────────────────────────────────► │ over         │
+//                                                                           └──────────────┘
+//
+//   OPEN    streams come and go
+//   NOTICE  GOAWAY with the greatest id is out: the client opens no more, those on their way come
+//   LAST    GOAWAY with the last stream that is served is out
+//   over    nothing that arrives matters; send what h2_server_output still gives, then close
+//
+// Windows: what arrives of the connection's is given back at once, so that one stream that is not
+// read never stops another; a stream's is given back when the owner has pulled (h2_stream_consume).
+// So a client can park H2_STREAM_WINDOW bytes a stream with us and no more.
+//
+// Limits stand in one table, limit.h, each with the abuse it stops; every hit is counted.
+//
+// Malformed requests (RFC 9113 8.1.1) are reset with PROTOCOL_ERROR: nghttp2 checks them, and
+// head.c checks them again by the rules of the HTTP/1 reader, so that what passes here means the
+// same wherever it is sent on. Priorities of either scheme are ignored: streams with bytes ready
+// take turns.
+#ifndef RINGGATE_H2_H2_H
+#define RINGGATE_H2_H2_H
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/slice.h"
+#include "h2/limit.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct nghttp2_session;
+struct h2_server;
+struct h2_stream;
+
+// What a client's connection begins with (RFC 9113 3.4).
+#define H2_PREFACE SLICE("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+
+// RFC 9113 7.
+enum h2_code {
+    H2_NO_ERROR = 0x0,
+    H2_PROTOCOL_ERROR = 0x1,
+    H2_INTERNAL_ERROR = 0x2,
+    H2_FLOW_CONTROL_ERROR = 0x3,
+    H2_STREAM_CLOSED = 0x5,
+    H2_FRAME_SIZE_ERROR = 0x6,
+    H2_REFUSED_STREAM = 0x7,
+    H2_CANCEL = 0x8,
+    H2_ENHANCE_YOUR_CALM = 0xb,
+};
+
+struct h2_field {
+    struct slice name; // lower case
+    struct slice value;
+};
+
+// A request's head, checked. Everything lies in the stream's arena.
+struct h2_head {
+    struct slice method;
+    struct slice scheme;     // "http" or "https"; empty with CONNECT
+    struct slice authority;  // of :authority, or of host
+    struct slice path;       // begins with '/', or is "*"; empty with CONNECT
+    struct h2_field *fields; // regular ones in the order received, `host` among them if it came
+    unsigned count;
+    int64_t content_length; // -1: not given
+    bool whole;             // no body follows
+};
+
+enum h2_stream_state { H2_STREAM_HEAD, H2_STREAM_BODY, H2_STREAM_WHOLE, H2_STREAM_ENDED };
+
+// Embedded in the owner's exchange; zeroed before it is returned by on_open. Owners read `id`,
+// `head` and `server`; the rest is private.
+struct h2_stream {
+    struct h2_server *server; // NULL: closed, or detached
+    struct list link;         // in server->streams
+    struct list writing;      // in server->writing, while bytes wait to be taken
+    struct arena *arena;      // set by on_open: where the head goes
+    struct h2_head head;
+    int32_t id;
+    uint32_t head_bytes; // as RFC 9113 6.5.2 counts them
+    unsigned fields_cap;
+    uint8_t state;
+    bool malformed, regular, host_seen; // what head.c knows so far
+    bool resetting;                     // a reset is on its way: nothing of it is an event any more
+    int head_err;                       // ERR_HEAD_TOO_LARGE, ERR_NOMEM
+    // The answer.
+    const struct slice *spans;
+    unsigned spans_count;
+    size_t offset;        // in the first span
+    size_t ready;         // bytes not taken yet
+    struct mono deadline; // for taking them
+    bool answered, last, deferred;
+};
+
+// Called from h2_server_feed, _output, _expire and _reset. A callee may answer, write, consume,
+// reset or detach, but not feed, output or done.
+struct h2_events {
+    // A request begins. Returns its stream, `arena` set, or NULL: it is refused.
+    struct h2_stream *(*on_open)(struct h2_server *h);
+    // The head is complete: err 0 and stream->head, or ERR_HEAD_TOO_LARGE or ERR_NOMEM: answer
+    // it so.
+    void (*on_head)(struct h2_server *h, struct h2_stream *s, int err);
+    // Bytes of the body, borrowed for the call.
+    void (*on_data)(struct h2_server *h, struct h2_stream *s, struct slice bytes);
+    void (*on_end)(struct h2_server *h, struct h2_stream *s); // the request is complete
+    // The output being filled points into the owner's spans: they must not change before it has
+    // been sent. May come several times for one output.
+    void (*on_lend)(struct h2_server *h, struct h2_stream *s);
+    // All bytes of the last h2_stream_answer or _write have been taken into an output.
+    void (*on_taken)(struct h2_server *h, struct h2_stream *s);
+    // The stream's end, its last event. H2_NO_ERROR when both sides were complete, else the code
+    // of the reset, whoever sent it.
+    void (*on_close)(struct h2_server *h, struct h2_stream *s, uint32_t code);
+};
+
+enum h2_server_state { H2_OPEN, H2_NOTICE, H2_LAST, H2_OVER };
+
+struct h2_options {
+    unsigned streams_max;     // at once; 0: H2_STREAMS_MAX
+    unsigned head_bytes_max;  // 0: H2_HEAD_BYTES_MAX
+    unsigned head_fields_max; // 0: H2_HEAD_FIELDS_MAX
+    unsigned write_ms;        // a write that is not taken this long resets its stream; 0: never
+    struct h2_counts *counts; // where hits are counted; of one core
+};
+
+// How far back it is known which streams were opened.
+#define H2_OPENED_IDS 256
+
+struct h2_memory {
+    size_t bytes, max;
+};
+
+struct h2_server {
+    const struct h2_events *events;
+    struct nghttp2_session *session;
+    struct h2_counts *counts;
+    struct h2_memory memory; // what the session holds
+    struct h2_options options;
+    struct list streams; // struct h2_stream, link
+    struct list writing; // by deadline, nearest first
+    struct mono now;
+    struct h2_output *out; // during h2_server_output
+    struct slice pending;  // the rest of a frame that did not fit into the last output
+    struct h2_rate rate[H2_RATE_COUNT];
+    int32_t id_next;                     // no stream at or above it has been opened
+    uint64_t opened[H2_OPENED_IDS / 64]; // which of those before it were
+    unsigned continuations;              // of the block that is being received
+    uint32_t block_bytes;                // its fields, decompressed
+    uint8_t state;
+    bool paused;    // nghttp2 stopped after a DATA frame because we asked it to
+    bool head_open; // HEADERS without END_HEADERS: see h2_server_head_open
+};
+
+// 0 or ERR_NOMEM. Our SETTINGS are in the first output. Zeroed memory may be done.
+int h2_server_init(struct h2_server *h, const struct h2_events *events,
+                   const struct h2_options *options);
+// Detaches every stream without an event. NULL is fine.
+void h2_server_done(struct h2_server *h);
+
+// All of `bytes`, the preface included. 0; or the connection is over: ERR_BAD_HEAD (not HTTP/2 at
+// all), ERR_LIMIT, ERR_NOMEM. An over connection drops what it is fed.
+int h2_server_feed(struct h2_server *h, struct mono now, struct slice bytes);
+// Nothing that arrives matters any more.
+bool h2_server_over(const struct h2_server *h);
+// A head has begun and is not complete: its patience is the owner's (slowloris).
+bool h2_server_head_open(const struct h2_server *h);
+
+// Where an output goes. Frames and small data are written into `bytes`; longer data is pointed at.
+struct h2_output {
+    char *bytes;
+    size_t bytes_max; // at least H2_OUTPUT_BYTES_MIN
+    struct iovec *iov;
+    unsigned iov_max; // at least H2_OUTPUT_IOV_MIN
+    size_t used;      // these three begin as 0
+    unsigned count;
+    size_t total;
+};
+#define H2_OUTPUT_BYTES_MIN 4096
+#define H2_OUTPUT_IOV_MIN   8
+// Data runs up to this length are copied: an iovec costs the kernel as much.
+#define H2_COPY_MAX 1024
+
+// Fills *out with what may be sent now, in order. 0 or ERR_NOMEM (the connection is over).
+int h2_server_output(struct h2_server *h, struct mono now, struct h2_output *out);
+bool h2_server_wants_output(const struct h2_server *h);
+
+// When h2_server_expire has something to do; MONO_NEVER.
+struct mono h2_server_deadline(const struct h2_server *h);
+// Resets the streams whose writes the client has not made room for in time (H2_CANCEL).
+void h2_server_expire(struct h2_server *h, struct mono now);
+
+// Begins a graceful close; again: does not wait for the ping.
+void h2_server_shutdown(struct h2_server *h);
+// Ends the connection with this code after what is queued; it is over.
+void h2_server_terminate(struct h2_server *h, enum h2_code code);
+
+// ---- Streams ---------------------------------------------------------------------------------
+
+// Gives `bytes` of the stream's window back. Closed: nothing.
+void h2_stream_consume(struct h2_stream *s, size_t bytes);
+// Lets the client send up to this far ahead of consumption from now on; never lowers it.
+void h2_stream_widen(struct h2_stream *s, size_t window);
+
+// An interim head, e.g. 100. 0 or ERR_NOMEM.
+int h2_stream_interim(struct h2_stream *s, unsigned status);
+// The answer's head and its first bytes; `last`: the answer is complete with them. Fields are
+// copied, their names are lower case; spans are borrowed until on_taken (but see on_lend), which
+// comes also when there are none. 0, ERR_NOMEM, ERR_CLIENT_GONE (closed).
+int h2_stream_answer(struct h2_stream *s, unsigned status, const struct h2_field *fields,
+                     unsigned count, const struct slice *spans, unsigned spans_count, bool last);
+// Further bytes, after on_taken. 0 or ERR_CLIENT_GONE.
+int h2_stream_write(struct h2_stream *s, const struct slice *spans, unsigned count, bool last);
+// Takes back what has not been taken yet: spans are the owner's again. What was taken before went
+// out, so only a reset can follow.
+void h2_stream_unwrite(struct h2_stream *s);
+// Ends the stream; on_close follows with an output. Closed: nothing.
+void h2_stream_reset(struct h2_stream *s, enum h2_code code);
+// The owner lets go: no event any more. A stream that is not complete should be reset before.
+void h2_stream_detach(struct h2_stream *s);
+
+#endif
