@@ -49,6 +49,11 @@
       "TLS handshakes with providers.")                                                            \
     X(resumptions, "ringgate_upstream_tls_resumptions_total", "counter",                           \
       "TLS handshakes that resumed a session.")                                                    \
+    X(h2_connections, "ringgate_http2_connections_total", "counter",                               \
+      "Client connections that spoke HTTP/2.")                                                     \
+    X(h2_streams, "ringgate_http2_streams_total", "counter", "Streams that clients opened.")       \
+    X(h2_malformed, "ringgate_http2_malformed_total", "counter",                                   \
+      "Streams reset because their request was malformed.")                                        \
     X(shaking, "ringgate_tls_handshakes_in_progress", "gauge",                                     \
       "TLS handshakes with clients that have begun and not ended.")                                \
     X(shaken, "ringgate_tls_handshakes_total", "counter", "TLS handshakes with clients.")          \
@@ -66,6 +71,7 @@ struct core_figures {
 #define X(member, name, type, help) uint64_t member;
     CORE_MAP(X)
 #undef X
+    uint64_t h2_limits[H2_LIMIT_COUNT];
     uint64_t tls_failures[TLS_FAILURE_COUNT];
 };
 
@@ -183,6 +189,9 @@ static void add_figures(struct core_figures *f, struct gateway_core *core)
         .retries = counter_get(&net->upstream_retries),
         .handshakes = counter_get(&net->upstream_handshakes),
         .resumptions = counter_get(&net->upstream_resumptions),
+        .h2_connections = counter_get(&net->h2_connections),
+        .h2_streams = counter_get(&net->h2.streams),
+        .h2_malformed = counter_get(&net->h2.malformed),
         .shaking = core->net.tls.shaking,
         .shaken = counter_get(&net->tls_handshakes),
         .resumed = counter_get(&net->tls_resumptions),
@@ -191,6 +200,8 @@ static void add_figures(struct core_figures *f, struct gateway_core *core)
         .turns = ring.turns,
         .lag_ns = (uint64_t)ring.turn_ns_max,
     };
+    for (unsigned i = 0; i < H2_LIMIT_COUNT; i++)
+        f->h2_limits[i] = counter_get(&net->h2.hit[i]);
     for (unsigned i = 0; i < TLS_FAILURE_COUNT; i++)
         f->tls_failures[i] = counter_get(&net->tls_failures[i]);
 }
@@ -412,6 +423,17 @@ static void write_cores(struct buf *out, const struct sum *sum, unsigned cores)
     }
 }
 
+static void write_h2_limits(struct buf *out, const struct sum *sum, unsigned cores)
+{
+    static const char name[] = "ringgate_http2_limits_total";
+    add_family(out, name, "counter", "Limits of HTTP/2 that clients went beyond.");
+    for (unsigned c = 0; c < cores; c++) {
+        for (unsigned i = 0; i < H2_LIMIT_COUNT; i++)
+            buf_printf(out, "%s{core=\"%u\",limit=\"%s\"} %llu\n", name, c, h2_limit_label(i),
+                       (unsigned long long)sum->core[c].h2_limits[i]);
+    }
+}
+
 static void write_tls_failures(struct buf *out, const struct sum *sum, unsigned cores)
 {
     static const char *const reasons[] = {
@@ -536,6 +558,7 @@ int metrics_scrape_await(struct gateway *g, struct gateway_core *core, struct fi
         rc = write_family_await(out, &upstream_families[i], &sum->upstream, self);
     if (rc == 0) {
         write_cores(out, sum, g->cores);
+        write_h2_limits(out, sum, g->cores);
         write_tls_failures(out, sum, g->cores);
         write_limiters(out, core->config);
         write_process(out, g);

@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "net/dns.h"
+#include "net/h2_internal.h"
 #include "net/limits.h"
 #include "net/net_internal.h"
 #include <stdio.h>
@@ -72,6 +73,9 @@ int net_core_init(struct net_core *c, unsigned index, struct net_shared *shared,
     list_init(&c->connections);
     block_pool_init(&c->blocks, BLOCKS_KEPT);
     pool_init(&c->conns, sizeof(struct h1_conn), LIMIT_CONNECTIONS);
+    list_init(&c->h2_open);
+    pool_init(&c->h2_conns, sizeof(struct h2_conn), LIMIT_CONNECTIONS);
+    pool_init(&c->h2_exchanges, sizeof(struct h2_exchange), LIMIT_H2_EXCHANGES);
     int rc = prng_seed_kernel(&c->prng);
     if (!rc)
         rc = make_bufs(c);
@@ -91,10 +95,13 @@ void net_core_done(struct net_core *c)
         return;
     ASSERT(list_empty(&c->connections) && net__listen_idle(c));
     ring_timer_clear(c->ring, &c->trim_timer);
+    ring_timer_clear(c->ring, &c->h2_drain_timer);
     net__tls_done(c);
     upstream__core_done(c);
     ring_bufs_free(c->client_bufs);
     ring_bufs_free(c->upstream_bufs);
+    pool_done(&c->h2_exchanges);
+    pool_done(&c->h2_conns);
     pool_done(&c->conns);
     block_pool_done(&c->blocks);
     *c = (struct net_core){0};
@@ -166,6 +173,7 @@ void net_drain(struct net_core *c)
     c->draining = true;
     net__listen_stop(c);
     upstream__core_drain(c);
+    net__h2_drain(c);
 }
 
 bool net_idle(const struct net_core *c)

@@ -19,6 +19,7 @@
 #include "base/pool.h"
 #include "base/prng.h"
 #include "base/stats.h"
+#include "h2/limit.h"
 #include "net/http.h"
 #include "ring/fiber.h"
 #include "ring/ring.h"
@@ -89,6 +90,8 @@ struct net_stats {
     struct counter accepted, handed_over, closed, requests, bad_requests, timeouts;
     struct counter upstream_connects, upstream_reuses, upstream_retries, upstream_handshakes,
         upstream_resumptions;
+    struct counter h2_connections;                  // that began with the HTTP/2 preface
+    struct h2_counts h2;                            // streams, and every bound of h2/limit.h
     struct counter tls_handshakes, tls_resumptions; // with clients, resumed ones in both
     struct counter tls_failures[TLS_FAILURE_COUNT];
     struct counter loop_turn_ns_max;
@@ -147,9 +150,13 @@ struct net_core {
     struct block_pool blocks;
     struct ring_bufs *client_bufs;   // receives from clients
     struct ring_bufs *upstream_bufs; // receives from providers
-    struct pool conns;               // HTTP/1 connections of clients
-    struct pool upstreams;           // connections to providers
-    struct map origins;              // key of origin → struct origin_pool
+    struct pool conns;               // connections of clients
+    struct pool h2_conns;            // what those have more that speak HTTP/2
+    struct pool h2_exchanges;        // their requests
+    struct list h2_open;             // those that have not been told to go
+    struct ring_timer h2_drain_timer;
+    struct pool upstreams; // connections to providers
+    struct map origins;    // key of origin → struct origin_pool
     struct dns *dns;
     struct upstream_core *upstream; // the rest of the half that faces providers
     struct log *log;
@@ -180,10 +187,10 @@ int net_listen(struct net_core *c, unsigned *ret_port);
 // Of a core that listens with TLS: what handshakes use from now on. Connections keep theirs.
 void net_tls_use(struct net_core *c, struct tls_context *context); // takes a reference of its own
 void net_tls_rotate(struct net_core *c, const struct tls_ticket_key *key); // see tls_ticket.h
-// On the way down, each step once or often. Leaving: answers from now on say Connection: close, all
-// else goes on. Draining: nothing is accepted any more either; what runs finishes, and a connection
-// without a request waits for one, to be told. net_idle says when none is left. Abort: idle ones
-// are closed, what runs is reset.
+// On the way down, each step once or often. Leaving: answers from now on say Connection: close
+// (over HTTP/2 GOAWAY comes with them), all else goes on. Draining: nothing is accepted any more
+// either; what runs finishes, and a connection without a request waits for one, to be told.
+// net_idle says when none is left. Abort: idle ones are closed, what runs is reset.
 void net_leave(struct net_core *c);
 void net_drain(struct net_core *c);
 bool net_idle(const struct net_core *c);

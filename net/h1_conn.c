@@ -46,9 +46,10 @@ static const unsigned legal_from[CONN_STATE_COUNT] = {
     [CONN_IDLE] = FROM(HANDSHAKE) | FROM(IDLE) | FROM(SERVE) | FROM(DRAIN),
     [CONN_HEAD] = FROM(IDLE),
     [CONN_SERVE] = FROM(HEAD),
+    [CONN_H2] = FROM(HEAD),
     [CONN_DRAIN] = FROM(SERVE),
     [CONN_REFUSE] = FROM(HANDSHAKE) | FROM(HEAD) | FROM(SERVE),
-    [CONN_LINGER] = FROM(HANDSHAKE) | FROM(SERVE) | FROM(REFUSE),
+    [CONN_LINGER] = FROM(HANDSHAKE) | FROM(SERVE) | FROM(H2) | FROM(REFUSE),
     [CONN_CLOSING] = FROM(CLOSING) - 1, // any before it
     [CONN_CLOSED] = FROM(CLOSING),
 };
@@ -105,6 +106,7 @@ static void free_task(struct ring *ring, struct ring_task *task)
     struct net_core *core = c->stream.core;
     ASSERT(c->state == CONN_CLOSED && !ring_op_busy(&c->recv) && !ring_op_busy(&c->send));
     ring_close(ring, c->fd);
+    h2_conn__free(c);
     tls_free(c->tls);
     list_remove(&c->link);
     pool_put(&core->conns, c);
@@ -117,6 +119,8 @@ static void free_task(struct ring *ring, struct ring_task *task)
 static void close_step(struct h1_conn *c)
 {
     if (c->state != CONN_CLOSING || ring_op_busy(&c->recv) || ring_op_busy(&c->send))
+        return;
+    if (c->h2 && !h2_conn__is_empty(c))
         return;
     h1_conn__set_state(c, CONN_CLOSED);
     h1_request__reset(c);
@@ -146,6 +150,8 @@ void h1_conn__close(struct h1_conn *c, bool reset)
         struct linger hard = {.l_onoff = 1, .l_linger = 0};
         (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
     }
+    if (c->h2)
+        h2_conn__lost(c);
     ring_timer_clear(ring, &c->timer);
     ring_bufs_unwait(&c->starved);
     ring_loan_put(&c->loan);
@@ -195,6 +201,9 @@ static void on_deadline(struct h1_conn *c)
         return;
     case CONN_HEAD:
         h1_answer__refuse(c, ERR_CLIENT_TIMEOUT);
+        return;
+    case CONN_H2:
+        h2_conn__on_deadline(c);
         return;
     case CONN_SERVE:
         if (ring_op_busy(&c->send)) {
@@ -253,6 +262,9 @@ static void take(struct h1_conn *c, struct slice *in)
             break;
         case CONN_SERVE:
             h1_request__take_body(c, in);
+            return;
+        case CONN_H2:
+            h2_conn__take(c, in);
             return;
         case CONN_DRAIN:
             h1_request__discard(c, in);
@@ -395,6 +407,10 @@ void h1_conn__fin(struct h1_conn *c)
     c->fin = true;
     if (c->state == CONN_REFUSE)
         return; // its send decides
+    if (c->state == CONN_H2) {
+        h2_conn__fin(c);
+        return;
+    }
     if (c->state != CONN_SERVE) {
         h1_conn__close(c, false);
         return;

@@ -25,6 +25,7 @@
 // the answer: where the next request would begin is unknown.
 #include "base/assert.h"
 #include "base/err.h"
+#include "h2/h2.h"
 #include "net/limits.h"
 #include "net/net_internal.h"
 
@@ -178,6 +179,19 @@ static int parse(struct h1_conn *c, struct slice bytes)
     return 0;
 }
 
+// The client preface of HTTP/2, or its beginning: more than "P", which other methods share.
+static bool is_preface(struct slice in)
+{
+    return in.len > 1 &&
+           slice_starts(slice_take(in, H2_PREFACE.len), slice_take(H2_PREFACE, in.len));
+}
+
+static void wait_for_head(struct h1_conn *c)
+{
+    if (c->deadline.ns == 0)
+        h1_conn__deadline(c, c->stream.core->options.head_ms);
+}
+
 bool h1_request__take_head(struct h1_conn *c, struct slice *in)
 {
     struct net_core *core = c->stream.core;
@@ -186,13 +200,19 @@ bool h1_request__take_head(struct h1_conn *c, struct slice *in)
         if (!c->turned_away) // whose time runs already
             c->deadline = (struct mono){0};
     }
+    if (!c->spoken && is_preface(*in)) {
+        if (in->len >= H2_PREFACE.len)
+            return h2_conn__begin(c);
+        wait_for_head(c);
+        return false;
+    }
     ptrdiff_t n = h1_head_end(*in, core->options.head_bytes_max, &c->scan);
     if (n == ERR_MORE) {
-        if (c->deadline.ns == 0)
-            h1_conn__deadline(c, core->options.head_ms);
+        wait_for_head(c);
         return false;
     }
     c->scan = 0;
+    c->spoken = true;
     int rc = n < 0 ? (int)n : parse(c, slice_take(*in, (size_t)n));
     if (rc) {
         counter_add(&core->stats.bad_requests, 1);

@@ -30,6 +30,12 @@
 //                       | reset or failed send while answering | ERR_CLIENT_GONE, fiber cancelled
 //                       | bad chunk framing                    | ERR_BAD_CHUNK; 400, then close
 //                       | too slow                             | ERR_CLIENT_TIMEOUT; 408, close
+//   client, HTTP/2      | END_STREAM, with the length announced| body part with `last`
+//                       | a reset, or another length           | ERR_CLIENT_GONE, fiber cancelled
+//                       | a window kept closed for send_ms     | the same; only its stream is reset
+//                       | FIN, reset or bad frames             | the same, on each of its streams
+//                       | GOAWAY                               | nothing: its streams go on
+//                       | too slow                             | ERR_CLIENT_TIMEOUT; 408
 //   provider, HTTP/1    | Content-Length reached / 0-chunk     | part with `last`; poolable
 //                       | neither given: FIN                   | part with `last`; not poolable
 //                       | FIN or reset, no answer byte, reused | one silent retry, fresh connection
@@ -39,7 +45,9 @@
 //                       |   no length known                    |
 //                       | bad head or chunk framing            | ERR_UPSTREAM_PROTOCOL
 //   answer to client    | `last` written                       | length or 0-chunk on the wire
+//                       |                                      |   (HTTP/2: END_STREAM)
 //                       | http_end before `last` was written   | connection reset: never whole
+//                       |                                      |   (HTTP/2: its stream)
 #ifndef RINGGATE_NET_HTTP_H
 #define RINGGATE_NET_HTTP_H
 
@@ -123,7 +131,7 @@ struct http_head {
     struct slice path;       // up to '?', not decoded
     struct slice query;      // behind '?', may be empty
     unsigned status;         // answers
-    unsigned minor;          // HTTP/1.x
+    unsigned minor;          // HTTP/1.x; 1 for HTTP/2
     struct http_field *fields;
     unsigned count;
     int64_t content_length; // -1: not given

@@ -51,6 +51,12 @@
 #define LIMIT_IDLE_MS           75000
 // Connections a core holds; beyond it accepting pauses.
 #define LIMIT_CONNECTIONS       65536
+// Requests of HTTP/2 clients a core holds, those whose fiber is ending included. REFUSED_STREAM.
+// (What one connection may do stands in h2/limit.h.)
+#define LIMIT_H2_EXCHANGES      65536
+// What a client may send ahead on a stream whose body is being read: bounds what one receive turn
+// brings, and how fast a client far away can be. Not sent on before it is read.
+#define LIMIT_H2_BODY_WINDOW    (1024 * 1024)
 // An answer head of a provider that never ends. 502.
 #define LIMIT_ANSWER_HEAD_BYTES 65536
 // Idle provider connections a core keeps per origin, how long, and their greatest age. As many as a

@@ -5,6 +5,7 @@
 //     h1_conn.c     its states, receives, timers, end
 //     h1_request.c  heads become streams; bodies are stored
 //     h1_answer.c   answers and refusals are written
+//     h2_conn.c     what is there more when HTTP/2 is spoken (h2_internal.h)
 //     h1_tls.c      handshake and records, where there is TLS
 //     core.c        a core's memory, drain
 //     trim.c        gives back what of it stands unused
@@ -32,12 +33,15 @@
 //   │ CLOSING: both operations are being cancelled; their final events are awaited │ ─► CLOSED
 //   └─────────────────────────────────────────────────────────────────────────────┘
 //
-//   HANDSHAKE (TLS only, in front of IDLE; drawn in h1_tls.c) leads to IDLE, REFUSE, LINGER,
-//   CLOSING IDLE    no buffer, no arena block, no fiber; a multishot receive is armed HEAD    part
-//   of a head lies in `held`; the head's deadline runs SERVE   the stream is the server's; only
-//   http_end or http_refuse leave this state DRAIN   the answer is out; what is left of the
-//   request's body is dropped, bounded REFUSE  a refusal is being sent by the loop; input is
-//   dropped LINGER  our side is shut; input is dropped so that no reset overtakes the answer
+//   HANDSHAKE  (TLS only, in front of IDLE; drawn in h1_tls.c) to IDLE, REFUSE, LINGER, CLOSING
+//
+//   IDLE    no buffer, no arena block, no fiber; a multishot receive is armed
+//   HEAD    part of a head lies in `held`; the head's deadline runs
+//   SERVE   the stream is the server's; only http_end or http_refuse leave this state
+//   H2      (from HEAD, by the client preface) an h2_conn has the socket; to LINGER or CLOSING
+//   DRAIN   the answer is out; what is left of the request's body is dropped, bounded
+//   REFUSE  a refusal is being sent by the loop; input is dropped
+//   LINGER  our side is shut; input is dropped so that no reset overtakes the answer
 //   CLOSING nothing is submitted any more
 //   CLOSED  freed by the task that ends the turn
 #ifndef RINGGATE_NET_NET_INTERNAL_H
@@ -65,6 +69,7 @@ enum conn_state {
     CONN_IDLE,
     CONN_HEAD,
     CONN_SERVE,
+    CONN_H2,
     CONN_DRAIN,
     CONN_REFUSE,
     CONN_LINGER,
@@ -97,6 +102,8 @@ enum conn_answer_framing {
     ANSWER_UNTIL_CLOSE, // HTTP/1.0
 };
 
+struct h2_conn;
+
 struct h1_conn {
     struct http_stream stream;
     struct list link; // in core->connections
@@ -119,6 +126,7 @@ struct h1_conn {
     struct fiber *reader; // in read_body_await
     struct fiber_wait sent;
     int64_t answer_left; // of ANSWER_LENGTH
+    struct h2_conn *h2;  // in H2, and from there until the end
     struct tls *tls;     // NULL: plain, or nothing has come yet
     int fd;
     int body_err;     // why the body cannot be read; sticky
@@ -132,6 +140,7 @@ struct h1_conn {
     bool answer_last;    // the send in flight completes the answer
     bool keep;           // another request may follow
     bool turned_away;    // there is no room for it: 503
+    bool spoken;         // a head has been read: the client preface can come no more
     bool direct;         // the body is received in place
     bool large;          // this connection sends large bodies
     bool fin;            // the client will send nothing more
@@ -152,7 +161,7 @@ void h1_conn__abort(struct h1_conn *c);
 // For the files of the connection.
 void h1_conn__set_state(struct h1_conn *c, enum conn_state next);
 void h1_conn__close(struct h1_conn *c, bool reset);
-void h1_conn__closed_send(struct h1_conn *c); // in CLOSING, the send has ended
+void h1_conn__closed_send(struct h1_conn *c); // in CLOSING, the send or the last exchange has ended
 void h1_conn__linger(struct h1_conn *c);
 void h1_conn__next(struct h1_conn *c);        // IDLE, or the bytes already here
 void h1_conn__aim(struct h1_conn *c);         // arms the receive the state wants
@@ -194,6 +203,15 @@ int h1_answer__begin_await(struct http_stream *s, struct fiber *self,
 int h1_answer__write_await(struct http_stream *s, struct fiber *self, const struct slice *spans,
                            unsigned count, bool last);
 
+// The state H2. Begins it: HEAD → H2, or closed for want of memory (false).
+bool h2_conn__begin(struct h1_conn *c);
+void h2_conn__take(struct h1_conn *c, struct slice *in); // all of it
+void h2_conn__fin(struct h1_conn *c);
+void h2_conn__on_deadline(struct h1_conn *c);
+// The socket is closing: exchanges are cancelled. It may be freed when none is left.
+void h2_conn__lost(struct h1_conn *c);
+bool h2_conn__is_empty(const struct h1_conn *c);
+void h2_conn__free(struct h1_conn *c); // without h2: nothing
 // Bytes as they came from the socket of a `secure` connection, in any state.
 void h1_tls__take(struct h1_conn *c, struct slice in);
 // Sends the session's output from the loop; then REFUSE lingers, HANDSHAKE goes on. True: a send is
@@ -220,5 +238,7 @@ int upstream__core_init(struct net_core *c);        // resolver, pools; 0, ERR_N
 void upstream__core_drain(struct net_core *c);      // closes idle connections and pools none
 bool upstream__core_idle(const struct net_core *c); // no connection is left
 void upstream__core_done(struct net_core *c);       // idle; half-built is fine
+
+void net__h2_drain(struct net_core *c); // GOAWAY to every HTTP/2 client, some at a time
 
 #endif

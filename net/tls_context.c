@@ -19,8 +19,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-// What a client offers, and what a server chooses from, most wanted first.
+// What a client offers.
 #define ALPN_HTTP1 "\x08http/1.1"
+// What a server chooses from, most wanted first.
+#define ALPN_SERVER "\x02h2\x08http/1.1"
 
 // ---- Tickets ---------------------------------------------------------------------------------
 
@@ -225,8 +227,8 @@ int tls__choose_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint
 {
     (void)ssl;
     (void)arg;
-    int rc = SSL_select_next_proto((uint8_t **)out, out_len, (const uint8_t *)ALPN_HTTP1,
-                                   sizeof(ALPN_HTTP1) - 1, in, in_len);
+    int rc = SSL_select_next_proto((uint8_t **)out, out_len, (const uint8_t *)ALPN_SERVER,
+                                   sizeof(ALPN_SERVER) - 1, in, in_len);
     return rc == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
 

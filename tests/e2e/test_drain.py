@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The way down: what is accepted, what is told, what finishes, and when it is over."""
 import signal
+import ssl
 import socket
 import ssl
 import threading

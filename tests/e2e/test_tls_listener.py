@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gateway's own TLS: who it is, who may come, what survives a reload, what cannot be cut."""
+import json
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import time
 import pytest
 
 import harness
+import http2
 from harness import CHAT_EVENTS, DONE, Client, chat, config, event
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="needs the openssl command")
@@ -72,12 +74,45 @@ IN_PROGRESS = "ringgate_tls_handshakes_in_progress"
 def test_versions(secure, authority, version):
     g = secure()
     trust = authority.trust(version)
-    trust.set_alpn_protocols(["h2", "http/1.1"])
+    trust.set_alpn_protocols(["http/1.1"])
     with Client(g.port, tls=trust) as c:
         assert c.sock.version() == {2: "TLSv1.2", 3: "TLSv1.3"}[version - 0x0301]
         assert c.sock.selected_alpn_protocol() == "http/1.1"
         for _ in range(3):
             assert served(c)
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_http2_by_alpn(secure, provider_of, authority, version):
+    """Small answers, large ones (more than one output, more than one record) and streams."""
+    large = "x" * 700_000
+
+    def script(call):
+        if call.json().get("stream"):
+            call.stream_head()
+            for e in CHAT_EVENTS + [DONE]:
+                call.chunk(e)
+            call.stream_end()
+            return
+        call.reply(200, dict(harness.CHAT, echo=call.json()["messages"][0]["content"] * 2))
+
+    g = secure(to=provider_of(script))
+    trust = authority.trust(version)
+    trust.set_alpn_protocols(["h2", "http/1.1"])
+    body = chat("m")
+    body["messages"][0]["content"] = large
+    with http2.Client(g.port, tls=trust) as c:
+        assert c.sock.selected_alpn_protocol() == "h2"
+        for _ in range(3):
+            assert c.answer(c.post(PATH, chat("m"))).status == 200
+        streams = [c.post(PATH, chat("m", stream=True)) for _ in range(5)]
+        for stream in streams:
+            a = c.answer(stream)
+            assert (a.status, a.body) == (200, b"".join(CHAT_EVENTS + [DONE]))
+        assert json.loads(c.answer(c.upload(PATH, body)).body)["echo"] == large * 2
+        g.process.send_signal(signal.SIGTERM)
+        assert c.at_end()
 
 
 def test_start_line_says_https(secure):
