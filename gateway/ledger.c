@@ -168,9 +168,14 @@ static int take_place(struct ledger *l, bool *ret_first)
     return 0;
 }
 
+static struct ledger *ledger_new(void)
+{
+    return calloc(1, sizeof(struct ledger));
+}
+
 int ledger_open(const char *path, struct ledger **ret, bool *ret_first)
 {
-    struct ledger *l = calloc(1, sizeof *l);
+    struct ledger *l = ledger_new();
     if (l == NULL)
         return ERR_NOMEM;
     l->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
