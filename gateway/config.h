@@ -23,11 +23,13 @@
 
 #include "base/buf.h"
 #include "base/map.h"
+#include "gateway/governance.h"
 #include "net/core.h"
 #include "net/tls.h"
 #include "net/upstream.h"
 #include "providers/provider.h"
 
+struct catalog;
 struct limiter;
 
 // What runs at a stop may take so long: Bifrost's.
@@ -148,6 +150,9 @@ struct config {
     unsigned required_header_count;
     unsigned drain_delay_ms, drain_timeout_ms; // the way down: gateway/process_control.c
     unsigned watchdog_ms;                      // 0: off; gateway/watchdog.h
+    struct governance governance;
+    const struct catalog *catalog; // outlives the snapshot; NULL: no prices
+    bool allow_unpriced; // a budget lets models pass whose price nobody knows
     struct config_provider *providers;
     unsigned provider_count;
     struct map by_name;  // provider name → struct config_provider
@@ -166,6 +171,7 @@ void config_report_done(struct config_report *r);
 struct config_source {
     const char *app_dir;   // config.json is read from it when it exists
     bool allow_unenforced; // --allow-unenforced
+    struct ledger_place *ledger; // where limits count; NULL: they are read and count nowhere
     // Looks up an environment variable; NULL: getenv. Tests give their own.
     const char *(*environment)(const char *name);
 };

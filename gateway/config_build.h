@@ -120,6 +120,9 @@ int config__read_file(const char *name, struct buf *text);
 void config__load_client(struct config_builder *b, yyjson_val *root);    // config_client.c
 void config__load_providers(struct config_builder *b, yyjson_val *root); // config_providers.c
 void config__load_environment(struct config_builder *b);                 // config_providers.c
+// After the providers. (config_governance.c)
+void config__load_governance(struct config_builder *b, yyjson_val *root);
+
 // ---- Where providers live (config_origin.c) -----------------------------------------------------
 
 // Is `s` a token, as header names are? (config_client.c)

@@ -5,11 +5,13 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "gateway/shared_dir.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/sha.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -194,6 +196,20 @@ int ledger_open(const char *path, struct ledger **ret, bool *ret_first)
     return 0;
 }
 
+int ledger_place_open(struct ledger_place *place, const char **ret_reason)
+{
+    char path[SHARED_DIR_BYTES + 8];
+    if (place->ledger != NULL)
+        return 0;
+    int rc = shared_dir_make(place->folder, ret_reason);
+    if (rc != 0)
+        return rc;
+    snprintf(path, sizeof path, "%s/ledger", place->folder);
+    rc = ledger_open(path, &place->ledger, &place->first);
+    *ret_reason = rc == ERR_LIMIT ? "two processes use it already" : "cannot hold the counters";
+    return rc;
+}
+
 void ledger_close(struct ledger *l)
 {
     if (l == NULL)
@@ -243,6 +259,12 @@ int ledger_counter(struct ledger *l, struct slice name, struct ledger_counter **
     int rc = find_line(l, hash, ret);
     flock(l->fd, LOCK_UN);
     return rc;
+}
+
+bool ledger_is_new(const struct ledger_counter *c)
+{
+    union used_word word = word_load(&c->word);
+    return word.window == 0 && word.used == 0;
 }
 
 void ledger_set(struct ledger_counter *c, int64_t used, uint64_t window)

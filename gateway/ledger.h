@@ -51,6 +51,16 @@ struct ledger_limit {
     struct period period;
 };
 
+// Where a process keeps its ledger; opened when the first limit is read, by whoever builds
+// snapshots, one at a time. Other threads see it with the snapshot that needs it.
+struct ledger_place {
+    const char *folder; // on tmpfs (shared_dir.h)
+    struct ledger *ledger;
+    bool first; // as ledger_open says
+};
+// 0; or as ledger_open and shared_dir_make, with a sentence in *ret_reason.
+int ledger_place_open(struct ledger_place *place, const char **ret_reason);
+
 // Maps the file at `path`, made when missing, and takes a place among the processes that use it.
 // *ret_first: nobody else uses it; what an earlier process had reserved has been given back, what
 // was used stands. ERR_LIMIT: two processes have it; ERR_SYSTEM with errno; ERR_NOMEM. A file of
@@ -61,6 +71,7 @@ void ledger_close(struct ledger *l); // gives nothing back: exchanges have ended
 // The counter of that name; made when there is none: nothing used, its window not begun.
 // ERR_LIMIT. Off the data path; one thread a process, any number of processes.
 int ledger_counter(struct ledger *l, struct slice name, struct ledger_counter **ret);
+bool ledger_is_new(const struct ledger_counter *c); // nothing has been reserved or used yet
 // Start-up and management: what has been used, in the window that began then. Reservations stay.
 void ledger_set(struct ledger_counter *c, int64_t used, uint64_t window);
 

@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "gateway/estimate.h"
 #include "gateway/limiter.h"
 #include "gateway/notify.h"
 #include "gateway/process_internal.h"
@@ -108,18 +109,19 @@ static void print(FILE *out, const struct buf *text)
         fwrite(text->ptr, 1, text->len, out);
 }
 
-struct config_source process__source(const struct process_setup *setup)
+struct config_source process__source(const struct process_setup *setup, struct ledger_place *ledger)
 {
     return (struct config_source){
         .app_dir = setup->options->app_dir,
         .allow_unenforced = setup->options->allow_unenforced,
+        .ledger = ledger,
     };
 }
 
 int process_check_config(const struct options *options)
 {
     struct process_setup setup = {.options = options};
-    struct config_source source = process__source(&setup);
+    struct config_source source = process__source(&setup, NULL);
     struct config_report report;
     struct config *config = NULL;
     config_report_init(&report);
@@ -137,7 +139,7 @@ int process_check_config(const struct options *options)
 
 static int first_config(struct process *p)
 {
-    struct config_source source = process__source(p->setup);
+    struct config_source source = process__source(p->setup, &p->gateway.ledger);
     struct config_report report;
     config_report_init(&report);
     int rc = config_build(&source, p->gateway.limiters, &report, &p->config);
@@ -163,6 +165,13 @@ static int gateway_init(struct process *p)
     if (rc == 0)
         rc = limiters_new(&g->limiters);
     if (rc == 0)
+        rc = shared_dir_name(p->setup->options->shared_dir, p->setup->options->app_dir,
+                             p->shared_dir);
+    g->ledger.folder = p->shared_dir;
+    g->estimates = estimates_new();
+    if (g->estimates == NULL)
+        rc = ERR_NOMEM;
+    if (rc == 0)
         rc = work_pool_new((g->cores + 1) / 2 < WORK_THREADS_MAX ? (g->cores + 1) / 2
                                                                  : WORK_THREADS_MAX,
                            &g->work);
@@ -182,6 +191,8 @@ static void process_free(struct process *p)
     config_free(p->config);
     route_table_done(&p->gateway.routes);
     limiters_free(p->gateway.limiters);
+    ledger_close(p->gateway.ledger.ledger);
+    estimates_free(p->gateway.estimates);
     work_pool_free(p->gateway.work);
     free(p);
 }

@@ -18,6 +18,7 @@
 #define RINGGATE_GATEWAY_PROCESS_INTERNAL_H
 
 #include "gateway/process.h"
+#include "gateway/shared_dir.h"
 #include "gateway/tour.h"
 #include "gateway/watchdog.h"
 #include "net/tls_ticket.h"
@@ -101,6 +102,7 @@ struct core_thread {
 struct process {
     struct gateway gateway; // first: aligned like the allocation
     const struct process_setup *setup;
+    char shared_dir[SHARED_DIR_BYTES];
     struct gates gates;
     struct control control;
     struct reload reload;
@@ -118,7 +120,8 @@ struct process {
 bool process__pass(struct process *p, enum phase phase); // false: the start has failed
 void process__fail(struct process *p, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-struct config_source process__source(const struct process_setup *setup);
+struct config_source process__source(const struct process_setup *setup,
+                                     struct ledger_place *ledger);
 
 // process_core.c: the thread's function.
 void *process__core_main(void *core_thread);
