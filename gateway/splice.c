@@ -5,7 +5,7 @@
 #include "gateway/splice.h"
 #include "base/assert.h"
 #include "base/err.h"
-#include "gateway/request.h"
+#include "codec/json_write.h"
 #include "gateway/translate.h"
 
 // Length of `"extra_fields":`, behind which a member's value begins.
@@ -18,13 +18,13 @@ struct slice splice_prefix(struct exchange *x)
     struct arena *a = &x->stream->arena;
     const struct target *t = &x->target[x->target_index];
     struct slice type = operation_name(x->route->operation, x->stream_wanted);
-    struct slice provider = request_json_string(a, t->provider->name);
-    struct slice model = request_json_string(a, t->model);
+    struct slice provider = json_literal(a, t->provider->name);
+    struct slice model = json_literal(a, t->model);
     struct slice deployment = SLICE_EMPTY;
     bool aliased = !slice_eq(t->model, x->model_sent);
 
     if (aliased)
-        deployment = request_json_string(a, x->model_sent);
+        deployment = json_literal(a, x->model_sent);
     if (!provider.ptr || !model.ptr || (aliased && !deployment.ptr))
         return SLICE_EMPTY;
     struct slice dropped = x->translated ? x->translated->dropped : SLICE_EMPTY;
