@@ -148,6 +148,8 @@ enum {
     // only when asked to; `disabled` is refused by some.
     ANTHROPIC_SELF_MEASURED = ANTHROPIC_VERSION(4, 7),
     ANTHROPIC_THINKS_UNASKED = ANTHROPIC_VERSION(5, 0),
+    // Refuses a tool_choice that leaves no way but to call.
+    ANTHROPIC_UNFORCED = ANTHROPIC_VERSION(5, 1),
 };
 
 struct anthropic_writing {
