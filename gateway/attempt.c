@@ -169,6 +169,7 @@ static enum outcome call_await(struct exchange *x, struct fiber *self, const str
     if (budget_ns < 1)
         budget_ns = 1;
     rc = decoder_new(&x->stream->arena, self, u, &decoder);
+    x->decoder = decoder;
     x->answer = decoder ? decoder_body(decoder) : &u->body;
     if (rc)
         outcome = fail(x, ret, rc, SLICE_EMPTY);
@@ -179,6 +180,7 @@ static enum outcome call_await(struct exchange *x, struct fiber *self, const str
     else
         outcome = relay_answer_await(x, self, u, &budget_ns, ret);
     decoder_free(decoder);
+    x->decoder = NULL;
     x->answer = NULL;
     upstream_end(net, u);
     return outcome;

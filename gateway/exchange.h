@@ -85,6 +85,7 @@ struct usage {
     uint64_t cached_read_tokens, cached_write_tokens;
 };
 
+struct decoder;
 struct dialect;
 struct translated;
 struct translation;
@@ -126,6 +127,7 @@ struct exchange {
     const struct config_provider *edit_scan_of;
 
     struct body *answer; // of the attempt that is being relayed: the provider's, or its decoder's
+    struct decoder *decoder; // or NULL
 
     // the outcome
     struct failure failure; // of the primary, when all failed

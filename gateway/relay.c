@@ -11,10 +11,12 @@
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/err.h"
+#include "gateway/decode.h"
 #include "gateway/error.h"
 #include "gateway/headers.h"
 #include "gateway/splice.h"
 #include "gateway/translate.h"
+#include "ring/work.h"
 
 // ---- Pulling ---------------------------------------------------------------------------------
 
@@ -24,7 +26,9 @@ int relay_wait_await(struct exchange *x, struct fiber *self, struct body *b, int
     struct mono begin = ring_now(ring);
 
     fiber_set_deadline(self, (struct mono){.ns = begin.ns + *budget_ns});
-    int rc = body_wait_await(b, self);
+    int rc = b == x->answer && decoder_has_work(x->decoder)
+                 ? work_await(x->core->gateway->work, self, decoder_work, x->decoder)
+                 : body_wait_await(b, self);
     fiber_set_deadline(self, MONO_NEVER);
     *budget_ns -= mono_diff_ns(ring_now(ring), begin);
     if (*budget_ns < 1)
