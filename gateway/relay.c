@@ -228,20 +228,6 @@ static void become_json(struct http_head *head)
             head->fields[i].value = SLICE("application/json");
 }
 
-// In memory that outlives the translation.
-static void keep_failure(struct exchange *x, const struct translate_answer *a, int err,
-                         struct failure *ret)
-{
-    struct slice *texts[] = {&ret->type, &ret->code, &ret->message, &ret->param};
-
-    translate_answer_failure(a, err, ret);
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-        if (texts[i]->len > 0) {
-            struct slice kept = arena_copy(&x->stream->arena, *texts[i]);
-            *texts[i] = kept.ptr ? kept : SLICE_EMPTY;
-        }
-}
-
 static enum outcome send_translated_await(struct exchange *x, struct fiber *self,
                                           struct upstream *u, struct translate_answer *a,
                                           struct failure *ret)
@@ -252,7 +238,7 @@ static enum outcome send_translated_await(struct exchange *x, struct fiber *self
     if (rc && relay_client_left(x, rc))
         return OUTCOME_GONE;
     if (rc) {
-        keep_failure(x, a, rc, ret);
+        translate_answer_failure(a, &x->stream->arena, rc, ret);
         return OUTCOME_FAILED;
     }
     if (a->events)

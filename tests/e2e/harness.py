@@ -534,11 +534,11 @@ def send_stream(call, events):
     call.stream_end()
 
 
-def threads(gateway):
-    """How many threads the gateway has of its own. Its workers are made at the first job."""
+def workers(gateway):
+    """How many worker threads the gateway has. They are made at the first job."""
     task = "/proc/%d/task" % gateway.process.pid
     names = [open("%s/%s/comm" % (task, t), encoding="utf-8").read() for t in os.listdir(task)]
-    return sum(not n.startswith("iou-") for n in names)
+    return sum(n.strip() == "work" for n in names)
 
 
 def packed(data, coding):
