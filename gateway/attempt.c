@@ -13,6 +13,7 @@
 #include "gateway/error.h"
 #include "gateway/limiter.h"
 #include "gateway/plan.h"
+#include "gateway/raw.h"
 #include "gateway/relay.h"
 #include "gateway/request.h"
 #include "gateway/target.h"
@@ -198,6 +199,8 @@ static enum outcome attempt_await(struct exchange *x, struct fiber *self, struct
     if (rc)
         return relay_client_left(x, rc) ? OUTCOME_GONE : OUTCOME_FAILED;
     rc = r ? request_build(x, t, r) : ERR_NOMEM;
+    if (rc == 0 && x->raw)
+        rc = raw_keep_request(x, r);
     if (rc)
         return fail(x, ret, rc, SLICE_EMPTY);
     rc = limiter_enter_await(t->provider->limiter, self, x->config->drop_excess_requests);
@@ -339,6 +342,7 @@ enum outcome target_try_await(struct exchange *x, struct fiber *self, struct fai
     x->key = NULL;
     x->model_sent = x->target[x->target_index].model;
     x->upstream_started = ring_now(x->core->net.ring);
+    raw_decide(x);
 
     int rc = prepare_await(x, self, ret);
     if (rc)

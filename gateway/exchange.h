@@ -126,6 +126,9 @@ struct exchange {
     struct json_scanner *edit_scan; // with the members a provider's edits need, or NULL
     const struct config_provider *edit_scan_of;
 
+    unsigned raw;             // bits of enum raw: what of it the client is shown (raw.h)
+    struct slice raw_request; // kept for that
+
     struct body *answer; // of the attempt that is being relayed: the provider's, or its decoder's
     struct decoder *decoder; // or NULL
 

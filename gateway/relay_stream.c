@@ -30,6 +30,7 @@
 #include "gateway/error.h"
 #include "gateway/event_filter.h"
 #include "gateway/headers.h"
+#include "gateway/raw.h"
 #include "gateway/relay.h"
 #include "gateway/splice.h"
 #include "gateway/translate.h"
@@ -345,6 +346,8 @@ static int translated_await(struct stream *st, const struct sse_event *event)
     struct translate_stream *t = st->translate;
     struct translate_job job = {.t = t, .event = event};
 
+    st->filter.source = event;
+
     int rc = run_await(st, translate_is_long(t, event), translate_job, &job);
     if (rc == 0)
         rc = job.rc;
@@ -560,6 +563,8 @@ enum outcome relay_stream_await(struct exchange *x, struct fiber *self, struct u
     };
     if (extra_fields)
         st->filter.prefix = splice_prefix(x);
+    st->filter.raw_response = extra_fields && x->raw & RAW_RESPONSE;
+    st->filter.raw_request = x->raw_request;
     if (x->translated)
         st->translate = translate_stream_new(x);
     if ((!extra_fields || st->filter.prefix.ptr) && (!x->translated || st->translate))

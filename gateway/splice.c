@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "codec/json_write.h"
+#include "gateway/raw.h"
 #include "gateway/translate.h"
 
 // Length of `"extra_fields":`, behind which a member's value begins.
@@ -36,12 +37,17 @@ struct slice splice_prefix(struct exchange *x)
                         dropped.len > 0 ? ",\"dropped_params\":" : "", SLICE_ARG(dropped));
 }
 
-struct slice splice_member(struct exchange *x, int64_t latency_ms)
+struct slice splice_member(struct exchange *x, int64_t latency_ms, struct slice response)
 {
+    struct arena *a = &x->stream->arena;
     struct slice prefix = splice_prefix(x);
-    if (!prefix.ptr)
-        return prefix;
-    return arena_printf(&x->stream->arena, "%.*s%lld}", SLICE_ARG(prefix), (long long)latency_ms);
+    struct slice raw =
+        raw_members(a, x->raw_request, x->raw & RAW_RESPONSE ? response : SLICE_EMPTY, false);
+
+    if (!prefix.ptr || !raw.ptr)
+        return SLICE_EMPTY;
+    return arena_printf(a, "%.*s%lld%.*s}", SLICE_ARG(prefix), (long long)latency_ms,
+                        SLICE_ARG(raw));
 }
 
 // ---- Cached counts ---------------------------------------------------------------------------
