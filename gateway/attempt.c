@@ -14,6 +14,7 @@
 #include "gateway/error.h"
 #include "gateway/limiter.h"
 #include "gateway/plan.h"
+#include "gateway/raw.h"
 #include "gateway/relay.h"
 #include "gateway/request.h"
 #include "gateway/target.h"
@@ -175,6 +176,7 @@ static enum outcome call_await(struct exchange *x, struct fiber *self, const str
     if (budget_ns < 1)
         budget_ns = 1;
     rc = decoder_new(&x->stream->arena, self, u, &decoder);
+    x->decoder = decoder;
     x->answer = decoder ? decoder_body(decoder) : &u->body;
     if (rc)
         outcome = fail(x, ret, rc, SLICE_EMPTY);
@@ -185,6 +187,7 @@ static enum outcome call_await(struct exchange *x, struct fiber *self, const str
     else
         outcome = relay_answer_await(x, self, u, &budget_ns, ret);
     decoder_free(decoder);
+    x->decoder = NULL;
     x->answer = NULL;
     upstream_end(net, u);
     x->sent = x->sent && outcome != OUTCOME_FAILED;
@@ -203,6 +206,8 @@ static enum outcome attempt_await(struct exchange *x, struct fiber *self, struct
     if (rc)
         return relay_client_left(x, rc) ? OUTCOME_GONE : OUTCOME_FAILED;
     rc = r ? request_build(x, t, r) : ERR_NOMEM;
+    if (rc == 0 && x->raw)
+        rc = raw_keep_request(x, r);
     if (rc)
         return fail(x, ret, rc, SLICE_EMPTY);
     rc = limiter_enter_await(t->provider->limiter, self, x->config->drop_excess_requests);
@@ -223,7 +228,10 @@ static struct key_pin pin_of(const struct exchange *x)
     const struct http_head *request = &x->stream->request;
     const struct http_field *id = http_head_get(request, HTTP_N_X_BF_API_KEY_ID);
     const struct http_field *name = http_head_get(request, HTTP_N_X_BF_API_KEY);
-    struct key_pin pin = {.lent = NULL};
+    const struct governance_grant *grant =
+        x->virtual_key ? governance_grant(x->virtual_key, x->target[x->target_index].provider)
+                       : NULL;
+    struct key_pin pin = {.lent = grant ? grant->keys : NULL};
 
     if (x->target_index > 0)
         return pin;
@@ -344,6 +352,7 @@ enum outcome target_try_await(struct exchange *x, struct fiber *self, struct fai
     x->key = NULL;
     x->model_sent = x->target[x->target_index].model;
     x->upstream_started = ring_now(x->core->net.ring);
+    raw_decide(x);
 
     x->sent = false;
     int rc = admission_allow(x, &x->target[x->target_index], ret);

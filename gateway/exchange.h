@@ -93,6 +93,7 @@ struct charge {
 };
 
 struct admission;
+struct decoder;
 struct dialect;
 struct translated;
 struct translation;
@@ -136,8 +137,11 @@ struct exchange {
 
     struct admission *admission; // of the current target (admission.h)
     bool sent;                   // its provider was asked, and has not refused
+    unsigned raw;                // bits of enum raw: what of it the client is shown (raw.h)
+    struct slice raw_request;    // kept for that
 
     struct body *answer; // of the attempt that is being relayed: the provider's, or its decoder's
+    struct decoder *decoder; // or NULL
 
     // the outcome
     struct failure failure; // of the primary, when all failed

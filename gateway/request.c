@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "codec/dialect.h"
+#include "codec/json_write.h"
 #include "gateway/headers.h"
 #include "gateway/translate.h"
 #include "net/upstream.h"
@@ -19,35 +20,6 @@ _Static_assert(DIALECT_MEMBER_COUNT + JSON_EDITS_MAX + 1 <= JSON_WANTS_MAX,
 
 // A target: base path, path, and the client's query with its mark.
 #define PATH_PARTS 4
-
-// ---- Small texts -----------------------------------------------------------------------------
-
-struct slice request_json_string(struct arena *arena, struct slice s)
-{
-    static const char hex[] = "0123456789abcdef";
-    char *out = arena_bytes(arena, s.len * 6 + 2);
-    char *p = out;
-
-    if (!out)
-        return SLICE_EMPTY;
-    *p++ = '"';
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if (c == '"' || c == '\\') {
-            *p++ = '\\';
-            *p++ = (char)c;
-        } else if (c < ' ') {
-            memcpy(p, "\\u00", 4);
-            p[4] = hex[c >> 4];
-            p[5] = hex[c & 15];
-            p += 6;
-        } else {
-            *p++ = (char)c;
-        }
-    }
-    *p++ = '"';
-    return slice_of(out, (size_t)(p - out));
-}
 
 // ---- Edits -----------------------------------------------------------------------------------
 
@@ -97,7 +69,7 @@ static void edit_model(struct builder *b)
     if (m->type == JSON_STRING &&
         slice_eq(slice_of(m->value.ptr + 1, m->value.len - 2), b->x->model_sent))
         return;
-    struct slice model = request_json_string(a, b->x->model_sent);
+    struct slice model = json_literal(a, b->x->model_sent);
     if (!model.ptr)
         b->err = ERR_NOMEM;
     else if (m->type != JSON_NONE)
@@ -180,7 +152,7 @@ static void rename_member(struct builder *b, const struct json_member *m, struct
         json_edit_remove(&b->edit, m);
         return;
     }
-    struct slice key = request_json_string(&b->x->stream->early, to);
+    struct slice key = json_literal(&b->x->stream->early, to);
     if (!key.ptr)
         b->err = ERR_NOMEM;
     else

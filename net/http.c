@@ -15,7 +15,7 @@
 #include "net/limits.h"
 #include "net/net_internal.h"
 
-#define NAME_LEN_MAX   19
+#define NAME_LEN_MAX   27
 #define NAMES_A_LENGTH 5
 
 static const uint8_t names_by_length[NAME_LEN_MAX + 1][NAMES_A_LENGTH] = {
@@ -29,11 +29,13 @@ static const uint8_t names_by_length[NAME_LEN_MAX + 1][NAMES_A_LENGTH] = {
     [12] = {HTTP_N_CONTENT_TYPE, HTTP_N_X_REQUEST_ID, HTTP_N_X_BF_API_KEY},
     [13] = {HTTP_N_AUTHORIZATION},
     [14] = {HTTP_N_CONTENT_LENGTH, HTTP_N_X_GOOG_API_KEY},
-    [15] = {HTTP_N_ACCEPT_ENCODING, HTTP_N_X_BF_API_KEY_ID},
-    [16] = {HTTP_N_CONTENT_ENCODING, HTTP_N_PROXY_CONNECTION},
+    [15] = {HTTP_N_ACCEPT_ENCODING, HTTP_N_X_BF_API_KEY_ID, HTTP_N_X_BF_SESSION_ID},
+    [16] = {HTTP_N_CONTENT_ENCODING, HTTP_N_PROXY_CONNECTION, HTTP_N_X_BF_SESSION_TTL},
     [17] = {HTTP_N_TRANSFER_ENCODING},
     [18] = {HTTP_N_PROXY_AUTHENTICATE},
     [19] = {HTTP_N_PROXY_AUTHORIZATION},
+    [26] = {HTTP_N_X_BF_SEND_BACK_RAW_REQUEST},
+    [27] = {HTTP_N_X_BF_SEND_BACK_RAW_RESPONSE},
 };
 
 static const struct slice names[HTTP_NAME_COUNT] = {

@@ -107,6 +107,17 @@ static void usage_of_an_answer(void **state)
     assert_int_equal(u.cached_read_tokens, 1);
 }
 
+// Nobody bills a count, and the number of an answer that is one is its content.
+static void a_count_is_no_usage(void **state)
+{
+    struct dialect_usage u = {.known = true, .input_tokens = 3};
+    (void)state;
+    dialect_openai_input_tokens.answer_usage(
+        SLICE("{\"object\":\"response.input_tokens\",\"input_tokens\":11}"), &u);
+    assert_false(u.known);
+    assert_int_equal(u.input_tokens, 0);
+}
+
 static void usage_is_never_invented(void **state)
 {
     static const char *const texts[] = {
@@ -148,6 +159,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_are_what_they_say),
         cmocka_unit_test(usage_of_an_answer),
+        cmocka_unit_test(a_count_is_no_usage),
         cmocka_unit_test(usage_is_never_invented),
         cmocka_unit_test(every_row_names_every_member_once),
     };

@@ -148,7 +148,7 @@ static void chat_bodies(void **state)
         {"openai", "{\"model\":\"openai/m\",\"messages\":[1]}", "m", false,
          "{\"model\":\"m\",\"messages\":[1]}"},
         {"openai", "{\"mod\\u0065l\":\"a\",\"messages\":[1]}", "q\"\\\n", false,
-         "{\"mod\\u0065l\":\"q\\\"\\\\\\u000a\",\"messages\":[1]}"},
+         "{\"mod\\u0065l\":\"q\\\"\\\\\\n\",\"messages\":[1]}"},
         {"openai", "{\"fallbacks\":[\"a/b\"],\"model\":\"m\",\"messages\":[1]}", "m", false,
          "{\"model\":\"m\",\"messages\":[1]}"},
         {"openai", "{\"model\":\"m\",\"messages\":[1],\"fallbacks\":[\"a/b\"]}", "m", false,
