@@ -98,6 +98,7 @@ static void build_document(struct config_builder *b, struct limiters *limiters, 
     config__check(b, root);
     if (config__failed(b))
         return;
+    b->config->catalog = b->source->catalog;
     config__load_client(b, root);
     config__load_listener(b, root);
     config__load_providers(b, root);

@@ -179,7 +179,8 @@ void config_report_done(struct config_report *r);
 struct config_source {
     const char *app_dir;   // config.json is read from it when it exists
     bool allow_unenforced; // --allow-unenforced
-    struct ledger_place *ledger; // where limits count; NULL: they are read and count nowhere
+    const struct catalog *catalog; // outlives the snapshots; NULL: no prices
+    struct ledger_place *ledger;   // where limits count; NULL: they are read and count nowhere
     // Looks up an environment variable; NULL: getenv. Tests give their own.
     const char *(*environment)(const char *name);
 };

@@ -15,6 +15,7 @@
 #include "gateway/route.h"
 #include "net/core.h"
 
+struct catalog;
 struct estimates;
 struct limiters;
 struct work_pool;
@@ -26,6 +27,7 @@ struct gateway {
     struct route_table routes;
     struct limiters *limiters;
     struct ledger_place ledger;  // its ledger is NULL as long as nothing is limited
+    struct catalog *catalog;     // what models cost
     struct estimates *estimates; // NULL: no model is known to have answered
     struct work_pool *work; // for what would hold a loop too long; NULL: done on it all the same
     const char *version;    // RINGGATE_VERSION

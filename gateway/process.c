@@ -12,6 +12,7 @@
 #include "gateway/limiter.h"
 #include "gateway/notify.h"
 #include "gateway/process_internal.h"
+#include "providers/catalog.h"
 #include "ring/work.h"
 #include <errno.h>
 #include <sched.h>
@@ -109,12 +110,13 @@ static void print(FILE *out, const struct buf *text)
         fwrite(text->ptr, 1, text->len, out);
 }
 
-struct config_source process__source(const struct process_setup *setup, struct ledger_place *ledger)
+struct config_source process__source(const struct process_setup *setup, struct gateway *g)
 {
     return (struct config_source){
         .app_dir = setup->options->app_dir,
         .allow_unenforced = setup->options->allow_unenforced,
-        .ledger = ledger,
+        .ledger = g != NULL ? &g->ledger : NULL,
+        .catalog = g != NULL ? g->catalog : NULL,
     };
 }
 
@@ -139,7 +141,7 @@ int process_check_config(const struct options *options)
 
 static int first_config(struct process *p)
 {
-    struct config_source source = process__source(p->setup, &p->gateway.ledger);
+    struct config_source source = process__source(p->setup, &p->gateway);
     struct config_report report;
     config_report_init(&report);
     int rc = config_build(&source, p->gateway.limiters, &report, &p->config);
@@ -157,6 +159,7 @@ static int gateway_init(struct process *p)
 {
     struct gateway *g = &p->gateway;
     uint64_t seed[2];
+    const char *reason = NULL;
     int rc = random_bytes(seed, sizeof(seed));
     g->version = p->setup->version;
     g->started = clock_wall();
@@ -171,6 +174,8 @@ static int gateway_init(struct process *p)
     g->estimates = estimates_new();
     if (g->estimates == NULL)
         rc = ERR_NOMEM;
+    if (rc == 0)
+        rc = catalog_new(catalog_built_in(), &g->catalog, &reason);
     if (rc == 0)
         rc = work_pool_new((g->cores + 1) / 2 < WORK_THREADS_MAX ? (g->cores + 1) / 2
                                                                  : WORK_THREADS_MAX,
@@ -192,6 +197,7 @@ static void process_free(struct process *p)
     route_table_done(&p->gateway.routes);
     limiters_free(p->gateway.limiters);
     ledger_close(p->gateway.ledger.ledger);
+    catalog_free(p->gateway.catalog);
     estimates_free(p->gateway.estimates);
     work_pool_free(p->gateway.work);
     free(p);

@@ -120,8 +120,7 @@ struct process {
 bool process__pass(struct process *p, enum phase phase); // false: the start has failed
 void process__fail(struct process *p, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-struct config_source process__source(const struct process_setup *setup,
-                                     struct ledger_place *ledger);
+struct config_source process__source(const struct process_setup *setup, struct gateway *g);
 
 // process_core.c: the thread's function.
 void *process__core_main(void *core_thread);
