@@ -17,6 +17,7 @@
 #include "gateway/limiter.h"
 #include "gateway/metrics_series.h"
 #include "gateway/tour.h"
+#include "providers/price.h"
 #include "ring/fiber.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -150,6 +151,7 @@ static void add_upstream(struct sum *sum, const struct upstream_series *from)
     add_counter(&to->output_tokens, &from->output_tokens);
     add_counter(&to->cache_read_tokens, &from->cache_read_tokens);
     add_counter(&to->cache_write_tokens, &from->cache_write_tokens);
+    add_counter(&to->cost, &from->cost);
     for (unsigned i = 0; i < from->error_count; i++)
         upstream_series_error(to, from->errors[i].status, from->errors[i].count);
     add_histogram(&to->latency[0], &from->latency[0]);
@@ -305,6 +307,21 @@ static void write_counter(struct buf *out, const struct family *f, const void *s
         add_count(out, f->name, *labels, "", counter_get(c));
 }
 
+// Of a counter in 10⁻¹² dollars.
+static void write_dollars(struct buf *out, const struct family *f, const void *series)
+{
+    const struct counter *c = (const void *)((const char *)series + f->offset);
+    const struct slice *labels =
+        (const void *)((const char *)series + offsetof(struct http_series, labels));
+    if (counter_get(c) == 0)
+        return;
+    buf_printf(out, "%s{", f->name);
+    buf_add(out, *labels);
+    buf_add(out, SLICE("} "));
+    add_double(out, (double)counter_get(c) / (double)PRICE_DOLLAR);
+    buf_add_char(out, '\n');
+}
+
 static void write_histogram(struct buf *out, const struct family *f, const void *series)
 {
     const struct histogram *h = (const void *)((const char *)series + f->offset);
@@ -355,6 +372,8 @@ static const struct family upstream_families[] = {
      "Input tokens read from a provider's prompt cache.", write_counter, UP(cache_read_tokens)},
     {"bifrost_cache_write_input_tokens_total", "counter",
      "Input tokens written to a provider's prompt cache.", write_counter, UP(cache_write_tokens)},
+    {"bifrost_cost_total", "counter", "Dollars, by the providers' prices.", write_dollars,
+     UP(cost)},
     {"bifrost_stream_first_token_latency_seconds", "histogram",
      "Time to the first event of a stream.", write_histogram, UP(first_token)},
     {"bifrost_stream_inter_token_latency_seconds", "histogram",

@@ -509,6 +509,47 @@ def test_a_provider_without_room_does_not_draw(governed_by, provider_of):
     assert (len(one.seen), len(two.seen)) == (2, 3)
 
 
+# ---- Models ---------------------------------------------------------------------------------------
+
+def test_a_key_sees_the_models_it_may_use(governed_by, provider_of):
+    def script(call):
+        call.reply(200, {"object": "list", "data": [
+            {"id": m, "object": "model", "created": 1, "owned_by": "x"} for m in ("a", "b", "c")]})
+
+    one, two = provider_of(script), provider_of(script)
+    conf = governed(one, {"virtual_keys": [key(provider_configs=[
+        {"provider": "openai", "allowed_models": ["a", "c"], "blacklisted_models": ["c"],
+         "key_ids": ["*"]}])]}, client={"enforce_auth_on_inference": True})
+    conf["providers"]["groq"] = {"keys": [{"name": "g", "value": "sk", "models": ["*"]}],
+                                 "network_config": {"base_url": two.url}}
+    g = governed_by(conf)
+    assert error(g.request("GET", "/v1/models")) == (401, "virtual_key_required")
+    a = g.request("GET", "/v1/models", headers=VK)
+    assert [m["id"] for m in json.loads(a.body)["data"]] == ["openai/a"]
+    assert two.seen == []
+    assert error(g.request("GET", "/v1/models?provider=groq", headers=VK)) == (
+        403, "provider_blocked")
+
+
+# ---- Metrics -------------------------------------------------------------------------------------
+
+def test_metrics_say_whose_it_was_and_what_it_cost(governed_by, provider):
+    g = governed_by(governed(provider, {
+        "customers": [{"id": "c", "name": "Acme"}],
+        "teams": [{"id": "t", "name": "Search", "customer_id": "c"}],
+        "virtual_keys": [key(team_id="t")]}))
+    assert g.post(CHAT_PATH, chat("openai/gpt-4o"), headers=VK).status == 200
+    lines = [l for l in g.request("GET", "/metrics").body.decode().split("\n")
+             if l.startswith("bifrost_cost_total")]
+    assert len(lines) == 1
+    labels, cost = lines[0].rsplit(" ", 1)
+    assert float(cost) == pytest.approx(CHAT_COST)
+    for label in ('virtual_key_id="vk-1"', 'virtual_key_name="alpha"', 'team_id="t"',
+                  'team_name="Search"', 'customer_id="c"', 'customer_name="Acme"'):
+        assert label in labels
+    assert KEY not in g.request("GET", "/metrics").body.decode()
+
+
 # ---- Quota ---------------------------------------------------------------------------------------
 
 def test_quota_is_for_the_key_itself(governed_by, provider):
