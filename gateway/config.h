@@ -160,7 +160,7 @@ struct config {
     unsigned watchdog_ms;                      // 0: off; gateway/watchdog.h
     struct governance governance;
     const struct catalog *catalog; // outlives the snapshot; NULL: no prices
-    bool allow_unpriced; // a budget lets models pass whose price nobody knows
+    bool allow_unpriced;           // a budget lets models pass whose price nobody knows
     struct config_provider *providers;
     unsigned provider_count;
     struct map by_name;  // provider name → struct config_provider
@@ -177,8 +177,8 @@ void config_report_init(struct config_report *r);
 void config_report_done(struct config_report *r);
 
 struct config_source {
-    const char *app_dir;   // config.json is read from it when it exists
-    bool allow_unenforced; // --allow-unenforced
+    const char *app_dir;           // config.json is read from it when it exists
+    bool allow_unenforced;         // --allow-unenforced
     const struct catalog *catalog; // outlives the snapshots; NULL: no prices
     struct ledger_place *ledger;   // where limits count; NULL: they are read and count nowhere
     // Looks up an environment variable; NULL: getenv. Tests give their own.
