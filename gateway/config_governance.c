@@ -64,7 +64,7 @@ static void read_customer(struct reading *r, const struct config_path *at, yyjso
         const struct governance_limit *limit =
             config__budget(r->b, &r->limits, &CONFIG_ELEMENT(&budgets, i), v);
         if (limit != NULL)
-            config__own_budget(r->b, owner, limit);
+            config__own_budget(r->b, &r->limits, owner, limit);
     }
 }
 
@@ -184,7 +184,7 @@ static void own_grant_budgets(struct reading *r, int64_t id, struct governance_o
         const struct governance_limit *limit =
             map_get(&r->limits.budgets, json_str(config__get(v, "id")));
         if (of != NULL && yyjson_get_sint(of) == id && limit != NULL)
-            config__own_budget(r->b, owner, limit);
+            config__own_budget(r->b, &r->limits, owner, limit);
     }
 }
 
@@ -400,7 +400,7 @@ static void hand_out_budgets(struct reading *r)
                 named_owner(r, &at, v, owners[o].member, owners[o].map);
             if (owner == NULL || limit == NULL)
                 continue;
-            config__own_budget(r->b, owner, limit);
+            config__own_budget(r->b, &r->limits, owner, limit);
             named++;
         }
         if (named > 1)
@@ -482,6 +482,7 @@ static void read_all(struct reading *r)
     align(r, "teams", &r->teams);
     align(r, "virtual_keys", &r->keys);
     align(r, "model_configs", &r->models);
+    config__lone_limits(r->b, &r->limits, &r->at, r->root);
     check_gates(r);
 }
 

@@ -21,12 +21,14 @@ void config__limits_init(struct config__limits *l, const uint64_t seed[2])
 {
     map_init(&l->budgets, seed);
     map_init(&l->rates, seed);
+    map_init(&l->owned, seed);
 }
 
 void config__limits_done(struct config__limits *l)
 {
     map_done(&l->budgets);
     map_done(&l->rates);
+    map_done(&l->owned);
 }
 
 // ---- Values ----------------------------------------------------------------------------------
@@ -221,8 +223,15 @@ void config__load_limits(struct config_builder *b, struct config__limits *l,
     }
 }
 
-void config__own_budget(struct config_builder *b, struct governance_owner *owner,
-                        const struct governance_limit *limit)
+static void note_owned(struct config_builder *b, struct config__limits *l,
+                       const struct governance_limit *limit)
+{
+    if (map_put(&l->owned, limit->counter, l) != 0)
+        b->no_memory = true;
+}
+
+void config__own_budget(struct config_builder *b, struct config__limits *l,
+                        struct governance_owner *owner, const struct governance_limit *limit)
 {
     const struct governance_limit **list =
         config__alloc(b, owner->budget_count + 1, sizeof(struct governance_limit *));
@@ -232,6 +241,7 @@ void config__own_budget(struct config_builder *b, struct governance_owner *owner
         memcpy(list, owner->budgets, owner->budget_count * sizeof *list);
     list[owner->budget_count++] = limit;
     owner->budgets = list;
+    note_owned(b, l, limit);
 }
 
 void config__own_budget_id(struct config_builder *b, struct config__limits *l,
@@ -242,7 +252,7 @@ void config__own_budget_id(struct config_builder *b, struct config__limits *l,
     if (limit == NULL)
         config__error(b, at, "names no budget");
     else
-        config__own_budget(b, owner, limit);
+        config__own_budget(b, l, owner, limit);
 }
 
 void config__own_rate(struct config_builder *b, struct config__limits *l,
@@ -258,8 +268,31 @@ void config__own_rate(struct config_builder *b, struct config__limits *l,
         return;
     }
     owner->rates = config__alloc(b, rate->count, sizeof *owner->rates);
-    for (unsigned i = 0; owner->rates != NULL && i < rate->count; i++)
+    for (unsigned i = 0; owner->rates != NULL && i < rate->count; i++) {
         owner->rates[owner->rate_count++] = rate->half[i];
+        note_owned(b, l, rate->half[i]);
+    }
+}
+
+void config__lone_limits(struct config_builder *b, const struct config__limits *l,
+                         const struct config_path *up, yyjson_val *governance)
+{
+    struct config_path rates = CONFIG_MEMBER(up, "rate_limits");
+    struct config_path budgets = CONFIG_MEMBER(up, "budgets");
+    size_t i, n;
+    yyjson_val *v;
+    yyjson_arr_foreach(config__get(governance, "budgets"), i, n, v)
+    {
+        const struct governance_limit *limit = map_get(&l->budgets, json_str(config__get(v, "id")));
+        if (limit != NULL && map_get(&l->owned, limit->counter) == NULL)
+            config__warn(b, &CONFIG_ELEMENT(&budgets, i), "limits nobody: no owner names it");
+    }
+    yyjson_arr_foreach(config__get(governance, "rate_limits"), i, n, v)
+    {
+        const struct config__rate *rate = map_get(&l->rates, json_str(config__get(v, "id")));
+        if (rate != NULL && rate->count > 0 && map_get(&l->owned, rate->half[0]->counter) == NULL)
+            config__warn(b, &CONFIG_ELEMENT(&rates, i), "limits nobody: no owner names it");
+    }
 }
 
 // The owner says how its limits count; a limit says so itself only in old files.

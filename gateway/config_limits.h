@@ -21,6 +21,7 @@ struct config__rate {
 struct config__limits {
     struct map budgets; // id → struct governance_limit
     struct map rates;   // id → struct config__rate
+    struct map owned;   // those that have an owner
 };
 void config__limits_init(struct config__limits *l, const uint64_t seed[2]);
 void config__limits_done(struct config__limits *l);
@@ -33,14 +34,17 @@ struct governance_limit *config__budget(struct config_builder *b, struct config_
                                         const struct config_path *at, yyjson_val *object);
 
 // The owner takes a budget, one by its id, or the rate limit that its `rate_limit_id` names.
-void config__own_budget(struct config_builder *b, struct governance_owner *owner,
-                        const struct governance_limit *limit);
+void config__own_budget(struct config_builder *b, struct config__limits *l,
+                        struct governance_owner *owner, const struct governance_limit *limit);
 void config__own_budget_id(struct config_builder *b, struct config__limits *l,
                            const struct config_path *at, struct slice id,
                            struct governance_owner *owner);
 void config__own_rate(struct config_builder *b, struct config__limits *l,
                       const struct config_path *up, yyjson_val *object,
                       struct governance_owner *owner);
+// Speaks about limits that nobody owns.
+void config__lone_limits(struct config_builder *b, const struct config__limits *l,
+                         const struct config_path *up, yyjson_val *governance);
 // All limits of this owner count by the calendar.
 void config__align(struct governance_owner *owner);
 

@@ -509,7 +509,7 @@ def test_a_provider_without_room_does_not_draw(governed_by, provider_of):
     assert (len(one.seen), len(two.seen)) == (2, 3)
 
 
-# ---- Models ---------------------------------------------------------------------------------------
+# ---- Models --------------------------------------------------------------------------------------
 
 def test_a_key_sees_the_models_it_may_use(governed_by, provider_of):
     def script(call):

@@ -232,24 +232,14 @@ static void what_asks_for_nothing_is_silent(void **state)
 // ---- What restricts access ----------------------------------------------------------------------
 
 static const struct row restricting[] = {
-    {"{\"governance\":{\"virtual_keys\":[{}]}}", "governance.virtual_keys"},
-    {"{\"governance\":{\"budgets\":[{}]}}", "governance.budgets"},
-    {"{\"governance\":{\"rate_limits\":[{}]}}", "governance.rate_limits"},
-    {"{\"governance\":{\"customers\":[{}]}}", "governance.customers"},
-    {"{\"governance\":{\"teams\":[{}]}}", "governance.teams"},
     {"{\"governance\":{\"business_units\":[{}]}}", "governance.business_units"},
     {"{\"governance\":{\"roles\":[{}]}}", "governance.roles"},
     {"{\"governance\":{\"routing_rules\":[{}]}}", "governance.routing_rules"},
-    {"{\"governance\":{\"model_configs\":[{}]}}", "governance.model_configs"},
     {"{\"governance\":{\"auth_config\":{\"is_enabled\":true}}}", "governance.auth_config"},
-    {"{\"governance\":{\"providers\":[{\"name\":\"openai\",\"budget_id\":\"b\"}]}}",
-     "governance.providers[0].budget_id"},
     {"{\"auth_config\":{\"admin_username\":\"a\",\"admin_password\":\"b\"}}", "auth_config"},
     {"{\"guardrails_config\":{\"guardrail_rules\":[]}}", "guardrails_config"},
     {"{\"access_profiles\":[{}]}", "access_profiles"},
     {"{\"scim_config\":{\"enabled\":true}}", "scim_config"},
-    {"{\"client\":{\"enforce_auth_on_inference\":true}}", "client.enforce_auth_on_inference"},
-    {"{\"client\":{\"enforce_governance_header\":true}}", "client.enforce_governance_header"},
     {"{\"client\":{\"enforce_scim_auth\":true}}", "client.enforce_scim_auth"},
 };
 

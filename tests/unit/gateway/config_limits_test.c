@@ -68,6 +68,19 @@ static void test_a_rate_limit_is_two(void **state)
     built_done(&b);
 }
 
+static void test_a_limit_that_nobody_owns(void **state)
+{
+    (void)state;
+    struct built b;
+    built_text(&b, "{\"providers\":{},\"governance\":{\"budgets\":[{\"id\":\"b\",\"max_limit\":1,"
+                   "\"reset_duration\":\"1d\"}],\"rate_limits\":[{\"id\":\"r\","
+                   "\"token_max_limit\":5,\"token_reset_duration\":\"1h\"}]}}");
+    assert_int_equal(b.err, 0);
+    assert_true(built_warning(&b, "governance.budgets[0]: limits nobody: no owner names it"));
+    assert_true(built_warning(&b, "governance.rate_limits[0]: limits nobody: no owner names it"));
+    built_done(&b);
+}
+
 static void test_what_is_wrong(void **state)
 {
     (void)state;
@@ -106,6 +119,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_budget),
         cmocka_unit_test(test_a_rate_limit_is_two),
+        cmocka_unit_test(test_a_limit_that_nobody_owns),
         cmocka_unit_test(test_what_is_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,8 +6,8 @@
 #include <pthread.h>
 
 #define EMPTY_LABELS                                                                               \
-    "virtual_key_id=\"\",virtual_key_name=\"\",routing_engine_used=\"\",routing_rule_id=\"\","     \
-    "routing_rule_name=\"\",team_id=\"\",team_name=\"\",customer_id=\"\",customer_name=\"\""
+    "virtual_key_id=\"\",virtual_key_name=\"\",team_id=\"\",team_name=\"\",customer_id=\"\","      \
+    "customer_name=\"\",routing_engine_used=\"\",routing_rule_id=\"\",routing_rule_name=\"\""
 #define LABELS(model)                                                                              \
     "provider=\"groq\",model=\"" model "\",method=\"chat_completion_stream\","                     \
     "selected_key_id=\"id-1\",selected_key_name=\"first\",fallback_index=\"0\"," EMPTY_LABELS
