@@ -3,12 +3,12 @@
 // session.h: a conversation stays with the key it began with.
 //
 // A client that names its session (x-bf-session-id) gets the same key of a provider on each request
-// of it (not with x-bf-session-affinity: off): providers keep prompt caches by account. The first request draws a key by weight as ever
-// and binds the session to it; every request refreshes the binding for x-bf-session-ttl (a Go
-// duration or seconds; an hour when it says nothing that can be read). Retries keep the key,
-// fallbacks know no sessions, a key that the client names wins and binds nothing. A bound key that
-// is gone, disabled or does not serve the model gives way to a new draw. Providers with one key
-// need no table.
+// of it (not with x-bf-session-affinity: off): providers keep prompt caches by account. The first
+// request draws a key by weight as ever and binds the session to it; every request refreshes the
+// binding for x-bf-session-ttl (a Go duration or seconds; an hour when it says nothing that can be
+// read). Retries keep the key, fallbacks know no sessions, a key that the client names wins and
+// binds nothing. A bound key that is gone, disabled or does not serve the model gives way to a new
+// draw. Providers with one key need no table.
 //
 // The table is the process's, so that it holds whatever core a connection landed on:
 //
