@@ -17,6 +17,7 @@
 #include "gateway/raw.h"
 #include "gateway/relay.h"
 #include "gateway/request.h"
+#include "gateway/session.h"
 #include "gateway/target.h"
 #include "gateway/translate.h"
 
@@ -255,8 +256,7 @@ static int choose_key(struct exchange *x, uint64_t *used, struct failure *ret)
         x->model_sent = t->model;
         return 0;
     }
-    switch (key_choose(t->provider, t->model, &pin, &x->core->net.prng, used, &x->key,
-                       &x->model_sent)) {
+    switch (session_key_choose(x, t, &pin, used)) {
     case KEY_FOUND:
     case KEY_NOT_NEEDED:
         return 0;

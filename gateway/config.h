@@ -80,6 +80,9 @@ struct config_header {
 enum compat {
     COMPAT_TEXT_TO_CHAT = 1,
     COMPAT_CHAT_TO_RESPONSES = 2,
+    COMPAT_DROP_PARAMS = 4,
+    COMPAT_CONVERT_PARAMS = 8,
+    COMPAT_ALL = 15,
 };
 
 // What of an attempt a client of /v1 is shown (raw.h).

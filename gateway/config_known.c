@@ -64,9 +64,9 @@ static const struct known_member header_filter_members[] = {
 static const struct known_member compat_members[] = {
     SERVED("convert_text_to_chat", KNOWN_BOOL),
     SERVED("convert_chat_to_responses", KNOWN_BOOL),
-    // These need a catalogue of what each model takes.
-    NOT_SERVED("should_drop_params"),
-    NOT_SERVED("should_convert_params"),
+    // As far as a model's name tells what it takes (providers/model_rules.h).
+    SERVED("should_drop_params", KNOWN_BOOL),
+    SERVED("should_convert_params", KNOWN_BOOL),
     NOT_SERVED("azure_deepseek"),
     NOT_SERVED("force_reasoning_only_models_to_responses"),
     END,

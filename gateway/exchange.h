@@ -132,6 +132,9 @@ struct exchange {
     // When that is not what the client speaks (translate.h); else NULL. The first goes at commit.
     struct translation *translation;
     struct translated *translated;
+    // When client.compat dropped something of the request: all that was dropped of it, as
+    // `"top_p","seed"` and `top_p, seed`.
+    struct slice shed, shed_list;
     struct json_scanner *edit_scan; // with the members a provider's edits need, or NULL
     const struct config_provider *edit_scan_of;
 

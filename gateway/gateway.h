@@ -18,6 +18,7 @@
 struct catalog;
 struct estimates;
 struct limiters;
+struct sessions;
 struct work_pool;
 
 struct gateway {
@@ -29,6 +30,7 @@ struct gateway {
     struct ledger_place ledger;  // its ledger is NULL as long as nothing is limited
     struct catalog *catalog;     // what models cost
     struct estimates *estimates; // NULL: no model is known to have answered
+    struct sessions *sessions;   // NULL: none are known
     struct work_pool *work; // for what would hold a loop too long; NULL: done on it all the same
     const char *version;    // RINGGATE_VERSION
     struct wall started;

@@ -12,6 +12,7 @@
 #include "gateway/limiter.h"
 #include "gateway/notify.h"
 #include "gateway/process_internal.h"
+#include "gateway/session.h"
 #include "providers/catalog.h"
 #include "ring/work.h"
 #include <errno.h>
@@ -168,6 +169,8 @@ static int gateway_init(struct process *p)
     if (rc == 0)
         rc = limiters_new(&g->limiters);
     if (rc == 0)
+        rc = sessions_new(&g->sessions);
+    if (rc == 0)
         rc = shared_dir_name(p->setup->options->shared_dir, p->setup->options->app_dir,
                              p->shared_dir);
     g->ledger.folder = p->shared_dir;
@@ -199,6 +202,7 @@ static void process_free(struct process *p)
     ledger_close(p->gateway.ledger.ledger);
     catalog_free(p->gateway.catalog);
     estimates_free(p->gateway.estimates);
+    sessions_free(p->gateway.sessions);
     work_pool_free(p->gateway.work);
     free(p);
 }

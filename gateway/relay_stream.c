@@ -58,9 +58,8 @@ struct stream {
     struct mono last_chunk; // for the latency of the next
     int64_t budget_ns;      // what is left of waiting for the next event
     struct failure *failure;
-    struct block_pool far; // of a stream that had something for a worker
-    bool moved;            // its memory has moved there
-    bool finished;         // the client's stream has ended properly
+    struct block_pool *far; // where its memory comes from once a worker had a part in it; or NULL
+    bool finished;          // the client's stream has ended properly
 };
 
 // ---- The memory of a pull --------------------------------------------------------------------
@@ -91,7 +90,7 @@ static void work_end(struct stream *st)
 
 static struct block_pool *blocks_of(struct stream *st)
 {
-    return st->moved ? &st->far : &st->x->core->net.blocks;
+    return st->far ? st->far : &st->x->core->net.blocks;
 }
 
 // Runs it here, or by a worker when it is long: then what it may take memory from is moved out of
@@ -102,11 +101,15 @@ static int run_await(struct stream *st, bool is_long, void (*fn)(void *), void *
         fn(job);
         return 0;
     }
-    if (!st->moved) {
-        arena_move(&st->edits, &st->far);
+    if (!st->far) {
+        struct block_pool *far = arena_alloc(&st->x->stream->arena, sizeof(*far));
+        if (!far)
+            return ERR_NOMEM;
+        block_pool_init(far, 0);
+        arena_move(&st->edits, far);
         if (st->translate)
-            translate_stream_move(st->translate, &st->far);
-        st->moved = true;
+            translate_stream_move(st->translate, far);
+        st->far = far;
     }
     return work_await(st->x->core->gateway->work, st->self, fn, job);
 }
@@ -555,7 +558,6 @@ enum outcome relay_stream_await(struct exchange *x, struct fiber *self, struct u
     sse_init(&st->splitter);
     arena_init(&st->work, &x->core->net.blocks, WORK_BYTES_MAX);
     arena_init(&st->edits, &x->core->net.blocks, EDIT_BYTES_MAX);
-    block_pool_init(&st->far, 0);
     st->filter = (struct event_filter){
         .dialect = x->dialect,
         .arena = &st->edits,
@@ -576,6 +578,7 @@ enum outcome relay_stream_await(struct exchange *x, struct fiber *self, struct u
     arena_done(&st->edits);
     sse_done(&st->splitter);
     translate_stream_done(st->translate);
-    block_pool_done(&st->far);
+    if (st->far)
+        block_pool_done(st->far);
     return outcome;
 }

@@ -29,6 +29,10 @@ struct slice splice_prefix(struct exchange *x)
     if (!provider.ptr || !model.ptr || (aliased && !deployment.ptr))
         return SLICE_EMPTY;
     struct slice dropped = x->translated ? x->translated->dropped : SLICE_EMPTY;
+    if (x->shed.len > 0)
+        dropped = arena_printf(a, "[%.*s]", SLICE_ARG(x->shed));
+    if (x->shed.len > 0 && !dropped.ptr)
+        return dropped;
     return arena_printf(a,
                         "\"extra_fields\":{\"request_type\":\"%.*s\",\"provider\":%.*s,"
                         "\"model_requested\":%.*s%s%.*s%s%.*s,\"latency\":",

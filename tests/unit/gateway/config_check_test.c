@@ -173,8 +173,8 @@ static const struct row ignored[] = {
     {"{\"plugins\":[{\"name\":\"governance\",\"enabled\":true,\"config\":{\"is_vk_mandatory\":"
      "false}}]}",
      "plugins[0]: plugins are not served yet: ignored"},
-    {"{\"client\":{\"compat\":{\"should_drop_params\":true}}}",
-     "client.compat.should_drop_params: not served yet: ignored"},
+    {"{\"client\":{\"compat\":{\"azure_deepseek\":true}}}",
+     "client.compat.azure_deepseek: not served yet: ignored"},
     {"{\"providers\":{\"cohere\":{\"keys\":[{\"nonsense\":1}]}}}",
      "providers.cohere: this provider is not served yet: skipped"},
     {"{\"server\":{\"read_bufer_size\":1}}",
