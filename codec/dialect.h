@@ -59,6 +59,7 @@ struct dialect_usage {
     uint8_t parts; // 0: all of it; else those of dialect_usage_part, the other numbers say nothing
     uint64_t input_tokens, output_tokens, total_tokens;
     uint64_t cached_read_tokens, cached_write_tokens;
+    double dollars; // what the provider says it costs; 0: nothing
 };
 
 enum dialect_event_kind {

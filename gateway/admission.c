@@ -98,7 +98,7 @@ static int64_t amount_of(const struct admission *a, enum governance_unit unit)
     case GOVERNANCE_TOKENS:
         return (int64_t)(a->input_tokens + a->output_tokens);
     case GOVERNANCE_MONEY:
-        return a->price ? price_cost(a->price, &use) : 0;
+        return a->priced ? price_cost(&a->price, &use) : 0;
     }
     return 0;
 }
@@ -170,7 +170,7 @@ static int take_gates(struct exchange *x, const struct target *t, struct failure
         int rc = 0;
         bool money = g->gate.limit->unit == GOVERNANCE_MONEY;
         g->reserved = amount_of(a, g->gate.limit->unit);
-        if (money && !a->price && !x->config->allow_unpriced && a->input_tokens > 0)
+        if (money && !a->priced && !x->config->allow_unpriced && a->input_tokens > 0)
             rc = refuse_unpriced(x, t, ret);
         else if (!ledger_reserve(x->core->gateway->ledger.ledger, &g->gate.limit->ledger,
                                  g->reserved, now))
@@ -201,7 +201,7 @@ int admission_take(struct exchange *x, struct failure *ret)
     a->count = count;
     for (unsigned i = 0; i < count; i++)
         a->gates[i].gate = gate[i];
-    a->price = pricing_find(x, t);
+    a->priced = pricing_find(x, t, &a->price);
     estimate(x, t, a);
     x->admission = a;
     int rc = take_gates(x, t, ret);
@@ -254,8 +254,12 @@ static void find_cost(const struct exchange *x, const struct admission *a, struc
     if (ret->estimated)
         use =
             (struct price_use){.input_tokens = a->input_tokens, .output_tokens = a->output_tokens};
-    ret->cost_known = a->price != NULL;
-    ret->cost = a->price ? price_cost(a->price, &use) : 0;
+    bool said = x->usage.known && x->usage.dollars > 0;
+    ret->cost_known = a->priced || said;
+    if (said)
+        ret->cost = price_of_dollars(x->usage.dollars);
+    else if (a->priced)
+        ret->cost = price_cost(&a->price, &use);
 }
 
 void admission_settle(struct exchange *x, struct charge *ret)
@@ -269,6 +273,8 @@ void admission_settle(struct exchange *x, struct charge *ret)
     ASSERT(!a->charged);
     a->charged = true;
     a->reserved = false;
+    if (x->key && x->model_sent.len > 0) // the alias of the key that served
+        a->priced = pricing_find(x, &x->target[x->target_index], &a->price);
     find_cost(x, a, ret);
     for (unsigned i = 0; i < a->count; i++) {
         struct admission_gate *g = &a->gates[i];

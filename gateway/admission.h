@@ -22,7 +22,8 @@
 
 struct admission {
     bool reserved, charged;
-    const struct price *price;            // NULL: not known
+    bool priced;
+    struct price price;                   // when it is
     uint64_t input_tokens, output_tokens; // the estimate
     unsigned count;
     struct admission_gate {

@@ -27,6 +27,7 @@
 #include "net/core.h"
 #include "net/tls.h"
 #include "net/upstream.h"
+#include "providers/price.h"
 #include "providers/provider.h"
 
 struct catalog;
@@ -74,6 +75,18 @@ struct config_key {
 
 struct config_header {
     struct slice name, value;
+};
+
+// governance.pricing_overrides (pricing.h).
+struct config_price {
+    unsigned rank;                          // of its scope: the narrower, the higher
+    unsigned operations;                    // 1u << enum operation
+    const struct virtual_key *key;          // NULL: of any
+    const struct config_provider *provider; // NULL: of any
+    struct slice key_id;                    // of the provider's key; empty: of any
+    bool wildcard;
+    struct slice pattern; // without the star
+    struct price patch;
 };
 
 // client.compat: what a request may be turned into (plan.h).
@@ -163,7 +176,9 @@ struct config {
     unsigned watchdog_ms;                      // 0: off; gateway/watchdog.h
     struct governance governance;
     const struct catalog *catalog; // outlives the snapshot; NULL: no prices
-    bool allow_unpriced;           // a budget lets models pass whose price nobody knows
+    struct config_price *prices;
+    unsigned price_count;
+    bool allow_unpriced; // a budget lets models pass whose price nobody knows
     struct config_provider *providers;
     unsigned provider_count;
     struct map by_name;  // provider name → struct config_provider

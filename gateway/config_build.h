@@ -123,6 +123,10 @@ void config__load_environment(struct config_builder *b);                 // conf
 // After the providers. (config_governance.c)
 void config__load_governance(struct config_builder *b, yyjson_val *root);
 
+// governance.pricing_overrides, after keys: id → struct virtual_key. (config_prices.c)
+void config__load_prices(struct config_builder *b, const struct map *keys,
+                         const struct config_path *up, yyjson_val *governance);
+
 // ---- Where providers live (config_origin.c) -----------------------------------------------------
 
 // Is `s` a token, as header names are? (config_client.c)

@@ -482,6 +482,7 @@ static void read_all(struct reading *r)
     align(r, "teams", &r->teams);
     align(r, "virtual_keys", &r->keys);
     align(r, "model_configs", &r->models);
+    config__load_prices(r->b, &r->keys, &r->at, r->root);
     config__lone_limits(r->b, &r->limits, &r->at, r->root);
     check_gates(r);
 }

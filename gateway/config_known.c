@@ -436,6 +436,25 @@ static const struct known_member model_config_members[] = {
     END,
 };
 
+static const struct known_member price_members[] = {
+    SERVED("id", KNOWN_STRING, .required = true),
+    SERVED("name", KNOWN_STRING, .required = true),
+    SERVED("scope_kind", KNOWN_STRING, .required = true,
+           .choices =
+               (const char *const[]){"global", "provider", "provider_key", "virtual_key",
+                                     "virtual_key_provider", "virtual_key_provider_key", NULL}),
+    SERVED("match_type", KNOWN_STRING, .required = true,
+           .choices = (const char *const[]){"exact", "wildcard", NULL}),
+    SERVED("pattern", KNOWN_STRING, .required = true),
+    SERVED("request_types", KNOWN_STRINGS, .required = true),
+    SERVED("virtual_key_id", KNOWN_STRING),
+    SERVED("provider_id", KNOWN_STRING),
+    SERVED("provider_key_name", KNOWN_STRING),
+    SERVED("pricing_patch", KNOWN_ANY),
+    QUIET("config_hash"),
+    END,
+};
+
 static const struct known_member governance_members[] = {
     SERVED("providers", KNOWN_OBJECTS, .object = &governance_provider),
     SERVED("virtual_keys", KNOWN_OBJECTS, OBJECT(virtual_key_members)),
@@ -448,7 +467,7 @@ static const struct known_member governance_members[] = {
     RESTRICTS("routing_rules"),
     SERVED("model_configs", KNOWN_OBJECTS, OBJECT(model_config_members)),
     RESTRICTS("auth_config"),
-    NOT_SERVED("pricing_overrides"),
+    SERVED("pricing_overrides", KNOWN_OBJECTS, OBJECT(price_members)),
     NOT_SERVED("complexity_analyzer_config"), // read by routing rules only
     END,
 };

@@ -31,17 +31,66 @@ static struct slice alias_model(const struct config_provider *p, struct slice mo
     return SLICE_EMPTY;
 }
 
-const struct price *pricing_find(const struct exchange *x, const struct target *target)
+// ---- Overrides -------------------------------------------------------------------------------
+
+static bool matches(const struct config_price *o, struct slice model)
+{
+    return o->wildcard ? slice_istarts(model, o->pattern) : slice_ieq(model, o->pattern);
+}
+
+static bool applies(const struct exchange *x, const struct target *t, const struct config_price *o,
+                    struct slice model)
+{
+    return (o->operations >> x->route->operation & 1) != 0 &&
+           (!o->key || o->key == x->virtual_key) && (!o->provider || o->provider == t->provider) &&
+           (o->key_id.len == 0 || (x->key && slice_eq(o->key_id, x->key->id))) && matches(o, model);
+}
+
+// Is `a` to be preferred to `b`?
+static bool narrower(const struct config_price *a, const struct config_price *b)
+{
+    if (a->rank != b->rank)
+        return a->rank > b->rank;
+    if (a->wildcard != b->wildcard)
+        return b->wildcard;
+    return a->pattern.len > b->pattern.len;
+}
+
+static const struct config_price *override_of(const struct exchange *x, const struct target *t,
+                                              struct slice model)
+{
+    const struct config *c = x->config;
+    const struct config_price *best = NULL;
+
+    for (unsigned i = 0; i < c->price_count; i++) {
+        const struct config_price *o = &c->prices[i];
+        if (applies(x, t, o, model) && (!best || narrower(o, best)))
+            best = o;
+    }
+    return best;
+}
+
+bool pricing_find(const struct exchange *x, const struct target *target, struct price *ret)
 {
     struct slice sent = x->key ? x->model_sent : alias_model(target->provider, target->model);
     const struct catalog_model *m = NULL;
 
-    if (sent.len > 0)
-        m = find(x->config, target->provider, sent, x->route->operation);
+    if (sent.len == 0)
+        sent = target->model;
+    m = find(x->config, target->provider, sent, x->route->operation);
     if (!m)
         m = find(x->config, target->provider, target->model, x->route->operation);
-    return m && price_known(&m->price) ? &m->price : NULL;
+    const struct config_price *o = override_of(x, target, sent);
+    if (m)
+        *ret = m->price;
+    else
+        price_init(ret);
+    if (o)
+        price_patch(ret, &o->patch);
+    return price_known(ret);
 }
+
+// ---- The catalogue alone ---------------------------------------------------------------------
 
 struct slice pricing_base_model(const struct config *c, const struct config_provider *provider,
                                 struct slice model, enum operation op)

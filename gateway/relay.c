@@ -133,6 +133,7 @@ void relay_set_usage(struct exchange *x, const struct dialect_usage *usage)
         .total_tokens = usage->total_tokens,
         .cached_read_tokens = usage->cached_read_tokens,
         .cached_write_tokens = usage->cached_write_tokens,
+        .dollars = usage->dollars,
     };
 }
 

@@ -210,6 +210,30 @@ def test_cost(governed_by, provider):
     assert b["max_limit"] == 1 and b["reset_duration"] == "1d" and b["id"] == "b"
 
 
+def test_what_the_provider_says_it_costs(governed_by, provider_of):
+    for cost, dollars in ((0.25, 0.25), ({"total_cost": 0.125}, 0.125), (0, CHAT_COST)):
+        p = provider_of(lambda call: call.reply(200, dict(CHAT, usage=dict(CHAT["usage"],
+                                                                           cost=cost))))
+        conf = governed(p, budget(1))
+        conf["governance"]["budgets"][0]["id"] = "b-%s" % dollars
+        g = governed_by(conf)
+        assert g.post(CHAT_PATH, chat("openai/gpt-4o"), headers=VK).status == 200
+        assert quota(g)["budgets"][0]["current_usage"] == pytest.approx(dollars)
+        g.stop()
+
+
+def test_a_price_of_ones_own(governed_by, provider):
+    g = budget(1)
+    g["pricing_overrides"] = [{
+        "id": "o", "name": "ours", "scope_kind": "provider", "provider_id": "openai",
+        "match_type": "wildcard", "pattern": "in-house-*", "request_types": ["chat_completion"],
+        "pricing_patch": json.dumps({"input_cost_per_token": 0.01, "output_cost_per_token": 0.02})}]
+    gateway = governed_by(governed(provider, g))
+    assert gateway.post(CHAT_PATH, chat("openai/in-house-1", max_tokens=5),
+                        headers=VK).status == 200
+    assert quota(gateway)["budgets"][0]["current_usage"] == pytest.approx(9 * 0.01 + 2 * 0.02)
+
+
 def test_no_price_no_budget(governed_by, provider):
     conf = governed(provider, budget(1))
     g = governed_by(conf)
