@@ -279,10 +279,10 @@ static const struct known_member slots_members[] = {
 static const struct known_member proxy_members[] = {
     SERVED("type", KNOWN_STRING, .required = true,
            .choices = (const char *const[]){"none", "http", "socks5", "environment", NULL}),
-    QUIET("url"), // of a proxy whose type is spoken about
-    QUIET("username"),
-    QUIET("password"),
-    QUIET("ca_cert_pem"),
+    SERVED("url", KNOWN_SECRET),
+    SERVED("username", KNOWN_SECRET),
+    SERVED("password", KNOWN_SECRET),
+    SERVED("ca_cert_pem", KNOWN_SECRET),
     END,
 };
 
