@@ -23,6 +23,7 @@
 
 #include "base/buf.h"
 #include "base/map.h"
+#include "gateway/forwarded.h"
 #include "net/core.h"
 #include "net/tls.h"
 #include "net/upstream.h"
@@ -136,6 +137,8 @@ struct config {
     size_t body_bytes_max;
     unsigned head_bytes_max;
     struct config_listener *tls; // NULL: the listener is plain
+    struct proxy_senders senders;
+    struct forwarded_rules forwarded;
     bool drop_excess_requests;
     unsigned compat; // bits of enum compat
     struct slice *prometheus_labels;
