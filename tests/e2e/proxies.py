@@ -25,7 +25,7 @@ def pipe(a, b):
 
 class Proxy:
     """`names`: host -> port on 127.0.0.1. `user`: (name, password) that must be shown. `step`:
-    where it goes wrong; see the kinds."""
+    where it goes wrong, see the kinds; a list has one for each connection, then None."""
 
     def __init__(self, names=None, user=None, step=None):
         self.names, self.user, self.step = names or {}, user, step
@@ -53,11 +53,14 @@ class Proxy:
             except OSError:
                 return
             self.connections += 1
-            threading.Thread(target=self._run, args=(sock,), daemon=True).start()
+            step = self.step
+            if isinstance(step, list):
+                step = step.pop(0) if step else None
+            threading.Thread(target=self._run, args=(sock, step), daemon=True).start()
 
-    def _run(self, sock):
+    def _run(self, sock, step):
         try:
-            self.serve(sock)
+            self.serve(sock, step)
         except (OSError, EOFError, IndexError):
             pass
         finally:
@@ -96,7 +99,7 @@ class HttpProxy(Proxy):
                "unreachable": b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n",
                "behind": b"HTTP/1.1 200 OK\r\n\r\nunasked"}
 
-    def serve(self, sock):
+    def serve(self, sock, step):
         head = b""
         while b"\r\n\r\n" not in head:
             head += self.read(sock, 1)
@@ -104,13 +107,13 @@ class HttpProxy(Proxy):
         method, target, _ = first.split(" ")
         self.asked.append((method, target))
         fields = {l.split(":", 1)[0].lower(): l.split(":", 1)[1].strip() for l in lines if l}
-        if self.step == "silent":
+        if step == "silent":
             sock.recv(1)
             return
-        if self.step in self.ANSWERS:
-            sock.sendall(self.ANSWERS[self.step])
+        if step in self.ANSWERS:
+            sock.sendall(self.ANSWERS[step])
             sock.recv(1)
-        if self.step:
+        if step:
             return
         if self.user:
             want = "Basic " + base64.b64encode(":".join(self.user).encode()).decode()
@@ -130,25 +133,25 @@ class SocksProxy(Proxy):
     def url(self):
         return "socks5://127.0.0.1:%d" % self.port
 
-    def serve(self, sock):
+    def serve(self, sock, step):
         version, count = self.read(sock, 2)
         methods = self.read(sock, count)
         assert version == 5
-        if self.step == "silent":
+        if step == "silent":
             sock.recv(1)
             return
-        if self.step in ("close", "garbage"):
-            sock.sendall(b"HTTP/1.1 400 no\r\n\r\n" if self.step == "garbage" else b"")
+        if step in ("close", "garbage"):
+            sock.sendall(b"HTTP/1.1 400 no\r\n\r\n" if step == "garbage" else b"")
             return
         want = 2 if self.user else 0
-        if self.step == "none" or want not in methods:
+        if step == "none" or want not in methods:
             sock.sendall(b"\5\xff")
             return
         sock.sendall(bytes([5, want]))
         if self.user:
             name = self.read(sock, self.read(sock, 2)[1])
             password = self.read(sock, self.read(sock, 1)[0])
-            well = (name.decode(), password.decode()) == self.user and self.step != "denied"
+            well = (name.decode(), password.decode()) == self.user and step != "denied"
             sock.sendall(b"\1\0" if well else b"\1\1")
             if not well:
                 return
@@ -158,7 +161,7 @@ class SocksProxy(Proxy):
                 4: lambda: socket.inet_ntop(socket.AF_INET6, self.read(sock, 16))}[kind]()
         port = int.from_bytes(self.read(sock, 2), "big")
         self.asked.append((host, port))
-        if isinstance(self.step, int):
-            sock.sendall(bytes([5, self.step, 0, 1]) + bytes(6))
+        if isinstance(step, int):
+            sock.sendall(bytes([5, step, 0, 1]) + bytes(6))
             return
         self.tunnel(sock, host, port, b"\5\0\0\1" + bytes(6))
