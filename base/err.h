@@ -55,6 +55,7 @@
       false)                                                                                       \
     X(PROXY_RESOLVE, "the proxy's host name could not be resolved", 502, true)                     \
     X(PROXY_CONNECT, "the proxy refused the connection or is unreachable", 502, true)              \
+    X(PROXY_ADDRESS, "the proxy is at a link-local or metadata address: refused", 502, false)      \
     X(PROXY_TIMEOUT, "the proxy did not answer in time", 504, true)                                \
     X(PROXY_AUTH, "the proxy did not accept the credentials", 502, false)                          \
     X(PROXY_REFUSED, "the proxy refused to connect to the provider", 502, false)                   \

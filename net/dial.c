@@ -381,6 +381,8 @@ static int of_proxy(int rc)
         return ERR_PROXY_RESOLVE;
     case ERR_CONNECT:
         return ERR_PROXY_CONNECT;
+    case ERR_ADDRESS_REFUSED:
+        return ERR_PROXY_ADDRESS;
     case ERR_CONNECT_TIMEOUT:
     case ERR_DEADLINE:
         return ERR_PROXY_TIMEOUT;

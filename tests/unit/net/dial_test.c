@@ -9,6 +9,7 @@
 #include "net/upstream_internal.h"
 #include "tests/support/toy_world.h"
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -299,6 +300,115 @@ static void an_interruption_ends_every_racer(void **state)
     pair_close(&p, true);
 }
 
+// A name server that says one address for every name, and none in IPv6.
+struct name_server {
+    int fd;
+    unsigned port;
+    uint8_t says[4];
+    pthread_t thread;
+};
+
+static void *serve_names(void *arg)
+{
+    struct name_server *n = arg;
+    for (;;) {
+        unsigned char m[1024];
+        struct sockaddr_in from;
+        socklen_t len = sizeof(from);
+        ssize_t got = recvfrom(n->fd, m, 512, 0, (struct sockaddr *)&from, &len);
+        if (got <= 12)
+            return NULL; // the test ends it with a short one
+        size_t at = 12;
+        while (m[at] != 0)
+            at += m[at] + 1u;
+        at += 5;
+        bool four = m[at - 3] == 1;
+        unsigned char record[16] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4};
+        memcpy(record + 12, n->says, 4);
+        memcpy(m + at, record, sizeof(record));
+        m[2] = 0x85; // an authoritative answer, no error
+        m[3] = 0;
+        m[7] = four; // answers
+        memset(m + 8, 0, 4);
+        sendto(n->fd, m, at + (four ? sizeof(record) : 0), 0, (struct sockaddr *)&from, len);
+    }
+}
+
+static void name_server_open(struct name_server *n, struct toy_core *t, const char *says)
+{
+    struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(sin);
+    char servers[64];
+    ASSERT(inet_pton(AF_INET, says, n->says) == 1);
+    n->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ASSERT(bind(n->fd, (struct sockaddr *)&sin, sizeof(sin)) == 0);
+    ASSERT(getsockname(n->fd, (struct sockaddr *)&sin, &len) == 0);
+    n->port = ntohs(sin.sin_port);
+    ASSERT(pthread_create(&n->thread, NULL, serve_names, n) == 0);
+    snprintf(servers, sizeof(servers), "127.0.0.1:%u", n->port);
+    ASSERT(dns_set_servers(t->core.dns, servers) == 0);
+}
+
+static void name_server_close(struct name_server *n)
+{
+    struct sockaddr_in sin = {.sin_family = AF_INET,
+                              .sin_port = htons((uint16_t)n->port),
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    sendto(fd, "end", 3, 0, (struct sockaddr *)&sin, sizeof(sin));
+    close(fd);
+    pthread_join(n->thread, NULL);
+    close(n->fd);
+}
+
+static void a_name_that_leads_to_a_refused_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *says;
+        int rc;
+    } rows[] = {{"169.254.169.254", ERR_ADDRESS_REFUSED},
+                {"100.100.100.200", ERR_ADDRESS_REFUSED},
+                {"0.0.0.0", ERR_ADDRESS_REFUSED},
+                {"127.0.0.1", 0}}; // a name of loopback is the operator's own
+    struct toy_world w;
+    toy_world_open(&w, toy_script_silent, NULL, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct name_server n;
+        char name[32];
+        name_server_open(&n, &w.t, rows[i].says);
+        snprintf(name, sizeof(name), "rebound%zu.test", i);
+        struct dialler d = dial(&w.t, name, w.p.port);
+        if (d.rc != rows[i].rc)
+            fail_msg("%s gives %s", rows[i].says, err_name(d.rc));
+        if (d.rc == 0)
+            close(d.fd);
+        name_server_close(&n);
+    }
+    toy_world_close(&w);
+}
+
+// The same for the proxy's own name: what is refused is not refused only to providers.
+static void a_proxy_in_a_refused_place(void **state)
+{
+    (void)state;
+    struct toy_core t;
+    struct name_server n;
+    struct proxy_options po = {.type = PROXY_SOCKS5, .host = SLICE("proxy.test"), .port = 1080};
+    struct origin_options o = {.host = SLICE("provider.test"), .port = 80};
+    struct dialler d = {.t = &t, .fd = -1};
+    toy_core_open(&t, 4, 4096);
+    name_server_open(&n, &t, "169.254.0.1");
+    assert_int_equal(proxy_new(&po, &o.proxy), 0);
+    assert_int_equal(origin_new(&o, &d.origin), 0);
+    toy_core_run(&t, dial_fiber, &d);
+    assert_int_equal(d.rc, ERR_PROXY_ADDRESS);
+    origin_put(d.origin);
+    proxy_put(o.proxy);
+    toy_core_close(&t);
+    name_server_close(&n);
+}
+
 static void refused_places_are_not_dialled(void **state)
 {
     (void)state;
@@ -321,6 +431,8 @@ int main(void)
         cmocka_unit_test(a_silent_address_is_overtaken_and_remembered),
         cmocka_unit_test(the_first_address_wins_when_it_answers),
         cmocka_unit_test(an_interruption_ends_every_racer),
+        cmocka_unit_test(a_name_that_leads_to_a_refused_place),
+        cmocka_unit_test(a_proxy_in_a_refused_place),
         cmocka_unit_test(refused_places_are_not_dialled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
