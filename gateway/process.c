@@ -149,6 +149,14 @@ static int first_config(struct process *p)
     return rc;
 }
 
+void process__wants(const struct process *p, struct net_want ret[NET_ROLE_COUNT])
+{
+    const struct options *o = p->setup->options;
+    ret[NET_ROLE_MAIN] = (struct net_want){true, o->host, o->port};
+    ret[NET_ROLE_PLAIN] =
+        (struct net_want){p->plain, o->host, p->plain ? p->config->tls->plain_port : 0};
+}
+
 // ---- Life ------------------------------------------------------------------------------------
 
 static int gateway_init(struct process *p)
@@ -314,7 +322,6 @@ int process_run(const struct process_setup *setup)
         goto out;
     p->secure = p->config->tls != NULL;
     p->plain = p->secure && p->config->tls->plain;
-    p->plain_port = p->plain ? p->config->tls->plain_port : 0;
     atomic_store(&p->config->cores, p->gateway.cores);
     p->fibers_max = fibers_per_core(p->gateway.cores);
     unsigned wanted = p->setup->options->requests_max;

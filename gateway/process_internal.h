@@ -7,19 +7,19 @@
 // start, and a gate opens when all have come or one has failed:
 //
 //   main    ─ config ─ threads ─┐
-//   core 0  ─ ring, net ────────┤ MADE ─ listen ─┐        ┌─► runs ─► stop ─┐
-//   core 1  ─ ring, net ────────┘                ┤ FIRST ─ listen ─ ALL ─►  ├ ENDED ─► taken apart
+//   core 0  ─ ring, net ────────┤ MADE ─ sockets ┐        ┌─► runs ─► stop ─┐
+//   core 1  ─ ring, net ────────┘                ┤ FIRST ─ accept ─ ALL ─►  ├ ENDED ─► taken apart
 //   core n  ─ …                                  ┘                          ┘
 //
-// Nobody accepts before every core can take a connection over; the first to listen decides the port
-// when it was left open. No ring is freed before all loops have ended, because they mail each
-// other.
+// Nobody accepts before every core can take a connection over. No ring is freed before all loops
+// have ended, because they mail each other.
 #ifndef RINGGATE_GATEWAY_PROCESS_INTERNAL_H
 #define RINGGATE_GATEWAY_PROCESS_INTERNAL_H
 
 #include "gateway/process.h"
 #include "gateway/tour.h"
 #include "gateway/watchdog.h"
+#include "net/sockets.h"
 #include "net/tls_ticket.h"
 #include <pthread.h>
 
@@ -106,11 +106,12 @@ struct process {
     struct reload reload;
     struct watchdog watchdog;
     struct listener_care care;
-    struct config *config; // the first snapshot, until the cores have it
-    unsigned port;         // as bound
-    unsigned plain_port;   // the same, beside TLS
-    bool secure, plain;    // TLS on `port`; plain on `plain_port`
-    unsigned fibers_max;   // per core
+    struct config *config;      // the first snapshot, until the cores have it
+    struct net_sockets sockets; // the cores' once they accept: each closes its own
+    unsigned port;              // as bound
+    unsigned plain_port;        // the same, beside TLS
+    bool secure, plain;         // TLS on `port`; plain on `plain_port`
+    unsigned fibers_max;        // per core
     struct core_thread *thread[CORES_MAX];
 };
 
@@ -119,6 +120,8 @@ bool process__pass(struct process *p, enum phase phase); // false: the start has
 void process__fail(struct process *p, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 struct config_source process__source(const struct process_setup *setup);
+// What the first snapshot and the flags want to be listened on.
+void process__wants(const struct process *p, struct net_want ret[NET_ROLE_COUNT]);
 
 // process_core.c: the thread's function.
 void *process__core_main(void *core_thread);

@@ -25,14 +25,18 @@ struct secure {
     int err;       // of the session
 };
 
-static void world_open_with(struct world *w, struct net_options o)
+static void world_open_at(struct world *w, struct net_options o, bool plain)
 {
     toy_cert_make(&w->cert, TOY_NAME);
     w->server = toy_listener_context(&w->cert);
     w->trust = toy_client_context(w->cert.ca_pem, false);
-    o.host = "127.0.0.1";
     o.tls = w->server;
-    toy_start(&w->toy, &o, NULL, 0);
+    toy_start_on(&w->toy, &o, NULL, 0, "127.0.0.1", plain);
+}
+
+static void world_open_with(struct world *w, struct net_options o)
+{
+    world_open_at(w, o, false);
 }
 
 static void world_open(struct world *w)
@@ -695,10 +699,10 @@ static void plain_is_served_beside_it(void **state)
     struct world w;
     struct secure s;
     struct toy_client c;
-    world_open_with(&w, (struct net_options){.plain = true});
-    assert_true(w.toy.core.options.plain_port > 0);
-    assert_int_not_equal(w.toy.core.options.plain_port, w.toy.port);
-    client_open(&c, w.toy.core.options.plain_port);
+    world_open_at(&w, (struct net_options){0}, true);
+    assert_true(w.toy.plain_port > 0);
+    assert_int_not_equal(w.toy.plain_port, w.toy.port);
+    client_open(&c, w.toy.plain_port);
     client_say(&w.toy, &c, POST("/echo", 5) "plain");
     client_until(&w.toy, &c, "\r\n\r\nplain");
     client_close(&c);
