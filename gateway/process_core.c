@@ -97,6 +97,7 @@ static int make_core(struct core_thread *t)
     if (p->config->tls != NULL) {
         net.tls = p->config->tls->context;
         net.ticket_key = &p->care.key;
+        net.ticket_key_before = p->care.has_before ? &p->care.before : NULL;
     }
     int rc = make_ring(t);
     if (rc == 0)
@@ -137,6 +138,8 @@ static void open_sockets(struct process *p)
     unsigned *port[NET_ROLE_COUNT] = {
         [NET_ROLE_MAIN] = &p->port, [NET_ROLE_PLAIN] = &p->plain_port};
     process__wants(p, want);
+    if (process__inherit_sockets(p, want) < 0)
+        return;
     for (unsigned r = 0; r < NET_ROLE_COUNT; r++) {
         errno = 0;
         if (want[r].wanted && net_sockets_open(&p->sockets, (enum net_role)r, &want[r],
@@ -200,7 +203,12 @@ static bool start(struct core_thread *t)
         process__fail(p, "signals: %s", strerror(errno));
     else if (t->core.index == 0)
         process__tls_begin(p);
-    return process__pass(p, PHASE_ALL);
+    if (t->core.index == 0)
+        process__takeover_begin(p);
+    bool passed = process__pass(p, PHASE_ALL);
+    if (passed && t->core.index == 0)
+        process__takeover_serving(p);
+    return passed;
 }
 
 void *process__core_main(void *core_thread)
@@ -223,6 +231,7 @@ void *process__core_main(void *core_thread)
         config_retire(t->core.config, t->core.index);
     }
     if (t->core.index == 0) {
+        process__takeover_end(p);
         process__tls_end(p);
         process__control_end(p);
     }

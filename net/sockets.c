@@ -209,6 +209,7 @@ int net_sockets_inherit(struct net_sockets *s, int fd, const struct net_want wan
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
         return ERR_UNSUPPORTED;
     add(s, fd, role, &address);
+    s->socket[s->count - 1].trusted = trusted && named < NET_ROLE_COUNT;
     return 0;
 }
 

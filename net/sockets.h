@@ -58,6 +58,7 @@ struct net_socket {
     int fd;
     enum net_role role;
     unsigned nth; // of its address
+    bool trusted; // its name stood above its address, and will for who inherits it
     struct net_address address;
 };
 
