@@ -112,6 +112,7 @@ struct upgrade {
     pthread_t thread;
     pthread_mutex_t mutex; // holds `child` and `early`
     pid_t child;           // 0: not there yet, or collected
+    int pidfd;             // says that it has ended
     int early[2];          // signals it is to get as soon as it is there
     int link;              // to it; -1: none
     int far_link;          // its end, until it is started

@@ -163,10 +163,10 @@ static bool is_ready(struct upgrade *u, struct pollfd *link)
 }
 
 // Until it serves, has ended, or has been killed for its silence.
-static void wait_for_word(struct upgrade *u, int pidfd)
+static void wait_for_word(struct upgrade *u)
 {
     struct mono until = mono_add_ms(clock_mono(), u->timeout_ms);
-    struct pollfd fds[] = {{pidfd, POLLIN, 0}, {u->link, POLLIN, 0}, {u->wake, POLLIN, 0}};
+    struct pollfd fds[] = {{u->pidfd, POLLIN, 0}, {u->link, POLLIN, 0}, {u->wake, POLLIN, 0}};
     for (;;) {
         int64_t left = mono_diff_ns(until, clock_mono()) / NS_PER_MS;
         int n = poll(fds, ARRAY_LEN(fds), left > 0 ? (int)left + 1 : 0);
@@ -200,20 +200,18 @@ static void *supervise(void *upgrade)
     pid_t child = 0;
     int rc = spawn(u, &child);
     (void)close(u->far_link); // the child's now
-    int pidfd = rc == 0 ? pidfd_open(child, 0) : -1;
+    u->pidfd = rc == 0 ? pidfd_open(child, 0) : -1;
     if (rc == 0)
         publish_child(u, child);
     if (rc != 0) {
         snprintf(u->reason, sizeof(u->reason), "%s: %s", process_of(u)->setup->argv[0],
                  strerror(rc));
-    } else if (pidfd < 0) {
+    } else if (u->pidfd < 0) {
         (void)kill(child, SIGKILL);
         reap(u, "no descriptor to wait for it with");
     } else {
-        wait_for_word(u, pidfd);
+        wait_for_word(u);
     }
-    if (pidfd >= 0)
-        (void)close(pidfd);
     ring_mail_send(NULL, first_core(process_of(u))->ring, &u->mail, on_outcome);
     return NULL;
 }
@@ -279,6 +277,8 @@ static void on_outcome(struct ring *ring, struct ring_mail *mail)
     pthread_join(u->thread, NULL); // it has sent its last word
     (void)close(u->wake);
     u->wake = -1;
+    if (u->pidfd >= 0)
+        ring_close(ring, u->pidfd);
     if (u->state == UPGRADE_CALLED_OFF) {
         SAY(p, LOG_INFO, "upgrade called off");
         close_link(u);

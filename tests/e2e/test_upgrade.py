@@ -675,6 +675,63 @@ class Load:
         return sum(self.counts)
 
 
+class Flow:
+    """A provider whose streams send an event for every `step`, until `release`."""
+
+    def __init__(self):
+        self.changed, self.steps, self.over = threading.Condition(), 0, False
+
+    def step(self, over=False):
+        with self.changed:
+            self.steps += 1
+            self.over = over
+            self.changed.notify_all()
+
+    def __call__(self, call):
+        call.stream_head()
+        sent = over = 0
+        while not over:
+            with self.changed:
+                assert self.changed.wait_for(lambda s=sent: self.steps > s, DEADLINE_S)
+                steps, over = self.steps - sent, self.over
+            sent += steps
+            call.chunk(CHAT_EVENTS[1] * steps)
+        call.chunk(DONE)
+        call.stream_end()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("what", [signal.SIGTERM, signal.SIGUSR2])
+def test_live_streams_finish(line_of, provider_of, what):
+    """200 of them, with events before, while and after the process is asked to end; ten times."""
+    for _ in range(10):
+        flow = Flow()
+        g = line_of(config(provider_of(flow)), flags=["--cores=2"])
+        clients = [g.connect() for _ in range(200)]
+        for c in clients:
+            c.send_request("POST", OPENAI, chat("m", stream=True))
+        flow.step()
+        streams = []
+        for c in clients:
+            assert c.head()[0] == 200
+            streams.append(c.events())
+            assert next(streams[-1]) == CHAT_EVENTS[1]
+        os.kill(g.now, what)
+        flow.step()
+        if what == signal.SIGTERM:
+            g.wait_log("finishing the requests")
+        else:
+            g.upgraded(1)
+        flow.step()
+        flow.step(over=True)
+        for events in streams:
+            assert b"".join(events) == CHAT_EVENTS[1] * 3 + DONE
+        for c in clients:
+            c.close()
+        assert g.process.wait(DEADLINE_S) == 0
+        assert not any("left" in l for l in g.log)
+
+
 def rounds(name):
     return pytest.mark.parametrize("count", [
         pytest.param(3, id="3 " + name),

@@ -97,6 +97,56 @@ static void accepting_begins_anew(void **state)
     toy_stop(&toy);
 }
 
+static int taken_elsewhere = -1;
+
+static void on_elsewhere(struct ring *ring, struct ring_op *op, const struct ring_event *event)
+{
+    (void)ring;
+    (void)op;
+    if (event->res >= 0)
+        taken_elsewhere = event->res;
+}
+
+// The kernel wakes one of the two that wait on a socket; that one ends without having looked. Who
+// asks anew finds the connection, and nobody else would have said that it is there.
+static void who_woke_another_is_found(void **state)
+{
+    (void)state;
+    struct toy toy;
+    struct toy_client c;
+    struct ring_options ring_options = RING_OPTIONS_DEFAULT;
+    struct ring_op op = {0};
+    const char *reason;
+    struct ring *other;
+    toy_start(&toy, NULL, NULL, 0);
+    toy_turn(&toy);
+    struct net_acceptor *a = &toy.core.listener.acceptor[0];
+    int fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
+    assert_int_equal(ring_new(&ring_options, &other, &reason), 0);
+    ring_accept(other, &op, on_elsewhere, fd);
+    ring_turn(other, clock_mono());
+    ring_cancel(toy.ring, &a->op); // armed again, behind the other
+    for (int i = 0; i < 3; i++)
+        toy_turn(&toy);
+    client_open(&c, toy.port);
+    ring_cancel(other, &op);
+    for (unsigned n = 0; n < 1000 && ring_op_busy(&op); n++)
+        ring_turn(other, mono_add_ms(clock_mono(), 5));
+    assert_false(ring_op_busy(&op));
+    // Another kernel may have let it look first: then nobody waits to be found.
+    unsigned waiting = taken_elsewhere < 0;
+    if (!waiting)
+        (void)close(taken_elsewhere);
+    for (int i = 0; i < 3; i++)
+        toy_turn(&toy);
+    net_listen_anew(&toy.core);
+    toy_until(&toy, atomic_load(&toy.core.stats.connections) == waiting);
+    client_close(&c);
+    (void)close(fd);
+    ring_free(other);
+    toy_stop(&toy);
+}
+
 static void accepting_pauses_without_descriptors(void **state)
 {
     (void)state;
@@ -237,6 +287,7 @@ int main(void)
         cmocka_unit_test(both_families_are_served),
         cmocka_unit_test(sockets_are_dealt_to_the_cores),
         cmocka_unit_test(accepting_begins_anew),
+        cmocka_unit_test(who_woke_another_is_found),
         cmocka_unit_test(accepting_pauses_without_descriptors),
         cmocka_unit_test(clients_above_the_limit_are_told),
         cmocka_unit_test(who_is_turned_away_does_not_stay),
