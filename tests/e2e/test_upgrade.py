@@ -139,6 +139,31 @@ class Held:
         return None
 
 
+class Flow:
+    """A provider whose streams send an event for every `step`, until `release`."""
+
+    def __init__(self):
+        self.changed, self.steps, self.over = threading.Condition(), 0, False
+
+    def step(self, over=False):
+        with self.changed:
+            self.steps += 1
+            self.over = over
+            self.changed.notify_all()
+
+    def __call__(self, call):
+        call.stream_head()
+        sent = over = 0
+        while not over:
+            with self.changed:
+                assert self.changed.wait_for(lambda s=sent: self.steps > s, DEADLINE_S)
+                steps, over = self.steps - sent, self.over
+            sent += steps
+            call.chunk(CHAT_EVENTS[1] * steps)
+        call.chunk(DONE)
+        call.stream_end()
+
+
 def open_stream(g):
     c = g.connect()
     c.send_request("POST", OPENAI, chat("m", stream=True))
@@ -475,22 +500,31 @@ def test_sighup_is_for_both(line_of, provider):
 
 def test_signals_to_the_one_that_drains(line_of, provider_of):
     """The first SIGTERM finds it draining already; the second ends its patience."""
-    held = Held()
-    g = line_of(config(provider_of(held)))
-    stream = open_stream(g)
+    flow = Flow()
+    g = line_of(config(provider_of(flow)), flags=["--cores=1"])
+    flow.step()
+    c = g.connect()
+    c.send_request("POST", OPENAI, chat("m", stream=True))
+    assert c.head()[0] == 200
+    stream = c.events()
+    assert next(stream) == CHAT_EVENTS[1]
     old = g.upgrade()
-    os.kill(old, signal.SIGHUP)
-    os.kill(old, signal.SIGUSR2)
-    assert json.loads(g.wait_log("upgrade refused"))["error"] == "this process is ending"
+    os.kill(old, signal.SIGHUP)  # not its business any more
     os.kill(old, signal.SIGTERM)
     g.wait_log("finishing the requests")
-    assert g.process.poll() is None and not any("left" in l for l in g.log)
+    for count in 1, 2, 3:  # its loop has turned
+        os.kill(old, signal.SIGUSR2)
+        line = g.wait_log("upgrade refused", count)
+        assert json.loads(line)["error"] == "this process is ending"
+    flow.step()
+    assert next(stream) == CHAT_EVENTS[1]
     os.kill(old, signal.SIGTERM)
     with pytest.raises((EOFError, ConnectionResetError, ssl.SSLEOFError)):
         list(stream)
     assert g.process.wait(DEADLINE_S) == 0
-    assert served(g.connect())
-    held.release.set()
+    assert g.request("GET", "/health").status == 200
+    assert not any("reloaded" in l for l in g.log)
+    flow.step(over=True)
 
 
 def test_the_old_one_may_be_killed(line_of, provider):
@@ -673,31 +707,6 @@ class Load:
         assert not self.failures, "%r\n%s" % (self.failures, "\n".join(self.g.log[-30:]))
         assert all(self.counts)
         return sum(self.counts)
-
-
-class Flow:
-    """A provider whose streams send an event for every `step`, until `release`."""
-
-    def __init__(self):
-        self.changed, self.steps, self.over = threading.Condition(), 0, False
-
-    def step(self, over=False):
-        with self.changed:
-            self.steps += 1
-            self.over = over
-            self.changed.notify_all()
-
-    def __call__(self, call):
-        call.stream_head()
-        sent = over = 0
-        while not over:
-            with self.changed:
-                assert self.changed.wait_for(lambda s=sent: self.steps > s, DEADLINE_S)
-                steps, over = self.steps - sent, self.over
-            sent += steps
-            call.chunk(CHAT_EVENTS[1] * steps)
-        call.chunk(DONE)
-        call.stream_end()
 
 
 @pytest.mark.soak
