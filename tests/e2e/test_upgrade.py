@@ -8,9 +8,11 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -538,6 +540,23 @@ def test_the_old_one_may_be_killed(line_of, provider):
     g.process.returncode = 0
 
 
+def can_unshare():
+    return subprocess.run(["unshare", "--fork", "--pid", "true"], capture_output=True,
+                          check=False).returncode == 0
+
+
+@pytest.mark.skipif(not shutil.which("unshare") or not can_unshare(), reason="needs unshare --pid")
+def test_process_1_is_not_replaced(gateway_of, provider):
+    g = gateway_of(config(provider), program=("unshare", "--fork", "--pid", BIN))
+    with open("/proc/{0}/task/{0}/children".format(g.process.pid), encoding="ascii") as f:
+        first = int(f.read())
+    os.kill(first, signal.SIGUSR2)
+    assert "process 1 cannot be replaced" in g.wait_log("upgrade refused")
+    assert g.post(OPENAI, chat("m")).status == 200
+    os.kill(first, signal.SIGTERM)
+    assert g.process.wait(DEADLINE_S) == 0
+
+
 # ---- TLS ----------------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
@@ -628,6 +647,27 @@ def test_a_socket_of_systemd_is_taken_and_passed_on(line_of, provider):
                 c.close()
             g.upgrade()
         assert served(g.connect())
+
+
+@pytest.mark.skipif(not shutil.which("systemd-socket-activate"), reason="needs systemd's command")
+def test_systemd_itself_passes_a_socket(line_of, provider):
+    """It starts the program when somebody connects; who connected is the first to be served."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    g = line_of(config(provider), expect_start=False, launcher=(
+        "systemd-socket-activate", "--listen=127.0.0.1:%d" % port, "--fdname=main"))
+    g.wait_log("Listening on 127.0.0.1:%d" % port)
+    first = socket.create_connection(("127.0.0.1", port), DEADLINE_S)
+    found = harness.STARTED.search(g.wait_log("successfully started"))
+    g.secure, g.port = found.group(1) == "s", int(found.group(2))
+    assert g.port == port
+    if not g.secure:
+        first.sendall(b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert first.recv(4096).startswith(b"HTTP/1.1 200")
+    first.close()
+    g.upgrade()
+    assert served(g.connect())
 
 
 def test_names_stand_above_addresses(line_of, provider, tls):
