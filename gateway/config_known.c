@@ -143,6 +143,7 @@ static const struct known_member server_members[] = {
     SERVED("drain_delay_s", KNOWN_INTEGER, .min = 0, .max = 3600),
     SERVED("drain_timeout_s", KNOWN_INTEGER, .min = 0, .max = 86400),
     SERVED("watchdog_ms", KNOWN_INTEGER, .min = 0, .max = 3600 * 1000),
+    SERVED("upgrade_timeout_s", KNOWN_INTEGER, .min = 1, .max = 3600),
     SERVED("read_buffer_size", KNOWN_INTEGER_OR_0, .min = 1024, .max = 16 << 20),
     SERVED("tls", KNOWN_OBJECT, OBJECT(tls_members)),
     SERVED("proxy_protocol", KNOWN_OBJECT, OBJECT(proxy_protocol_members)),

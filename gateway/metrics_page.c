@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "gateway/handover.h"
 #include "gateway/limiter.h"
 #include "gateway/metrics_series.h"
 #include "gateway/tour.h"
@@ -513,6 +514,28 @@ static uint64_t resident_bytes(void)
     return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+static void write_upgrades(struct buf *out, const struct handover_area *a)
+{
+    if (a == NULL)
+        return;
+    const struct {
+        const char *result;
+        uint64_t count;
+    } rows[] = {
+        {"succeeded", atomic_load_explicit(&a->upgrades, memory_order_relaxed)},
+        {"failed", atomic_load_explicit(&a->failed, memory_order_relaxed)},
+        {"refused", atomic_load_explicit(&a->refused, memory_order_relaxed)},
+    };
+    add_family(out, "ringgate_upgrades_total", "counter",
+               "SIGUSR2, since the first of the processes that replaced each other.");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        buf_printf(out, "ringgate_upgrades_total{result=\"%s\"} %llu\n", rows[i].result,
+                   (unsigned long long)rows[i].count);
+    write_single(out, "ringgate_generation", "gauge",
+                 "Processes that have served, replacing each other, up to the newest.",
+                 atomic_load_explicit(&a->generation, memory_order_relaxed));
+}
+
 static void write_process(struct buf *out, const struct gateway *g)
 {
     struct timespec cpu = {0};
@@ -581,6 +604,7 @@ int metrics_scrape_await(struct gateway *g, struct gateway_core *core, struct fi
         write_tls_failures(out, sum, g->cores);
         write_proxy_failures(out, sum, g->cores);
         write_limiters(out, core->config);
+        write_upgrades(out, g->area);
         write_process(out, g);
         rc = out->err;
     }

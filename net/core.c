@@ -97,7 +97,8 @@ void net_core_done(struct net_core *c)
 {
     if (!c || !c->ring)
         return;
-    ASSERT(list_empty(&c->connections) && net__listen_idle(c));
+    ASSERT(list_empty(&c->connections));
+    net__listen_done(c);
     ring_timer_clear(c->ring, &c->trim_timer);
     ring_timer_clear(c->ring, &c->h2_drain_timer);
     net__tls_done(c);

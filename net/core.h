@@ -30,6 +30,7 @@
 
 struct dns;
 struct net_core;
+struct net_sockets;
 struct page;
 struct tls_context;
 struct tls_ticket_key;
@@ -50,14 +51,11 @@ struct net_shared {
 };
 
 struct net_options {
-    const char *host; // NULL or "": every address, IPv6 with IPv4
-    unsigned port;    // 0: any (see net_listen)
-    // TLS on `port`; NULL: plain. Both are borrowed for net_core_init; no key: one of its own.
+    // TLS on the sockets of NET_ROLE_MAIN; NULL: plain. All are borrowed for net_core_init; no key:
+    // one of its own; the one before it may be NULL.
     struct tls_context *tls;
-    const struct tls_ticket_key *ticket_key;
-    bool plain;          // plain on plain_port beside it
-    unsigned plain_port; // 0: any; net_listen sets the one bound
-    // Of `port`; NULL: no PROXY header. Borrowed for net_core_init.
+    const struct tls_ticket_key *ticket_key, *ticket_key_before;
+    // Of the sockets of NET_ROLE_MAIN; NULL: no PROXY header.
     const struct proxy_senders *senders;
     unsigned handshake_ms, proxy_header_ms;
     unsigned head_bytes_max;
@@ -126,11 +124,9 @@ struct net_handover {
     _Atomic bool busy;
 };
 
-// Two families, TLS and plain.
-#define NET_LISTEN_SOCKETS 4
-#define NET_HANDOVERS      64
+#define NET_HANDOVERS 64
 
-// A socket that accepts, while sockets > its index.
+// A socket that accepts.
 struct net_acceptor {
     struct ring_op op;
     struct net_core *core;
@@ -140,7 +136,7 @@ struct net_acceptor {
 
 // What listen.c keeps on a core; private to it.
 struct net_listener {
-    struct net_acceptor acceptor[NET_LISTEN_SOCKETS];
+    struct net_acceptor *acceptor; // of this core's sockets
     unsigned sockets;
     bool paused; // no accept is armed until the timer or a freed connection
     struct ring_timer pause;
@@ -200,9 +196,14 @@ int net_core_init(struct net_core *c, unsigned index, struct net_shared *shared,
                   const struct net_options *options);
 void net_core_done(struct net_core *c); // no connection, no upstream left; half-built is fine
 
-// Opens this core's listening socket (SO_REUSEPORT) and accepts from now on. *ret_port is the port
-// bound (for port 0). ERR_SYSTEM with errno kept.
-int net_listen(struct net_core *c, unsigned *ret_port);
+// Accepts from now on on this core's share of the sockets, which are closed when it stops. The same
+// set on every core of the process. 0 or ERR_NOMEM.
+int net_listen(struct net_core *c, const struct net_sockets *sockets);
+// Asks the kernel anew who waits in the sockets' queues: another process, which shared them, has
+// stopped accepting.
+void net_listen_anew(struct net_core *c);
+// Draining has come so far that none of this core's sockets is open.
+bool net_listen_over(const struct net_core *c);
 // Of a core that listens with TLS: what handshakes use from now on. Connections keep theirs.
 void net_tls_use(struct net_core *c, struct tls_context *context); // takes a reference of its own
 // Who must begin with a PROXY header, from now on. Copies. Connections stay what they are.

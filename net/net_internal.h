@@ -238,6 +238,7 @@ void net__trim_soon(struct net_core *c);
 struct slice net__date(struct net_core *c);
 void net__listen_stop(struct net_core *c); // stops accepting, closes the sockets
 bool net__listen_idle(const struct net_core *c);
+void net__listen_done(struct net_core *c);
 
 bool net__proxy_wanted(const struct net_core *c, bool secure); // of a new connection: h1_proxy.c
 int net__tls_init(struct net_core *c, const struct net_options *o); // h1_tls.c
