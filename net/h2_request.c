@@ -118,6 +118,9 @@ int h2_request__head(struct h2_exchange *x)
     r->fields = arena_alloc(&x->stream.arena, (h->count + 1) * sizeof(*r->fields));
     if (!r->fields)
         return ERR_NOMEM;
+    struct slice host;
+    if (!http_authority_host(h->authority, &host))
+        return ERR_BAD_HOST;
     set_target(r, h->path);
     int rc = add_fields(x, h, r);
     return rc ? rc : note_expect(r);

@@ -147,6 +147,43 @@ bool http__is_value(struct slice s)
     return true;
 }
 
+// RFC 3986 3.2.2: what stands between the brackets of an IPv6 address.
+static bool is_v6_byte(unsigned char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f') || c == ':' ||
+           c == '.';
+}
+
+static bool is_name_byte(unsigned char c)
+{
+    return c > 0x20 && c < 0x7f && !strchr("\"#/:<>?@[\\]^`{|},", c);
+}
+
+static bool is_port(struct slice s)
+{
+    uint64_t port;
+    if (s.len == 0)
+        return true; // the scheme's own (RFC 9110 4.2.3)
+    return s.len <= 5 && slice_to_u64(s, &port) == 0 && port <= 65535;
+}
+
+bool http_authority_host(struct slice authority, struct slice *ret_host)
+{
+    struct slice s = authority;
+    bool v6 = s.len > 0 && s.ptr[0] == '[';
+    size_t begin = v6 ? 1 : 0, n = begin;
+    while (n < s.len &&
+           (v6 ? is_v6_byte((unsigned char)s.ptr[n]) : is_name_byte((unsigned char)s.ptr[n])))
+        n++;
+    if (n == begin || (v6 && (n == s.len || s.ptr[n] != ']')))
+        return false;
+    n += v6;
+    if (n < s.len && (s.ptr[n] != ':' || !is_port(slice_skip(s, n + 1))))
+        return false;
+    *ret_host = slice_take(s, n);
+    return true;
+}
+
 const struct http_field *http_head_get(const struct http_head *h, enum http_name token)
 {
     ASSERT(token != HTTP_N_OTHER);
