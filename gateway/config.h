@@ -129,12 +129,18 @@ struct config_core {
     bool retired;
 };
 
+// `server`: who may take how long and how much (net/limits.h). Read at the start.
+struct config_limits {
+    unsigned head_ms, head_rate, body_ms, body_rate, send_ms, send_rate, idle_ms;
+};
+
 struct config {
     _Atomic unsigned cores; // that have not retired it; 0: never published
     struct config_core core[CORES_MAX];
     unsigned version;
     size_t body_bytes_max;
     unsigned head_bytes_max;
+    struct config_limits limits;
     struct config_listener *tls; // NULL: the listener is plain
     bool drop_excess_requests;
     unsigned compat; // bits of enum compat

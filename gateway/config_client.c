@@ -90,12 +90,24 @@ static unsigned number(yyjson_val *object, const char *member, unsigned absent)
     return value != NULL ? (unsigned)yyjson_get_uint(value) : absent;
 }
 
+static void load_limits(struct config_limits *l, yyjson_val *server)
+{
+    l->head_ms = number(server, "head_timeout_ms", LIMIT_HEAD_MS);
+    l->head_rate = number(server, "head_min_rate", LIMIT_HEAD_RATE);
+    l->body_ms = number(server, "body_timeout_ms", LIMIT_BODY_MS);
+    l->body_rate = number(server, "body_min_rate", LIMIT_BODY_RATE);
+    l->send_ms = number(server, "send_timeout_ms", LIMIT_SEND_MS);
+    l->send_rate = number(server, "send_min_rate", LIMIT_SEND_RATE);
+    l->idle_ms = number(server, "idle_timeout_ms", LIMIT_IDLE_MS);
+}
+
 static void load_server(struct config_builder *b, yyjson_val *server)
 {
     struct config *c = b->config;
     c->head_bytes_max = config__uint(server, "read_buffer_size", LIMIT_HEAD_BYTES);
     c->drain_delay_ms = 1000 * number(server, "drain_delay_s", 0);
     c->drain_timeout_ms = 1000 * number(server, "drain_timeout_s", CONFIG_DRAIN_TIMEOUT_S);
+    load_limits(&c->limits, server);
     c->watchdog_ms = number(server, "watchdog_ms", CONFIG_WATCHDOG_MS);
 }
 

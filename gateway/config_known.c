@@ -138,6 +138,13 @@ static const struct known_member server_members[] = {
     SERVED("drain_timeout_s", KNOWN_INTEGER, .min = 0, .max = 86400),
     SERVED("watchdog_ms", KNOWN_INTEGER, .min = 0, .max = 3600 * 1000),
     SERVED("read_buffer_size", KNOWN_INTEGER_OR_0, .min = 1024, .max = 16 << 20),
+    SERVED("head_timeout_ms", KNOWN_INTEGER, .min = 100, .max = 3600 * 1000),
+    SERVED("head_min_rate", KNOWN_INTEGER, .min = 1, .max = 1 << 30),
+    SERVED("body_timeout_ms", KNOWN_INTEGER, .min = 100, .max = 3600 * 1000),
+    SERVED("body_min_rate", KNOWN_INTEGER, .min = 1, .max = 1 << 30),
+    SERVED("send_timeout_ms", KNOWN_INTEGER, .min = 100, .max = 3600 * 1000),
+    SERVED("send_min_rate", KNOWN_INTEGER, .min = 1, .max = 1 << 30),
+    SERVED("idle_timeout_ms", KNOWN_INTEGER, .min = 100, .max = 24 * 3600 * 1000),
     SERVED("tls", KNOWN_OBJECT, OBJECT(tls_members)),
     END,
 };

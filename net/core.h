@@ -58,7 +58,8 @@ struct net_options {
     unsigned plain_port; // 0: any; net_listen sets the one bound
     unsigned handshake_ms;
     unsigned head_bytes_max;
-    unsigned idle_ms, head_ms, body_silence_ms, send_ms;
+    unsigned idle_ms, head_ms, body_ms, send_ms; // 0: the defaults of limits.h
+    unsigned head_rate, body_rate, send_rate;    // bytes a second; 0: the same
 };
 
 // Who answers requests; embedded by the gateway's core. Called on the loop, never parks.
@@ -86,6 +87,24 @@ enum tls_failure {
         TLS_FAILURE_COUNT
 };
 
+// Why a client was let down that had broken no rule. X(name, label of its metric)
+#define NET_SHED_MAP(X)                                                                            \
+    X(SLOW_HEAD, "slow_head")                                                                      \
+    X(SLOW_BODY, "slow_body")                                                                      \
+    X(SLOW_READ, "slow_read")                                                                      \
+    X(DESCRIPTORS, "descriptors")                                                                  \
+    X(CONNECTIONS, "connections")                                                                  \
+    X(ADDRESS, "address")                                                                          \
+    X(MEMORY, "memory")                                                                            \
+    X(REQUESTS, "requests")
+
+enum net_shed {
+#define X(name, label) NET_SHED_##name,
+    NET_SHED_MAP(X)
+#undef X
+        NET_SHED_COUNT
+};
+
 struct net_stats {
     struct counter accepted, handed_over, closed, requests, bad_requests, timeouts;
     struct counter upstream_connects, upstream_reuses, upstream_retries, upstream_handshakes,
@@ -94,6 +113,7 @@ struct net_stats {
     struct h2_counts h2;                            // streams, and every bound of h2/limit.h
     struct counter tls_handshakes, tls_resumptions; // with clients, resumed ones in both
     struct counter tls_failures[TLS_FAILURE_COUNT];
+    struct counter shed[NET_SHED_COUNT];
     struct counter loop_turn_ns_max;
     _Atomic uint64_t connections; // open now
 };

@@ -216,7 +216,8 @@ static int send_iov_await(struct h1_conn *c, struct fiber *self, struct iovec *i
     struct ring *ring = c->stream.core->ring;
     int res = 0;
     fiber_wait_begin(&c->sent);
-    h1_conn__deadline(c, c->stream.core->options.send_ms);
+    pace_begin(&c->pace);
+    h1_conn__deadline(c, pace_half_ms(c->stream.core->options.send_ms));
     ring_sendmsg(ring, &c->send, on_sent, c->fd, &message);
     int rc = fiber_wait_await(&c->sent, self, &res);
     if (rc) {

@@ -18,6 +18,8 @@
 // The client's FIN or reset while it is served cancels the fiber, unless the whole answer has been
 // handed to the socket: then there is nothing left to cancel for.
 //
+// Heads, bodies and sends that are slow are judged window by window (pace.h).
+//
 // There is one timer. `deadline` is what counts; the timer fires at it or earlier and aims again,
 // so moving a deadline further away costs an assignment.
 //
@@ -191,8 +193,50 @@ void h1_conn__gone(struct h1_conn *c)
 
 // ---- Deadlines -------------------------------------------------------------------------------
 
+// Input goes on fast enough, so another window of it is granted.
+static bool goes_on(struct h1_conn *c, unsigned rate, unsigned ms, enum net_shed otherwise)
+{
+    if (!c->turned_away && pace_kept(&c->pace, rate, ms)) {
+        h1_conn__deadline(c, ms);
+        return true;
+    }
+    net__count_shed(c->stream.core, otherwise);
+    return false;
+}
+
+// The same for a send that has not ended.
+static bool is_read(struct h1_conn *c)
+{
+    const struct net_options *o = &c->stream.core->options;
+    if (pace_reads(&c->pace, c->fd, o->send_rate, o->send_ms)) {
+        h1_conn__deadline(c, pace_half_ms(o->send_ms));
+        return true;
+    }
+    net__count_shed(c->stream.core, NET_SHED_SLOW_READ);
+    return false;
+}
+
+// True: not yet.
+static bool is_granted(struct h1_conn *c)
+{
+    const struct net_options *o = &c->stream.core->options;
+    if (c->state == CONN_HEAD)
+        return goes_on(c, o->head_rate, o->head_ms, NET_SHED_SLOW_HEAD);
+    if (c->state == CONN_SERVE && ring_op_busy(&c->send))
+        return is_read(c);
+    if (c->state == CONN_SERVE && c->reader)
+        return goes_on(c, o->body_rate, o->body_ms, NET_SHED_SLOW_BODY);
+    return false;
+}
+
 static void on_deadline(struct h1_conn *c)
 {
+    if (c->state == CONN_H2) {
+        h2_conn__on_deadline(c);
+        return;
+    }
+    if (is_granted(c))
+        return;
     counter_add(&c->stream.core->stats.timeouts, 1);
     switch ((enum conn_state)c->state) {
     case CONN_HANDSHAKE:
@@ -201,9 +245,6 @@ static void on_deadline(struct h1_conn *c)
         return;
     case CONN_HEAD:
         h1_answer__refuse(c, ERR_CLIENT_TIMEOUT);
-        return;
-    case CONN_H2:
-        h2_conn__on_deadline(c);
         return;
     case CONN_SERVE:
         if (ring_op_busy(&c->send)) {
@@ -360,8 +401,7 @@ static void on_sealed(struct h1_conn *c, struct ring_loan loan)
 
 static void on_bytes(struct h1_conn *c, struct ring_loan loan)
 {
-    if (c->reader)
-        h1_conn__deadline(c, c->stream.core->options.body_silence_ms);
+    pace_note(&c->pace, loan.len);
     if (c->secure) {
         on_sealed(c, loan);
         return;
@@ -479,7 +519,7 @@ static void on_recv_into(struct ring *ring, struct ring_op *op, const struct rin
     struct h1_conn *c = container_of(op, struct h1_conn, recv);
     ASSERT(event->final && c->state == CONN_SERVE);
     if (event->res > 0) {
-        h1_conn__deadline(c, c->stream.core->options.body_silence_ms);
+        pace_note(&c->pace, (size_t)event->res);
         h1_request__received(c, (size_t)event->res);
     }
     if (c->body_err && c->reader)

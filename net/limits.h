@@ -34,12 +34,19 @@
 #define LIMIT_LINGER_BYTES      (1024 * 1024)
 // An unread body of known length is drained to keep the connection if no more than this is missing.
 #define LIMIT_DRAIN_BYTES       65536
-// A head that trickles in (slowloris). 408.
+// A head that trickles in (slowloris): in each window of so long LIMIT_HEAD_RATE bytes a second
+// must come, see net/pace.h. 408. (config: server.head_timeout_ms, server.head_min_rate)
 #define LIMIT_HEAD_MS           10000
-// A body that trickles in: silence between two receives. 408.
-#define LIMIT_BODY_SILENCE_MS   30000
-// A client that never reads: one send may not take longer. Reset.
+#define LIMIT_HEAD_RATE         500
+// A body that trickles in (R.U.D.Y.), the same. 408. (config: server.body_timeout_ms,
+// server.body_min_rate)
+#define LIMIT_BODY_MS           30000
+#define LIMIT_BODY_RATE         500
+// A client that never reads, or a byte at a time: in each half window of a send that is stuck it
+// must take LIMIT_SEND_RATE bytes a second. Reset. (config: server.send_timeout_ms,
+// server.send_min_rate)
 #define LIMIT_SEND_MS           60000
+#define LIMIT_SEND_RATE         500
 // A TLS handshake that trickles in, or never begins. Closed.
 #define LIMIT_HANDSHAKE_MS      10000
 // TLS handshakes a core has begun and not finished (some 20 kB each): a flood of half-open ones.
@@ -47,7 +54,7 @@
 #define LIMIT_HANDSHAKES        4096
 // Bytes before a ClientHello is whole: one that never ends, in records of one byte. Alert, closed.
 #define LIMIT_HELLO_BYTES       (20 * 1024)
-// A keep-alive connection without a request. Closed.
+// A keep-alive connection without a request. Closed. (config: server.idle_timeout_ms)
 #define LIMIT_IDLE_MS           75000
 // Connections a core holds; beyond it accepting pauses.
 #define LIMIT_CONNECTIONS       65536

@@ -50,6 +50,7 @@
 #include "base/buf.h"
 #include "net/core.h"
 #include "net/h1.h"
+#include "net/pace.h"
 
 // ---- Names and characters (http.c) -----------------------------------------------------------
 
@@ -131,6 +132,7 @@ struct h1_conn {
     int fd;
     int body_err;     // why the body cannot be read; sticky
     uint32_t dropped; // bytes read and dropped in REFUSE and LINGER; before: of the ClientHello
+    struct pace pace; // of the head, body or send that `deadline` is for
     uint8_t state;
     uint8_t armed;
     uint8_t answer;
@@ -174,6 +176,11 @@ void h1_conn__offer(struct h1_conn *c, struct slice in); // bytes for the state,
 void h1_conn__hold(struct h1_conn *c, struct slice in);  // behind what is held
 struct buf h1_conn__take_held(struct h1_conn *c);        // all of it; the caller frees it
 void h1_conn__drop(struct h1_conn *c, struct slice *in); // counted against LIMIT_LINGER_BYTES
+
+static inline void net__count_shed(struct net_core *core, enum net_shed why)
+{
+    counter_add(&core->stats.shed[why], 1);
+}
 
 static inline size_t h1_conn__held(const struct h1_conn *c)
 {
