@@ -132,6 +132,8 @@ struct config_core {
 // `server`: who may take how long and how much (net/limits.h). Read at the start.
 struct config_limits {
     unsigned head_ms, head_rate, body_ms, body_rate, send_ms, send_rate, idle_ms;
+    unsigned connections_max, per_address_max; // 0: no bound
+    unsigned memory_mb;                        // of a core; 0: a share of the machine's
 };
 
 struct config {
@@ -141,6 +143,9 @@ struct config {
     size_t body_bytes_max;
     unsigned head_bytes_max;
     struct config_limits limits;
+    struct slice *allowed_hosts; // lower case; "*.a.com" for the names below a.com, "*" for all
+    unsigned allowed_host_count;
+    bool check_host;             // on loopback, or because there is a list
     struct config_listener *tls; // NULL: the listener is plain
     bool drop_excess_requests;
     unsigned compat; // bits of enum compat
@@ -170,6 +175,7 @@ void config_report_init(struct config_report *r);
 void config_report_done(struct config_report *r);
 
 struct config_source {
+    bool on_loopback;      // nobody but this machine connects
     const char *app_dir;   // config.json is read from it when it exists
     bool allow_unenforced; // --allow-unenforced
     // Looks up an environment variable; NULL: getenv. Tests give their own.

@@ -145,6 +145,10 @@ static const struct known_member server_members[] = {
     SERVED("send_timeout_ms", KNOWN_INTEGER, .min = 100, .max = 3600 * 1000),
     SERVED("send_min_rate", KNOWN_INTEGER, .min = 1, .max = 1 << 30),
     SERVED("idle_timeout_ms", KNOWN_INTEGER, .min = 100, .max = 24 * 3600 * 1000),
+    SERVED("allowed_hosts", KNOWN_STRINGS),
+    SERVED("max_connections", KNOWN_INTEGER, .min = 0, .max = 1 << 24),
+    SERVED("max_connections_per_address", KNOWN_INTEGER, .min = 0, .max = 1 << 24),
+    SERVED("max_memory_per_core_mb", KNOWN_INTEGER, .min = 0, .max = 1 << 24),
     SERVED("tls", KNOWN_OBJECT, OBJECT(tls_members)),
     END,
 };

@@ -20,6 +20,7 @@
 #include "base/prng.h"
 #include "base/stats.h"
 #include "h2/limit.h"
+#include "net/admit.h"
 #include "net/http.h"
 #include "ring/fiber.h"
 #include "ring/ring.h"
@@ -46,6 +47,7 @@ struct net_shared {
     struct net_core *_Atomic core[CORES_MAX]; // set by each core's init
     struct net_load load[CORES_MAX];
     _Atomic uint64_t body_bytes; // request bytes in flight
+    struct admit_table addresses;
 };
 
 struct net_options {
@@ -60,6 +62,9 @@ struct net_options {
     unsigned head_bytes_max;
     unsigned idle_ms, head_ms, body_ms, send_ms; // 0: the defaults of limits.h
     unsigned head_rate, body_rate, send_rate;    // bytes a second; 0: the same
+    unsigned connections_max;                    // of the process; 0: what descriptors allow
+    unsigned per_address_max;                    // of a client's address; 0: no bound
+    uint64_t memory_max;                         // of a core, see admit.h; 0: no bound
 };
 
 // Who answers requests; embedded by the gateway's core. Called on the loop, never parks.
@@ -184,6 +189,7 @@ struct net_core {
     struct net_server *server;
     struct net_options options;
     struct net_stats stats;
+    uint64_t body_bytes;     // this core's part of shared->body_bytes
     struct list connections; // all client connections
     struct net_listener listener;
     struct net_tls tls;

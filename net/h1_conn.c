@@ -74,8 +74,7 @@ struct buf h1_conn__take_held(struct h1_conn *c)
 {
     struct buf all = c->held;
     if (c->held_counted > 0)
-        atomic_fetch_sub_explicit(&c->stream.core->shared->body_bytes, c->held_counted,
-                                  memory_order_relaxed);
+        admit_bytes_sub(c->stream.core, c->held_counted);
     c->held_counted = 0;
     buf_init(&c->held, all.max);
     c->held_at = 0;
@@ -94,10 +93,9 @@ static bool held_count(struct h1_conn *c)
     if (c->held.cap <= LIMIT_PIPELINE_BYTES || c->held.cap == c->held_counted)
         return true;
     size_t more = c->held.cap - c->held_counted;
-    uint64_t before =
-        atomic_fetch_add_explicit(&c->stream.core->shared->body_bytes, more, memory_order_relaxed);
+    admit_bytes_add(c->stream.core, more);
     c->held_counted = c->held.cap;
-    return before + more <= LIMIT_BODY_IN_FLIGHT;
+    return !admit_is_full(c->stream.core);
 }
 
 // ---- The end ---------------------------------------------------------------------------------
@@ -111,6 +109,7 @@ static void free_task(struct ring *ring, struct ring_task *task)
     h2_conn__free(c);
     tls_free(c->tls);
     list_remove(&c->link);
+    admit_leave(&core->shared->addresses, &c->address);
     pool_put(&core->conns, c);
     counter_add(&core->stats.closed, 1);
     atomic_fetch_sub_explicit(&core->stats.connections, 1, memory_order_relaxed);
@@ -651,18 +650,38 @@ static void note_peer(struct h1_conn *c)
         (void)inet_ntop(AF_INET6, &six->sin6_addr, c->stream.peer, sizeof(c->stream.peer));
 }
 
+// Counts it under its address. ERR_LIMIT: not even a refusal can be afforded.
+static int enter(struct h1_conn *c)
+{
+    struct net_core *core = c->stream.core;
+    unsigned max = core->options.per_address_max;
+    uint32_t n = admit_enter(&core->shared->addresses, c->stream.peer, &c->address);
+    if (max == 0 || n <= max)
+        return 0;
+    net__count_shed(core, NET_SHED_ADDRESS);
+    c->turned_away = true;
+    return n - max <= net__turned_away_max(max) ? 0 : ERR_LIMIT;
+}
+
 static int open_conn(struct net_core *core, int fd, bool secure, bool turned_away)
 {
     struct h1_conn *c = pool_get(&core->conns);
     if (!c)
         return ERR_NOMEM;
+    c->fd = fd;
+    c->stream.core = core;
+    c->turned_away = turned_away;
+    note_peer(c);
+    if (enter(c) != 0) {
+        admit_leave(&core->shared->addresses, &c->address);
+        pool_put(&core->conns, c);
+        return ERR_LIMIT;
+    }
     size_t held_max = core->options.head_bytes_max > LIMIT_PIPELINE_BYTES
                           ? core->options.head_bytes_max
                           : LIMIT_PIPELINE_BYTES;
-    c->fd = fd;
     c->secure = secure;
     c->stream.ops = &h1_ops;
-    c->stream.core = core;
     arena_init(&c->stream.arena, &core->blocks, LIMIT_EXCHANGE_BYTES);
     arena_init(&c->stream.early, &core->blocks, LIMIT_EXCHANGE_BYTES);
     buf_init(&c->held, held_max + OVERSHOOT_BYTES);
@@ -670,8 +689,6 @@ static int open_conn(struct net_core *core, int fd, bool secure, bool turned_awa
     c->starved.fn = on_bufs;
     list_push_back(&core->connections, &c->link);
     c->state = secure ? CONN_HANDSHAKE : CONN_IDLE;
-    c->turned_away = turned_away;
-    note_peer(c);
     counter_add(&core->stats.accepted, 1);
     atomic_fetch_add_explicit(&core->stats.connections, 1, memory_order_relaxed);
     net__load_add(core, 1);
@@ -680,7 +697,7 @@ static int open_conn(struct net_core *core, int fd, bool secure, bool turned_awa
         h1_conn__next(c);
         return 0;
     }
-    h1_conn__deadline(c, turned_away ? LIMIT_LINGER_MS : core->options.handshake_ms);
+    h1_conn__deadline(c, c->turned_away ? LIMIT_LINGER_MS : core->options.handshake_ms);
     h1_conn__aim(c);
     return 0;
 }

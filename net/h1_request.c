@@ -227,7 +227,7 @@ bool h1_request__take_head(struct h1_conn *c, struct slice *in)
     c->keep = !c->stream.request.close;
     c->stream.started = ring_now(core->ring);
     counter_add(&core->stats.requests, 1);
-    if (c->turned_away) {
+    if (c->turned_away || net__sheds_request(core)) {
         h1_answer__refuse(c, ERR_OVERLOAD);
         return true;
     }

@@ -131,17 +131,15 @@ int h2_request__head(struct h2_exchange *x)
 static void count_back(struct h2_exchange *x)
 {
     if (x->body_count > 0)
-        atomic_fetch_sub_explicit(&x->stream.core->shared->body_bytes, x->body_count,
-                                  memory_order_relaxed);
+        admit_bytes_sub(x->stream.core, x->body_count);
     x->body_count = 0;
 }
 
 static int count(struct h2_exchange *x, size_t n)
 {
-    uint64_t before =
-        atomic_fetch_add_explicit(&x->stream.core->shared->body_bytes, n, memory_order_relaxed);
+    admit_bytes_add(x->stream.core, n);
     x->body_count += n;
-    return before + n > LIMIT_BODY_IN_FLIGHT ? ERR_OVERLOAD : 0;
+    return net__sheds_request(x->stream.core) ? ERR_OVERLOAD : 0;
 }
 
 void h2_request__fail(struct h2_exchange *x, int err)

@@ -184,6 +184,23 @@ bool http_authority_host(struct slice authority, struct slice *ret_host)
     return true;
 }
 
+bool http_head_host(const struct http_head *request, struct slice *ret_host)
+{
+    struct slice t = request->target;
+    if (t.len > 0 && t.ptr[0] != '/' && t.ptr[0] != '*') {
+        ptrdiff_t colon = slice_find(t, SLICE("://"));
+        if (colon < 0)
+            return false;
+        t = slice_skip(t, (size_t)colon + 3);
+        size_t n = 0;
+        while (n < t.len && t.ptr[n] != '/' && t.ptr[n] != '?')
+            n++;
+        return http_authority_host(slice_take(t, n), ret_host);
+    }
+    const struct http_field *host = http_head_get(request, HTTP_N_HOST);
+    return host && http_authority_host(host->value, ret_host);
+}
+
 const struct http_field *http_head_get(const struct http_head *h, enum http_name token)
 {
     ASSERT(token != HTTP_N_OTHER);
@@ -210,15 +227,14 @@ void http_uncount_body(struct http_stream *s, size_t bytes)
     ASSERT(bytes <= s->body_bytes);
     s->body_bytes -= bytes;
     if (bytes > 0)
-        atomic_fetch_sub_explicit(&s->core->shared->body_bytes, bytes, memory_order_relaxed);
+        admit_bytes_sub(s->core, bytes);
 }
 
 int http_count_body(struct http_stream *s, size_t bytes)
 {
-    uint64_t before =
-        atomic_fetch_add_explicit(&s->core->shared->body_bytes, bytes, memory_order_relaxed);
+    admit_bytes_add(s->core, bytes);
     s->body_bytes += bytes;
-    return before + bytes > LIMIT_BODY_IN_FLIGHT ? ERR_OVERLOAD : 0;
+    return net__sheds_request(s->core) ? ERR_OVERLOAD : 0;
 }
 
 void http__forget_body(struct http_stream *s)

@@ -58,6 +58,11 @@
 #define LIMIT_IDLE_MS           75000
 // Connections a core holds; beyond it accepting pauses.
 #define LIMIT_CONNECTIONS       65536
+// Clients that are told 503 because there is no room, held beyond it: one in so many. The rest are
+// closed without a word.
+#define LIMIT_TURNED_AWAY_SHARE 12
+// What a 503 of ours asks a client to wait before it comes again, seconds.
+#define LIMIT_RETRY_AFTER_S     1
 // Requests of HTTP/2 clients a core holds, those whose fiber is ending included. REFUSED_STREAM.
 // (What one connection may do stands in h2/limit.h.)
 #define LIMIT_H2_EXCHANGES      65536
