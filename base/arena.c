@@ -259,12 +259,16 @@ static size_t room(const struct arena *a)
 void arena_move(struct arena *a, struct block_pool *to)
 {
     ASSERT(to->keep_max == 0); // a large one would be kept as if it had one of the kept sizes
-    for (const struct block *b = a->blocks; b; b = b->next)
+    for (const struct block *b = a->blocks; b; b = b->next) {
+        ASSERT(a->pool->live_bytes >= certain(b));
+        a->pool->live_bytes -= certain(b);
+        to->live_bytes += certain(b);
         if (b->bytes == BLOCK_BYTES) {
             ASSERT(a->pool->live_count > 0);
             a->pool->live_count--;
             to->live_count++;
         }
+    }
     a->pool = to;
 }
 

