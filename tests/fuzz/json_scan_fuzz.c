@@ -7,7 +7,7 @@
 // limit); a wanted member that occurs twice (yyjson keeps both); numbers past a double (yyjson is
 // told to keep numbers as they stand, because a scan does not convert them).
 //
-// The two roads of json_lanes.h must agree on every input. The readers of short values run over
+// The roads of json_lanes.h that the machine has must agree on every input. The readers of short values run over
 // every input, JSON or not, and must stay inside it.
 #include "base/assert.h"
 #include "base/container.h"
