@@ -193,6 +193,8 @@ void h1_conn__gone(struct h1_conn *c)
 
 static void on_deadline(struct h1_conn *c)
 {
+    if (c->state == CONN_H2 && h2_conn__rest(c))
+        return;
     counter_add(&c->stream.core->stats.timeouts, 1);
     switch ((enum conn_state)c->state) {
     case CONN_HANDSHAKE:

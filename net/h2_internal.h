@@ -37,8 +37,9 @@ struct h2_conn {
     struct page *page;     // of the send in flight
     struct msghdr msg;
     struct mono idle_at, head_at, send_at, drain_at; // deadlines; MONO_NEVER
-    bool lost;                                       // streams have been let go
-    bool torn;                                       // one of them in the middle of its answer
+    struct mono rest_at; // when it gives memory back that a silent one does without
+    bool lost;           // streams have been let go
+    bool torn;           // one of them in the middle of its answer
 };
 
 struct h2_exchange {

@@ -208,6 +208,8 @@ bool h2_conn__begin(struct h1_conn *c);
 void h2_conn__take(struct h1_conn *c, struct slice *in); // all of it
 void h2_conn__fin(struct h1_conn *c);
 void h2_conn__on_deadline(struct h1_conn *c);
+// True when what was due was a rest, and nothing else.
+bool h2_conn__rest(struct h1_conn *c);
 // The socket is closing: exchanges are cancelled. It may be freed when none is left.
 void h2_conn__lost(struct h1_conn *c);
 bool h2_conn__is_empty(const struct h1_conn *c);
