@@ -15,13 +15,12 @@
 // for a while both go back to the kernel (h2__memory_rest), 8 kB of the 16 that it would cost. The
 // session does not notice: a private page given back reads as zeros. So the buffer begins a page.
 #include "base/assert.h"
+#include "base/heap.h"
 #include "h2/h2_internal.h"
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#define PAGE_BYTES ((size_t)4096)
 // What is allocated as large is the buffer for one frame, which comes with the session.
 #define FRAME_BYTES_MIN ((size_t)16 * 1024)
 
@@ -40,8 +39,8 @@ static void *counted(struct h2_memory *m, void *ptr)
 
 static void *frame_new(struct h2_memory *m, size_t size)
 {
-    size = (size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
-    m->frame = fits(m, 0, size) ? counted(m, aligned_alloc(PAGE_BYTES, size)) : NULL;
+    size = (size + HEAP_PAGE_BYTES - 1) & ~(HEAP_PAGE_BYTES - 1);
+    m->frame = fits(m, 0, size) ? counted(m, aligned_alloc(HEAP_PAGE_BYTES, size)) : NULL;
     m->frame_bytes = size;
     return m->frame;
 }
@@ -60,7 +59,7 @@ static void *get_zeroed_new(size_t count, size_t size, void *user)
     if (size > 0 && count > SIZE_MAX / size)
         return NULL;
     void *ptr = fits(m, 0, count * size) ? counted(m, calloc(count, size)) : NULL;
-    if (count * size >= PAGE_BYTES && ptr && !m->table) {
+    if (count * size >= HEAP_PAGE_BYTES && ptr && !m->table) {
         m->table = ptr;
         m->table_bytes = count * size;
     }
@@ -94,28 +93,27 @@ static void *resize_new(void *ptr, size_t size, void *user)
     size_t before = malloc_usable_size(ptr);
     if (!fits(m, before, size))
         return NULL;
+    forget(m, ptr);
     void *moved = realloc(ptr, size);
     if (!moved)
         return NULL;
     m->bytes -= before;
-    forget(m, ptr);
     return counted(m, moved);
 }
 
 static bool is_zero(const char *page)
 {
-    return page[0] == 0 && memcmp(page, page + 1, PAGE_BYTES - 1) == 0;
+    return page[0] == 0 && memcmp(page, page + 1, HEAP_PAGE_BYTES - 1) == 0;
 }
 
 void h2__memory_rest(struct h2_memory *m, bool frame)
 {
-    // What fails stays.
     if (frame && m->frame)
-        (void)madvise(m->frame, m->frame_bytes, MADV_DONTNEED);
-    size_t skip = m->table ? (size_t)(-(uintptr_t)m->table & (PAGE_BYTES - 1)) : 0;
-    for (; m->table && skip + PAGE_BYTES <= m->table_bytes; skip += PAGE_BYTES)
+        heap_forget(m->frame, m->frame_bytes);
+    size_t skip = m->table ? (size_t)(-(uintptr_t)m->table & (HEAP_PAGE_BYTES - 1)) : 0;
+    for (; m->table && skip + HEAP_PAGE_BYTES <= m->table_bytes; skip += HEAP_PAGE_BYTES)
         if (is_zero(m->table + skip))
-            (void)madvise(m->table + skip, PAGE_BYTES, MADV_DONTNEED);
+            heap_forget(m->table + skip, HEAP_PAGE_BYTES);
 }
 
 nghttp2_mem h2__memory(struct h2_memory *m)
