@@ -133,8 +133,8 @@ static const char *match_odd_key(struct json_scanner *s, struct slice key)
     struct slice name;
     if (key.len > sizeof(buffer))
         return key.ptr + key.len; // no spelling of a wanted name is as long
-    int err = json_unescape(key, buffer, &name);
-    ASSERT(err == 0); // it has just been walked
+    if (json_unescape(key, buffer, &name) != 0) // never of one that has been walked
+        return fail(s, ERR_BAD_JSON, key.ptr);
     return match_name(s, key, name, fold_odd(name, folded));
 }
 

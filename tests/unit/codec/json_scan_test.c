@@ -612,8 +612,9 @@ static void test_a_written_object_is_not_looked_into(void **state)
     struct json_scanner s;
     assert_int_equal(json_scan_written(&s, SLICE("{\"model\":{nonsense}}"), names, NAMES), 0);
     assert_slice(s.member[MODEL].value, "{nonsense}");
-    static const char *const none[] = {
-        "", "[]", "{", "{\"model\"}", "{\"model\":1", "{\"a\":1}x", " {}", "{\"a\":1,}"};
+    static const char *const none[] = {"",    "}",           "{\"\xA0\\ude00\":2}", "[]",
+                                       "{",   "{\"model\"}", "{\"model\":1",        "{\"a\":1}x",
+                                       " {}", "{\"a\":1,}"};
     for (size_t i = 0; i < ARRAY_LEN(none); i++)
         assert_int_equal(json_scan_written(&s, slice_str(none[i]), names, NAMES), ERR_BAD_JSON);
 }
