@@ -132,7 +132,7 @@ static const char *match_odd_key(struct json_scanner *s, struct slice key)
     char folded[6 * JSON_NAME_BYTES_MAX + 2];
     struct slice name;
     if (key.len > sizeof(buffer))
-        return key.ptr + key.len; // no spelling of a wanted name is as long
+        return key.ptr + key.len;               // no spelling of a wanted name is as long
     if (json_unescape(key, buffer, &name) != 0) // never of one that has been walked
         return fail(s, ERR_BAD_JSON, key.ptr);
     return match_name(s, key, name, fold_odd(name, folded));
