@@ -169,6 +169,9 @@ struct h2_options {
 
 struct h2_memory {
     size_t bytes, max;
+    // Whose pages an idle session can do without: its buffer for one frame, its table of streams.
+    char *frame, *table;
+    size_t frame_bytes, table_bytes;
 };
 
 struct h2_server {
@@ -229,6 +232,10 @@ bool h2_server_wants_output(const struct h2_server *h);
 struct mono h2_server_deadline(const struct h2_server *h);
 // Resets the streams whose writes the client has not made room for in time (H2_CANCEL).
 void h2_server_expire(struct h2_server *h, struct mono now);
+
+// Gives memory back that a silent connection does without. May be called at any time; costs two
+// system calls, and the next frames a page fault each.
+void h2_server_rest(struct h2_server *h);
 
 // Begins a graceful close; again: does not wait for the ping.
 void h2_server_shutdown(struct h2_server *h);

@@ -36,6 +36,8 @@
 // Connections told to go in one turn: tens of thousands at once would stop the streams that a drain
 // is there to protect.
 #define DRAIN_SLICE 128
+// Silence after which a connection rests: as long as unused memory is kept elsewhere (trim.c).
+#define REST_MS 2000
 
 static void on_sent(struct ring *ring, struct ring_op *op, const struct ring_event *event);
 
@@ -51,12 +53,17 @@ static struct ring *ring_of(const struct h2_conn *h)
 
 // ---- Deadlines -------------------------------------------------------------------------------
 
+static struct mono next_deadline(const struct h2_conn *h)
+{
+    struct mono when =
+        mono_min(mono_min(h->idle_at, h->head_at), mono_min(h->send_at, h->drain_at));
+    return mono_min(when, h2_server_deadline(&h->server));
+}
+
 static void aim_timer(struct h2_conn *h)
 {
     struct mono now = ring_now(ring_of(h));
-    struct mono when =
-        mono_min(mono_min(h->idle_at, h->head_at), mono_min(h->send_at, h->drain_at));
-    when = mono_min(when, h2_server_deadline(&h->server));
+    struct mono when = mono_min(h->rest_at, next_deadline(h));
     if (when.ns == MONO_NEVER.ns) {
         h->conn->deadline = MONO_NEVER;
         return;
@@ -68,6 +75,8 @@ static void aim_timer(struct h2_conn *h)
 static void note_idle(struct h2_conn *h)
 {
     const struct net_core *core = core_of(h);
+    if (h->exchanges == 0)
+        h->rest_at = mono_add_ms(ring_now(core->ring), REST_MS);
     h->idle_at = h->exchanges == 0 && !h->conn->turned_away
                      ? mono_add_ms(ring_now(core->ring), core->options.idle_ms)
                      : MONO_NEVER;
@@ -115,11 +124,27 @@ static bool head_goes_on(struct h2_conn *h, struct mono now)
     return true;
 }
 
+// A silent one gives back what it does without. False: that is not due, or another thing is too.
+static bool has_rested(struct h2_conn *h, struct mono now)
+{
+    if (!is_past(h->rest_at, now))
+        return false;
+    h->rest_at = MONO_NEVER;
+    if (h->exchanges == 0 && !h->page)
+        h2_server_rest(&h->server);
+    if (is_past(next_deadline(h), now))
+        return false;
+    aim_timer(h);
+    return true;
+}
+
 void h2_conn__on_deadline(struct h1_conn *c)
 {
     struct h2_conn *h = c->h2;
     struct mono now = ring_now(ring_of(h));
     ASSERT(c->state == CONN_H2);
+    if (has_rested(h, now))
+        return;
     if (is_past(h->send_at, now) && !is_read(h, now)) {
         h1_conn__close(c, true);
         return;
@@ -339,6 +364,8 @@ void h2_conn__take(struct h1_conn *c, struct slice *in)
     }
     if (h->exchanges == 0 && h->idle_at.ns == MONO_NEVER.ns)
         note_idle(h);
+    else if (h->exchanges == 0 && h->rest_at.ns == MONO_NEVER.ns)
+        h->rest_at = mono_add_ms(now, REST_MS);
     if (h2_server_wants_output(&h->server) || h2_server_over(&h->server))
         h2_conn__want_output(h);
     aim_timer(h);
@@ -399,7 +426,7 @@ bool h2_conn__begin(struct h1_conn *c)
     c->h2 = h;
     list_init(&h->all);
     list_init(&h->sending);
-    h->idle_at = h->head_at = h->send_at = h->drain_at = MONO_NEVER;
+    h->idle_at = h->head_at = h->send_at = h->drain_at = h->rest_at = MONO_NEVER;
     h1_conn__set_state(c, CONN_H2);
     counter_add(&core->stats.h2_connections, 1);
     list_push_back(&core->h2_open, &h->link);

@@ -290,7 +290,7 @@ static struct h2_stream *on_open(struct h2_server *server)
     memcpy(x->stream.peer, h->conn->stream.peer, sizeof(x->stream.peer));
     x->h2.arena = &x->stream.arena;
     h->exchanges++;
-    h->idle_at = MONO_NEVER;
+    h->idle_at = h->rest_at = MONO_NEVER;
     return &x->h2;
 }
 
