@@ -263,7 +263,7 @@ void h2_stream__refuse(struct http_stream *s, int err)
 
 // ---- Events ----------------------------------------------------------------------------------
 
-static struct h2_stream *on_open(struct h2_server *server)
+static struct h2_stream *on_open(struct h2_session *server)
 {
     struct h2_conn *h = container_of(server, struct h2_conn, server);
     struct net_core *core = h->conn->stream.core;
@@ -289,7 +289,7 @@ static struct h2_stream *on_open(struct h2_server *server)
     return &x->h2;
 }
 
-static void on_head(struct h2_server *server, struct h2_stream *s, int err)
+static void on_head(struct h2_session *server, struct h2_stream *s, int err)
 {
     struct h2_exchange *x = exchange_of(s);
     struct net_core *core = x->stream.core;
@@ -310,19 +310,19 @@ static void on_head(struct h2_server *server, struct h2_stream *s, int err)
     core->server->on_request(core->server, &x->stream);
 }
 
-static void on_data(struct h2_server *server, struct h2_stream *s, struct slice bytes)
+static void on_data(struct h2_session *server, struct h2_stream *s, struct slice bytes)
 {
     (void)server;
     h2_request__data(exchange_of(s), bytes);
 }
 
-static void on_end(struct h2_server *server, struct h2_stream *s)
+static void on_end(struct h2_session *server, struct h2_stream *s)
 {
     (void)server;
     h2_request__end(exchange_of(s));
 }
 
-static void on_lend(struct h2_server *server, struct h2_stream *s)
+static void on_lend(struct h2_session *server, struct h2_stream *s)
 {
     struct h2_exchange *x = exchange_of(s);
     (void)server;
@@ -330,7 +330,7 @@ static void on_lend(struct h2_server *server, struct h2_stream *s)
         list_push_back(&x->conn->sending, &x->sending);
 }
 
-static void on_taken(struct h2_server *server, struct h2_stream *s)
+static void on_taken(struct h2_session *server, struct h2_stream *s)
 {
     struct h2_exchange *x = exchange_of(s);
     (void)server;
@@ -345,7 +345,7 @@ static void on_taken(struct h2_server *server, struct h2_stream *s)
         fiber_wait_done(&x->written, 0);
 }
 
-static void on_close(struct h2_server *server, struct h2_stream *s, uint32_t code)
+static void on_close(struct h2_session *server, struct h2_stream *s, uint32_t code)
 {
     struct h2_exchange *x = exchange_of(s);
     (void)server;

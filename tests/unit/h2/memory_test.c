@@ -37,8 +37,8 @@ static void an_idle_session_is_small(void **state)
     (void)state;
     toy_start(&toy, NULL);
     size_t idle = toy.server.memory.bytes;
-    print_message("struct h2_server: %zu bytes; nghttp2's session: %zu\n", sizeof(struct h2_server),
-                  idle);
+    print_message("struct h2_session: %zu bytes; nghttp2's session: %zu\n",
+                  sizeof(struct h2_session), idle);
     assert_true(idle < 32 * 1024);
     struct toy_body body = {.left = 100000};
     toy.echo = toy.consume = true;
@@ -70,17 +70,17 @@ static void any_refusal_is_survived(void **state)
         toy_open(&toy, NULL, false);
         toy.echo = toy.refuse = false;
         toy.server.memory.max = max;
-        (void)h2_server_feed(&toy.server, toy.now, buf_slice(&sent));
+        (void)h2_session_feed(&toy.server, toy.now, buf_slice(&sent));
         struct toy_stream *x = toy_stream(&toy, 1);
         struct slice answer = SLICE("0123456789");
-        if (x && x->s.server && x->s.state == H2_STREAM_WHOLE)
+        if (x && x->s.session && x->s.state == H2_STREAM_WHOLE)
             (void)h2_stream_answer(&x->s, 200, NULL, 0, &answer, 1, true);
         char bytes[TOY_OUTPUT];
         struct iovec iov[TOY_IOV];
         struct h2_output out = {
             .bytes = bytes, .bytes_max = sizeof(bytes), .iov = iov, .iov_max = TOY_IOV};
-        if (h2_server_output(&toy.server, toy.now, &out))
-            assert_true(h2_server_over(&toy.server));
+        if (h2_session_output(&toy.server, toy.now, &out))
+            assert_true(h2_session_over(&toy.server));
         toy.server.memory.max = H2_MEMORY_MAX;
         toy_close(&toy);
     }
@@ -91,9 +91,9 @@ static void a_session_without_memory_is_not_made(void **state)
 {
     (void)state;
     // nghttp2's own allocations before it has ours are the allocator's; ours is exercised above.
-    struct h2_server none = {0};
-    h2_server_done(&none);
-    h2_server_done(NULL);
+    struct h2_session none = {0};
+    h2_session_done(&none);
+    h2_session_done(NULL);
 }
 
 int main(void)
