@@ -130,6 +130,7 @@ struct config_network {
     bool insecure;
     struct slice ca_cert_pem;
     unsigned connect_ms, idle_ms, conns_max;
+    enum origin_http http;
 };
 // Sets the id that follows from provider and name. (config_keys.c)
 void config__key_identity(struct config_builder *b, const struct config_provider *p,

@@ -71,21 +71,6 @@ static bool is_ours_to_drop(const struct http_field *f)
     }
 }
 
-// In lower case; where it lies when it is so already. ptr NULL: no memory.
-static struct slice lower_name(struct arena *arena, struct slice name)
-{
-    size_t i = 0;
-    while (i < name.len &&
-           http__token_lower[(unsigned char)name.ptr[i]] == (unsigned char)name.ptr[i])
-        i++;
-    if (i == name.len)
-        return name;
-    char *copy = arena_bytes(arena, name.len);
-    for (i = 0; copy && i < name.len; i++)
-        copy[i] = (char)http__token_lower[(unsigned char)name.ptr[i]];
-    return slice_of(copy, copy ? name.len : 0);
-}
-
 // Date and length first, then the fields that may pass. NULL: no memory.
 static struct h2_field *make_fields(struct h2_exchange *x, const struct http_answer *a,
                                     unsigned *ret_count)
@@ -106,7 +91,7 @@ static struct h2_field *make_fields(struct h2_exchange *x, const struct http_ans
         const struct http_field *f = &a->fields[i];
         if (is_ours_to_drop(f))
             continue;
-        struct slice name = lower_name(&s->arena, f->name), value = slice_trim(f->value);
+        struct slice name = http__lower_name(&s->arena, f->name), value = slice_trim(f->value);
         if (!name.ptr)
             return NULL;
         out[n++] = (struct h2_field){name, value};
