@@ -231,7 +231,7 @@ static void pump(struct desk *d)
 static struct ask *submit(struct desk *d, unsigned i, const struct slice *body, unsigned count)
 {
     static const struct h2_field fields[] = {{{"content-type", 12}, {"text/plain", 10}},
-                                             {{"authorization", 13}, {"Bearer k", 8}}};
+                                             {{"x-api-key", 9}, {"k", 1}}};
     const struct h2_request r = {.method = count ? SLICE("POST") : SLICE("GET"),
                                  .scheme = SLICE("https"),
                                  .authority = SLICE("a.test"),
@@ -297,7 +297,7 @@ static void a_request_goes_out_whole_and_its_answer_comes_back(void **state)
     struct ask *a = submit(&d, 0, body, 2);
     pump(&d);
     assert_string_equal(text(&d.far_log), ":method=POST|:scheme=https|:authority=a.test|:path=/v1?x"
-                                          "|content-type=text/plain|authorization=Bearer k never|"
+                                          "|content-type=text/plain|x-api-key=k never|"
                                           "data 1 16384|data 1 16384|data 1 7234|whole 1|");
     far_answer(&d, a->s.id, &left, "100000");
     pump(&d);
