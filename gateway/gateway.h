@@ -16,7 +16,10 @@
 #include "net/core.h"
 
 struct limiters;
+struct sessions;
 struct work_pool;
+
+struct handover_area;
 
 struct gateway {
     struct net_shared net;
@@ -24,10 +27,12 @@ struct gateway {
     unsigned cores;
     struct route_table routes;
     struct limiters *limiters;
-    struct work_pool *work; // for what would hold a loop too long; NULL: done on it all the same
-    const char *version;    // RINGGATE_VERSION
+    struct sessions *sessions; // NULL: none are known
+    struct work_pool *work;    // for what would hold a loop too long; NULL: done on it all the same
+    const char *version;       // RINGGATE_VERSION
     struct wall started;
-    _Atomic bool draining; // /health answers 503
+    _Atomic bool draining;            // /health answers 503
+    const struct handover_area *area; // what several processes count together; NULL: nothing
 };
 
 // Random bytes fetched at once, so that an identifier costs a sixteenth of a system call.

@@ -38,6 +38,7 @@ int upstream__core_init(struct net_core *c)
     pool_init(&side->h2_calls, sizeof(struct upstream_h2_call), LIMIT_UPSTREAM_CALLS);
     pool_init(&side->sends, sizeof(struct upstream_send), LIMIT_UPSTREAM_CONNECTIONS);
     page_pool_init(&side->pages, PAGES_KEEP, LIMIT_UPSTREAM_PAGES);
+    side->dial_delay_ms = DIAL_DELAY_MS;
     list_init(&side->conns);
     list_init(&side->lenders);
     pool_init(&c->upstreams, sizeof(struct upstream_conn), LIMIT_UPSTREAM_CONNECTIONS);
@@ -180,7 +181,15 @@ static int h1_call_await(struct origin_pool *pool, struct fiber *self,
 {
     struct net_core *c = pool->side->core;
     struct upstream_conn *u = NULL;
-    int rc = origin_pool__take_await(pool, self, &u);
+    struct upstream_call absolute;
+    bool relayed = origin__is_relayed(call->origin);
+    int rc = relayed ? proxy_form(call, &absolute) : 0;
+    if (rc == 0) {
+        call = relayed ? &absolute : call;
+        rc = origin_pool__take_await(pool, self, &u);
+    } else {
+        origin_pool__free_unused(pool);
+    }
     if (rc != 0)
         return rc;
     if (u->up.reused) {
@@ -198,7 +207,10 @@ static int h1_call_await(struct origin_pool *pool, struct fiber *self,
         if (rc == 0)
             rc = upstream__exchange_await(u, self, call);
     }
+    if (rc == 0 && relayed && u->up.head.status == 407) // the proxy's own word
+        rc = ERR_PROXY_AUTH;
     if (rc != 0) {
+        upstream_conn__stop_send_await(u, self);
         upstream_conn__close(u);
         return rc;
     }
