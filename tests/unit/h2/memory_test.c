@@ -83,11 +83,11 @@ static void a_session_goes_on_after_a_rest(void **state)
     toy_pump(&toy);
     assert_non_null(toy.server.memory.frame);
     assert_non_null(toy.server.memory.table);
-    h2_server_rest(&toy.server);
+    h2_session_rest(&toy.server);
     assert_false(is_resident(toy.server.memory.frame));
     body.left = 5;
     (void)toy_request(&toy, "POST", "/b", &body); // by the tables of HPACK that both ends have
-    h2_server_rest(&toy.server);
+    h2_session_rest(&toy.server);
     toy_pump(&toy);
     const char *log = toy_text(&toy.client_log);
     assert_non_null(strstr(log, "head 3 200|"));
@@ -100,8 +100,8 @@ static void an_idle_session_is_small(void **state)
     (void)state;
     toy_start(&toy, NULL);
     size_t idle = toy.server.memory.bytes;
-    print_message("struct h2_server: %zu bytes; nghttp2's session: %zu\n", sizeof(struct h2_server),
-                  idle);
+    print_message("struct h2_session: %zu bytes; nghttp2's session: %zu\n",
+                  sizeof(struct h2_session), idle);
     assert_true(idle < 32 * 1024);
     struct toy_body body = {.left = 100000};
     toy.echo = toy.consume = true;
@@ -133,17 +133,17 @@ static void any_refusal_is_survived(void **state)
         toy_open(&toy, NULL, false);
         toy.echo = toy.refuse = false;
         toy.server.memory.max = max;
-        (void)h2_server_feed(&toy.server, toy.now, buf_slice(&sent));
+        (void)h2_session_feed(&toy.server, toy.now, buf_slice(&sent));
         struct toy_stream *x = toy_stream(&toy, 1);
         struct slice answer = SLICE("0123456789");
-        if (x && x->s.server && x->s.state == H2_STREAM_WHOLE)
+        if (x && x->s.session && x->s.state == H2_STREAM_WHOLE)
             (void)h2_stream_answer(&x->s, 200, NULL, 0, &answer, 1, true);
         char bytes[TOY_OUTPUT];
         struct iovec iov[TOY_IOV];
         struct h2_output out = {
             .bytes = bytes, .bytes_max = sizeof(bytes), .iov = iov, .iov_max = TOY_IOV};
-        if (h2_server_output(&toy.server, toy.now, &out))
-            assert_true(h2_server_over(&toy.server));
+        if (h2_session_output(&toy.server, toy.now, &out))
+            assert_true(h2_session_over(&toy.server));
         toy.server.memory.max = H2_MEMORY_MAX;
         toy_close(&toy);
     }
@@ -154,9 +154,9 @@ static void a_session_without_memory_is_not_made(void **state)
 {
     (void)state;
     // nghttp2's own allocations before it has ours are the allocator's; ours is exercised above.
-    struct h2_server none = {0};
-    h2_server_done(&none);
-    h2_server_done(NULL);
+    struct h2_session none = {0};
+    h2_session_done(&none);
+    h2_session_done(NULL);
 }
 
 int main(void)
