@@ -245,6 +245,27 @@ static void mail_arrives_in_order(void **state)
     }
 }
 
+// A wake that comes while a ring is being freed makes it read its counter anew: that read is
+// cancelled as well.
+static void a_ring_is_freed_while_it_is_woken(void **state)
+{
+    static struct bench b;
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct ring_options options = {.entries = 8};
+        struct ring *other;
+        const char *reason = "";
+        open_bench(&b, seed);
+        assert_int_equal(ring_new(&options, &other, &reason), 0);
+        (void)ring_turn(other, ring_now(other));
+        ring_stop(other);
+        if (sim_chance(500))
+            (void)sim_run_one();
+        ring_free(other);
+        close_bench(&b);
+    }
+}
+
 static void on_timer(struct ring *r, struct ring_timer *timer)
 {
     assert_true(ring_now(r).ns >= timer->when.ns);
@@ -357,9 +378,13 @@ static void misuse_is_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bytes_arrive_in_order), cmocka_unit_test(chance_brings_everything),
-        cmocka_unit_test(cancelling_ends_once),  cmocka_unit_test(mail_arrives_in_order),
-        cmocka_unit_test(time_is_virtual),       cmocka_unit_test(a_seed_repeats),
+        cmocka_unit_test(bytes_arrive_in_order),
+        cmocka_unit_test(chance_brings_everything),
+        cmocka_unit_test(cancelling_ends_once),
+        cmocka_unit_test(mail_arrives_in_order),
+        cmocka_unit_test(time_is_virtual),
+        cmocka_unit_test(a_ring_is_freed_while_it_is_woken),
+        cmocka_unit_test(a_seed_repeats),
         cmocka_unit_test(misuse_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
