@@ -15,6 +15,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -226,6 +227,16 @@ void __wrap_free(void *p)
 {
     sim.blocks -= p != NULL;
     __real_free(p);
+}
+
+void *__real_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset)
+{
+    if (!fails())
+        return __real_mmap(at, bytes, prot, flags, fd, offset);
+    errno = ENOMEM;
+    return MAP_FAILED;
 }
 
 void *sim_alloc(size_t bytes)

@@ -124,6 +124,9 @@ static void deliver(void *arg)
     p->delivery = NULL;
     if (sim.weather.reset > 0 && sim_below(100000) < sim.weather.reset) {
         sim_trace("the network resets a connection (fd %d)", to->fd);
+        to->struck = true;
+        if (to->peer)
+            to->peer->struck = true;
         wire_reset(to);
         return;
     }
@@ -145,6 +148,9 @@ static void deliver_soon(struct wire_end *to)
     int64_t delay = sim_delay();
     if (sim_chance(sim.weather.stall))
         delay += (int64_t)sim_below(4 * (uint64_t)NS_PER_S);
+    // Longer than the gateway waits for the rest of a body it does not want (LIMIT_LINGER_MS).
+    if (delay > NS_PER_S && to->peer)
+        to->struck = to->peer->struck = true;
     p->delivery = sim_after(delay, deliver, to);
 }
 
@@ -229,6 +235,7 @@ static void broken(struct wire_end *e)
     if (e->broken)
         return;
     e->broken = true;
+    e->struck |= e->in.visible < e->in.len;
     sim_drop(&e->in.delivery);
     e->in.len = e->in.visible; // the rest is lost
     wire_poke(e);
@@ -275,8 +282,12 @@ void wire_close(int fd)
     kernel_closing(e);
     sim.wire->fd[fd - WIRE_FD] = NULL;
     sim.wire->fds--;
-    for (unsigned i = 0; i < e->waiting; i++)
+    for (unsigned i = 0; i < e->waiting; i++) {
+        // Nobody had accepted it: no fault of the gateway's.
+        if (e->backlog[i]->peer)
+            e->backlog[i]->peer->struck = true;
         wire_hang_up(e->backlog[i], true);
+    }
     e->waiting = 0;
     leave(e, e->hard);
     wire_put(e);

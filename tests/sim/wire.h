@@ -43,6 +43,7 @@ struct wire_end {
     struct wire_end *peer; // NULL: not connected, or gone
     struct wire_pipe in;
     bool connected, broken; // broken: a reset has come
+    bool struck;            // the network broke it, or lost bytes of it
     bool shut;              // sends nothing any more
     bool deaf;              // receives nothing any more
     bool hard;              // SO_LINGER 0: closing resets
