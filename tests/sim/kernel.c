@@ -111,11 +111,16 @@ static void finish(struct op *op, int res, unsigned flags)
 
 static bool try_now(struct op *op);
 
+static void end_cancelled(struct op *op);
+
 static void attempt(void *arg)
 {
     struct op *op = arg;
     op->attempt = NULL;
-    (void)try_now(op);
+    if (op->cancelled)
+        end_cancelled(op);
+    else
+        (void)try_now(op);
 }
 
 static void try_soon(struct op *op)
@@ -302,34 +307,47 @@ static bool try_message(struct op *op)
     return true;
 }
 
+static struct op *op_named(struct uring *u, const struct op *but, uint64_t user_data)
+{
+    for (struct list *l = u->ops.next; l != &u->ops; l = l->next) {
+        struct op *op = container_of(l, struct op, link);
+        if (op != but && op->sqe.user_data == user_data)
+            return op;
+    }
+    return NULL;
+}
+
+// A send that moved bytes says so.
+static void end_cancelled(struct op *op)
+{
+    finish(op, op->done > 0 ? (int)op->done : -ECANCELED, 0);
+}
+
+// Some are too late: the operation does once more what it can. Some take their time: it is
+// somewhere on a thread of the kernel's and ends by and by.
 static bool try_cancel(struct op *op)
 {
     struct uring *u = op->ring;
-    int res = -ENOENT;
-    for (struct list *l = u->ops.next; l != &u->ops; l = l->next) {
-        struct op *other = container_of(l, struct op, link);
-        if (other == op || other->sqe.user_data != op->sqe.addr)
-            continue;
-        res = 0;
-        // Too late: it does once more what it can.
-        if (other->end && sim_chance(sim.weather.cancel_late)) {
-            uint64_t before = sim.kernel->completions;
-            sim_drop(&other->attempt);
-            (void)try_now(other);
-            if (sim.kernel->completions != before)
-                res = -EALREADY;
-        }
-        break;
+    struct op *other = op_named(u, op, op->sqe.addr);
+    if (!other) {
+        finish(op, -ENOENT, 0);
+        return true;
     }
-    // A send that moved bytes says so; a multishot that went on above is still there.
-    for (struct list *l = u->ops.next; res != -ENOENT && l != &u->ops; l = l->next) {
-        struct op *other = container_of(l, struct op, link);
-        if (other == op || other->sqe.user_data != op->sqe.addr)
-            continue;
-        finish(other, other->done > 0 ? (int)other->done : -ECANCELED, 0);
-        break;
+    if (other->end && sim_chance(sim.weather.cancel_late)) {
+        sim_drop(&other->attempt);
+        (void)try_now(other);
+        other = op_named(u, op, op->sqe.addr); // gone, unless it had nothing to do or is multishot
     }
-    finish(op, res, 0);
+    if (other && sim_chance(sim.weather.cancel_slow)) {
+        other->cancelled = true;
+        sim_drop(&other->attempt);
+        try_soon(other);
+        finish(op, -EALREADY, 0);
+        return true;
+    }
+    if (other)
+        end_cancelled(other);
+    finish(op, 0, 0);
     return true;
 }
 

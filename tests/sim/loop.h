@@ -17,7 +17,8 @@
 struct sim_loop {
     struct ring *ring[LOOP_RINGS_MAX];
     unsigned rings;
-    unsigned idle_turns; // in a row, of all rings
+    bool asleep[LOOP_RINGS_MAX]; // waits in the kernel
+    unsigned idle_turns;         // in a row, of all rings
     uint64_t turns;
 };
 

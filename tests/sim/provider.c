@@ -11,7 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAUSES_MAX       16
+#define PAUSES_MAX 16
+// What a lazy provider reads at once.
+#define LAZY_BYTES 4000
+// Of a chunk, where an answer comes in many.
+#define FINE_BYTES       3000
 #define REQUEST_HEAD_MAX 65536
 // [DONE] and the last chunk, cut into pieces.
 #define LAST_BYTES 128
@@ -46,7 +50,10 @@ struct provider_conn {
     enum deed deed;
     enum after after;
     long attempt;
+    int64_t reads_at;
+    struct sim_event *read_wake;
     bool answering, stalled;
+    bool deaf; // reads nothing any more
 };
 
 static void step(struct provider_conn *c);
@@ -59,6 +66,7 @@ static void conn_over(struct provider_conn *c, bool reset)
     *at = c->next;
     c->provider->open--;
     sim_drop(&c->wake);
+    sim_drop(&c->read_wake);
     wire_hang_up(c->end, reset);
     text_free(&c->in);
     text_free(&c->out);
@@ -89,20 +97,23 @@ static void add_framed(struct provider_conn *c, const char *fields, const struct
         text_printf(&c->out, "Transfer-Encoding: chunked\r\n\r\n");
     }
     unsigned next = 0;
+    bool fine = sim_chance(200);
     for (size_t at = 0; at < body->len;) {
         size_t end = body->len;
         while (next < cuts && cut[next] <= at)
             next++;
         if (next < cuts)
             end = cut[next];
-        if (sim_chance(300))
+        if (fine && end - at > FINE_BYTES)
+            end = at + sim_between(1, FINE_BYTES);
+        else if (sim_chance(300))
             end = at + sim_between(1, end - at);
         if (how == 2)
             text_printf(&c->out, "%zx\r\n", end - at);
         text_add(&c->out, body->ptr + at, end - at);
         if (how == 2)
             text_printf(&c->out, "\r\n");
-        if (sim_chance(400))
+        if (!fine && sim_chance(400))
             pause_here(c);
         at = end;
     }
@@ -200,6 +211,7 @@ static bool hear_head(struct provider_conn *c)
     c->body_len = (size_t)length;
     c->deed = draw_deed(c->provider);
     c->attempt = -1;
+    c->deaf = c->deed == DEED_SILENT && sim_chance(500);
     return true;
 }
 
@@ -269,6 +281,13 @@ static bool pauses(struct provider_conn *c)
     return true;
 }
 
+static void on_read_wake(void *arg)
+{
+    struct provider_conn *c = arg;
+    c->read_wake = NULL;
+    step(c);
+}
+
 // The script's answer is out. False: the connection is over.
 static bool answered(struct provider_conn *c)
 {
@@ -326,16 +345,33 @@ static bool say(struct provider_conn *c)
     return true;
 }
 
-static void step(struct provider_conn *c)
+// False: the connection is over.
+static bool receive(struct provider_conn *c)
 {
     char bytes[65536];
-    for (long n; (n = wire_recv(c->end, bytes, sizeof(bytes))) != -EAGAIN;) {
+    struct provider *p = c->provider;
+    size_t most = p->lazy ? LAZY_BYTES : sizeof(bytes);
+    while (sim.now_ns >= c->reads_at && !c->deaf) {
+        long n = wire_recv(c->end, bytes, most);
+        if (n == -EAGAIN)
+            return true;
         if (n <= 0) {
             conn_over(c, false);
-            return;
+            return false;
         }
         text_add(&c->in, bytes, (size_t)n);
+        if (p->lazy)
+            c->reads_at = sim.now_ns + (int64_t)sim_below(20 * (uint64_t)NS_PER_MS);
     }
+    if (!c->read_wake && !c->deaf)
+        c->read_wake = sim_at(c->reads_at, on_read_wake, c);
+    return true;
+}
+
+static void step(struct provider_conn *c)
+{
+    if (!receive(c) || c->stalled)
+        return;
     // What was answered early may have its end and the next request here.
     for (bool again = true; again && !c->stalled;) {
         hear(c);
@@ -374,6 +410,7 @@ void provider_begin(struct provider *p, struct story *story, unsigned port)
     *p = (struct provider){.story = story, .port = port};
     p->trouble = sim_chance(300) ? 0 : (unsigned)sim_below(700);
     p->slow = p->trouble > 0 && sim_chance(300);
+    p->lazy = sim_chance(250);
     wire_listen(port, answer, p);
 }
 

@@ -16,6 +16,7 @@ struct provider {
     unsigned port;
     unsigned trouble; // chance of anything but a right answer, in 1,000
     bool slow;        // pauses between events may be longer than the gateway's patience
+    bool lazy;        // reads little at once
     struct provider_conn *conns;
     unsigned open;
 };

@@ -32,6 +32,7 @@ static void draw_weather(struct sim_weather *w)
         .enobufs = calm || sim_chance(300) ? 0 : (unsigned)sim_below(200),
         .multishot_end = calm ? 0 : (unsigned)sim_below(200),
         .cancel_late = (unsigned)sim_below(1001),
+        .cancel_slow = sim_chance(500) ? 0 : (unsigned)sim_below(1001),
         .stall = calm || sim_chance(500) ? 0 : (unsigned)sim_below(20),
         .reset = calm || sim_chance(500) ? 0 : (unsigned)sim_below(1000),
         .turn_ns_max = sim_chance(100) ? 5 * NS_PER_MS : 50 * NS_PER_US,

@@ -43,6 +43,7 @@ struct sim_weather {
     unsigned enobufs;           // a receive that finds the group empty
     unsigned multishot_end;     // the kernel ends a multishot operation by itself
     unsigned cancel_late;       // a cancelled operation that completes first
+    unsigned cancel_slow;       // one that ends some time after it was cancelled
     unsigned stall;             // bytes on their way that stop for up to seconds
     unsigned reset;             // a connection that is reset, for each delivery (in 100,000)
     int64_t turn_ns_max;        // what a turn costs

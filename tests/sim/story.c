@@ -91,8 +91,9 @@ unsigned story_ask(struct story *s, bool with_large)
         .kind = dice < 40   ? STORY_CHAT
                 : dice < 85 ? STORY_STREAM
                 : dice < 92 ? STORY_HEALTH
-                : dice < 96 ? STORY_UNKNOWN
-                            : STORY_BROKEN,
+                : dice < 95 ? STORY_UNKNOWN
+                : dice < 98 ? STORY_BROKEN
+                            : STORY_MALFORMED,
         .unified = sim_chance(500),
         .fallback = sim_chance(400),
         .usage = sim_chance(300),
@@ -132,6 +133,24 @@ static void add_chunks(struct text *out, const struct text *body)
     text_printf(out, "0\r\n\r\n");
 }
 
+static void malformed(struct text *out)
+{
+    static const char *const heads[] = {
+        "GET /health HTTP/1.1\r\nHost sim\r\n\r\n",
+        "GET /health HTTP/9.9\r\nHost: sim\r\n\r\n",
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: sim\r\nContent-Length: 2\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n{}",
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: sim\r\nContent-Length: two\r\n\r\n{}",
+        "GET /health HTTP/1.1\r\nHost: sim\r\nX-Long: ",
+    };
+    unsigned i = (unsigned)sim_below(sizeof(heads) / sizeof(heads[0]));
+    text_printf(out, "%s", heads[i]);
+    if (i == 4) {
+        text_fill(out, 'x', 70000);
+        text_printf(out, "\r\n\r\n");
+    }
+}
+
 void story_request_text(const struct story *s, unsigned request, struct text *out)
 {
     static const char *const paths[STORY_KIND_COUNT][2] = {
@@ -139,11 +158,16 @@ void story_request_text(const struct story *s, unsigned request, struct text *ou
         [STORY_STREAM] = {"/openai/v1/chat/completions", "/v1/chat/completions"},
         [STORY_HEALTH] = {"/health", "/health"},
         [STORY_UNKNOWN] = {"/nowhere", "/v1/nowhere"},
+        [STORY_MALFORMED] = {"", ""},
         [STORY_BROKEN] = {"/openai/v1/chat/completions", "/v1/chat/completions"},
     };
     const struct story_request *r = &s->request[request];
     const char *path = paths[r->kind][r->unified];
     struct text body = {0};
+    if (r->kind == STORY_MALFORMED) {
+        malformed(out);
+        return;
+    }
     if (r->kind == STORY_HEALTH) {
         text_printf(out, "GET %s HTTP/1.1\r\nHost: sim\r\n\r\n", path);
         return;
@@ -371,7 +395,7 @@ void story_check_answer(struct story *s, unsigned request, const char *body, siz
                         bool complete)
 {
     const struct story_request *r = &s->request[request];
-    SIM_HOLDS(r->kind != STORY_UNKNOWN && r->kind != STORY_BROKEN,
+    SIM_HOLDS(r->kind != STORY_UNKNOWN && r->kind < STORY_BROKEN,
               "request %u, which is wrong, was answered with 200", request);
     if (r->kind == STORY_HEALTH)
         s->count.right++;

@@ -11,11 +11,12 @@
 #include "tests/sim/sim.h"
 
 enum story_kind {
-    STORY_CHAT,    // answered whole
-    STORY_STREAM,  // answered by events
-    STORY_HEALTH,  // the gateway's own answer
-    STORY_UNKNOWN, // no such path
-    STORY_BROKEN,  // no JSON
+    STORY_CHAT,      // answered whole
+    STORY_STREAM,    // answered by events
+    STORY_HEALTH,    // the gateway's own answer
+    STORY_UNKNOWN,   // no such path
+    STORY_BROKEN,    // no JSON
+    STORY_MALFORMED, // no HTTP
     STORY_KIND_COUNT,
 };
 
