@@ -133,23 +133,10 @@ static void answer_over(struct client *c, bool complete)
 {
     unsigned request = c->asked[0];
     struct story *s = c->story;
-    s->request[request].over = true;
     memmove(&c->asked[0], &c->asked[1], --c->asked_count * sizeof(c->asked[0]));
     sim_trace("client %u: request %u, status %u, %zu bytes%s", c->number, request, c->status,
               c->body.len, complete ? "" : ", cut");
-    if (c->status == 200) {
-        story_check_answer(s, request, c->body.ptr, c->body.len, complete);
-    } else if (complete) {
-        SIM_HOLDS(c->status >= 400 && c->status < 600, "status %u", c->status);
-        SIM_HOLDS(c->body.len > 0 && memmem(c->body.ptr, c->body.len, "\"error\"", 7),
-                  "request %u: status %u without an error", request, c->status);
-        SIM_HOLDS(s->request[request].kind != STORY_UNKNOWN || c->status == 404 ||
-                      c->status == 503 || c->status == 408,
-                  "no such path: %u", c->status);
-        s->count.refused++;
-    } else {
-        s->count.cut++;
-    }
+    story_judge(s, request, c->status, &c->body, complete);
     c->part = CLIENT_HEAD;
     c->began = false;
     if (c->asked_count == 0)

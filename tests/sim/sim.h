@@ -7,7 +7,8 @@
 //     wire.c     descriptors, connections, bytes on their way
 //     libc.c     the calls of the C library that meet a descriptor, a clock or an allocator
 //     work_sim.c ring/work.h without threads
-//     client.c   scripted clients       provider.c  scripted providers
+//     client.c   scripted clients, client_h2.c the same over HTTP/2
+//     provider.c scripted providers     story.c  who asked and answered what
 //     world.c    a gateway between them, and what must hold of it
 //
 // The seam lies below ring.h, where the kernel is: everything of ring/ but its worker threads runs

@@ -105,7 +105,7 @@ unsigned story_ask(struct story *s, bool with_large)
     return s->requests++;
 }
 
-static void request_body(const struct story *s, unsigned request, struct text *out)
+void story_request_body(const struct story *s, unsigned request, struct text *out)
 {
     const struct story_request *r = &s->request[request];
     text_printf(out, "{\"model\":\"openai/m\",\"messages\":[{\"role\":\"user\",\"content\":\"R%u ",
@@ -151,7 +151,7 @@ static void malformed(struct text *out)
     }
 }
 
-void story_request_text(const struct story *s, unsigned request, struct text *out)
+const char *story_path(const struct story *s, unsigned request)
 {
     static const char *const paths[STORY_KIND_COUNT][2] = {
         [STORY_CHAT] = {"/openai/v1/chat/completions", "/v1/chat/completions"},
@@ -162,7 +162,13 @@ void story_request_text(const struct story *s, unsigned request, struct text *ou
         [STORY_BROKEN] = {"/openai/v1/chat/completions", "/v1/chat/completions"},
     };
     const struct story_request *r = &s->request[request];
-    const char *path = paths[r->kind][r->unified];
+    return paths[r->kind][r->unified];
+}
+
+void story_request_text(const struct story *s, unsigned request, struct text *out)
+{
+    const struct story_request *r = &s->request[request];
+    const char *path = story_path(s, request);
     struct text body = {0};
     if (r->kind == STORY_MALFORMED) {
         malformed(out);
@@ -172,7 +178,7 @@ void story_request_text(const struct story *s, unsigned request, struct text *ou
         text_printf(out, "GET %s HTTP/1.1\r\nHost: sim\r\n\r\n", path);
         return;
     }
-    request_body(s, request, &body);
+    story_request_body(s, request, &body);
     text_printf(out, "POST %s HTTP/1.1\r\nHost: sim\r\nContent-Type: application/json\r\n", path);
     if (r->chunked) {
         text_printf(out, "Transfer-Encoding: chunked\r\n\r\n");
@@ -391,8 +397,7 @@ static void check_stream(struct story *s, unsigned request, const char *body, si
     s->count.right++;
 }
 
-void story_check_answer(struct story *s, unsigned request, const char *body, size_t len,
-                        bool complete)
+static void check_answer(struct story *s, unsigned request, const struct text *body, bool complete)
 {
     const struct story_request *r = &s->request[request];
     SIM_HOLDS(r->kind != STORY_UNKNOWN && r->kind < STORY_BROKEN,
@@ -400,7 +405,28 @@ void story_check_answer(struct story *s, unsigned request, const char *body, siz
     if (r->kind == STORY_HEALTH)
         s->count.right++;
     else if (r->kind == STORY_STREAM)
-        check_stream(s, request, body, len, complete);
+        check_stream(s, request, body->ptr, body->len, complete);
     else
-        check_whole(s, request, body, len, complete);
+        check_whole(s, request, body->ptr, body->len, complete);
+}
+
+void story_judge(struct story *s, unsigned request, unsigned status, const struct text *body,
+                 bool complete)
+{
+    s->request[request].over = true;
+    if (status == 200) {
+        check_answer(s, request, body, complete);
+        return;
+    }
+    SIM_HOLDS(status >= 400 && status < 600, "request %u: status %u", request, status);
+    if (!complete) {
+        s->count.cut++;
+        return;
+    }
+    SIM_HOLDS(body->len > 0 && memmem(body->ptr, body->len, "\"error\"", 7),
+              "request %u: status %u without an error", request, status);
+    SIM_HOLDS(s->request[request].kind != STORY_UNKNOWN || status == 404 || status == 503 ||
+                  status == 408,
+              "no such path: %u", status);
+    s->count.refused++;
 }

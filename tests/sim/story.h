@@ -70,15 +70,17 @@ unsigned story_ask(struct story *s, bool with_large);
 unsigned story_try(struct story *s, unsigned request, bool stream);
 void story_free(struct story *s);
 
+const char *story_path(const struct story *s, unsigned request);
+void story_request_body(const struct story *s, unsigned request, struct text *out);
 void story_request_text(const struct story *s, unsigned request, struct text *out); // HTTP/1.1
 void story_answer_body(const struct story *s, unsigned attempt, struct text *out);
 void story_event(const struct story *s, unsigned attempt, unsigned k, struct text *out);
 void story_usage_event(const struct story *s, unsigned attempt, struct text *out);
 // The body a provider got is the request's: fails the seed if not.
 void story_check_request(const struct story *s, unsigned request, const char *body, size_t len);
-// What a client got with a 200, its framing complete or not: fails the seed if it is wrong, else
-// counts what it was.
-void story_check_answer(struct story *s, unsigned request, const char *body, size_t len,
-                        bool complete);
+// What a client got, its framing complete or not: fails the seed if it is wrong, else counts what
+// it was.
+void story_judge(struct story *s, unsigned request, unsigned status, const struct text *body,
+                 bool complete);
 
 #endif

@@ -15,6 +15,7 @@
 #include "gateway/tour.h"
 #include "ring/work.h"
 #include "tests/sim/client.h"
+#include "tests/sim/client_h2.h"
 #include "tests/sim/kernel.h"
 #include "tests/sim/loop.h"
 #include "tests/sim/provider.h"
@@ -47,7 +48,8 @@ struct world {
     struct story story;
     struct provider provider[2];
     struct client client[CLIENTS_MAX];
-    unsigned clients;
+    struct client_h2 client_h2[CLIENTS_MAX];
+    unsigned clients, clients_h2;
     unsigned fibers_max;
     // The way down.
     enum way_down way;
@@ -214,6 +216,15 @@ static void make_gateway(struct world *w)
 
 static void send_round(struct ring *ring, struct ring_timer *timer);
 
+// From here on closing without an answer is right.
+static void lose_clients(struct world *w)
+{
+    for (unsigned i = 0; i < w->clients; i++)
+        w->client[i].may_be_lost = true;
+    for (unsigned i = 0; i < w->clients_h2; i++)
+        w->client_h2[i].may_be_lost = true;
+}
+
 static bool visit(struct tour *tour, struct gateway_core *core)
 {
     struct world *w = container_of(tour, struct world, tour);
@@ -236,8 +247,7 @@ static void round_done(struct tour *tour)
         sim_trace("aborting");
         w->way = ABORTING;
         w->until = sim.now_ns + ABORT_MS * NS_PER_MS;
-        for (unsigned i = 0; i < w->clients; i++)
-            w->client[i].may_be_lost = true;
+        lose_clients(w);
     }
     ring_timer_set(ring, &w->timer, mono_add_ms(ring_now(ring), ROUND_MS), send_round);
 }
@@ -267,6 +277,8 @@ static void begin_end(void *arg)
     w->way = DRAINING;
     for (unsigned i = 0; i < w->clients; i++)
         client_no_more(&w->client[i]);
+    for (unsigned i = 0; i < w->clients_h2; i++)
+        client_h2_no_more(&w->client_h2[i]);
     ring_mail_send(NULL, w->core[0]->ring, &w->order, on_order);
 }
 
@@ -331,6 +343,8 @@ static void unmake(struct world *w, bool faulty)
     LOOP_UNTIL(&w->loop, 60 * NS_PER_S, quiet(w));
     for (unsigned i = 0; i < w->clients; i++)
         client_end(&w->client[i]);
+    for (unsigned i = 0; i < w->clients_h2; i++)
+        client_h2_end(&w->client_h2[i]);
     for (unsigned i = 0; i < ARRAY_LEN(w->provider); i++)
         provider_end(&w->provider[i]);
     LOOP_UNTIL(&w->loop, 60 * NS_PER_S, kernel_in_flight() == g->cores && quiet(w));
@@ -355,6 +369,10 @@ static bool told(const struct world *w)
         if (!w->client[i].done)
             return false;
     }
+    for (unsigned i = 0; i < w->clients_h2; i++) {
+        if (!w->client_h2[i].done)
+            return false;
+    }
     return true;
 }
 
@@ -363,11 +381,13 @@ static void live(struct world *w)
     provider_begin(&w->provider[0], &w->story, 9001);
     provider_begin(&w->provider[1], &w->story, 9002);
     w->clients = (unsigned)sim_between(1, CLIENTS_MAX);
-    for (unsigned i = 0; i < w->clients; i++) {
+    w->clients_h2 = sim_chance(400) ? (unsigned)sim_between(1, 3) : 0;
+    for (unsigned i = 0; i < w->clients; i++)
         client_begin(&w->client[i], &w->story, i, PORT);
-        // Where something fails on purpose, closing is a right answer.
-        w->client[i].may_be_lost = sim.faults.allocation + sim.faults.operation > 0;
-    }
+    for (unsigned i = 0; i < w->clients_h2; i++)
+        client_h2_begin(&w->client_h2[i], &w->story, CLIENTS_MAX + i, PORT);
+    if (sim.faults.allocation + sim.faults.operation > 0)
+        lose_clients(w);
     if (sim_chance(400))
         (void)sim_after((int64_t)sim_below(6 * (uint64_t)NS_PER_S), begin_end, w);
     LOOP_UNTIL(&w->loop, STORY_NS, told(w) || w->way == STOPPED);
