@@ -166,6 +166,8 @@ struct h2_options {
 
 struct h2_memory {
     size_t bytes, max;
+    void *kept;   // what was freed after a refused growth, see memory.c
+    bool refused; // a growth, and nothing has been freed since
 };
 
 struct h2_server {

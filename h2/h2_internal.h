@@ -38,5 +38,6 @@ bool h2__head_finish(struct h2_stream *s);
 // ---- memory.c --------------------------------------------------------------------------------
 
 nghttp2_mem h2__memory(struct h2_memory *m);
+void h2__memory_done(struct h2_memory *m); // the session has been deleted
 
 #endif

@@ -9,6 +9,12 @@
 // What counts is what the allocator set aside, which it knows itself (malloc_usable_size): a size
 // kept in front of each allocation would push nghttp2's own, which are powers of two and one whole
 // frame, into the next larger class, some 1.5 kB a connection.
+//
+// nghttp2 (1.52, streams without RFC 7540's priorities) queues a DATA frame by hanging it on its
+// stream and then growing a queue; when that is refused it frees the frame and leaves it hanging,
+// and deleting the session frees it again. A client could lead its connection there by filling it
+// to the bound. So what is freed first after a refused growth is kept until the session is gone:
+// such a refusal ends the session anyway.
 #include "base/assert.h"
 #include "h2/h2_internal.h"
 #include <malloc.h>
@@ -42,24 +48,37 @@ static void *get_zeroed_new(size_t count, size_t size, void *user)
     return fits(m, 0, count * size) ? counted(m, calloc(count, size)) : NULL;
 }
 
-static void put(void *ptr, void *user)
+static void give_back(struct h2_memory *m, void *ptr)
 {
-    struct h2_memory *m = user;
     size_t size = ptr ? malloc_usable_size(ptr) : 0;
     ASSERT(m->bytes >= size);
     m->bytes -= size;
     free(ptr);
 }
 
+static void put(void *ptr, void *user)
+{
+    struct h2_memory *m = user;
+    if (!ptr || ptr == m->kept)
+        return;
+    if (!m->refused) {
+        give_back(m, ptr);
+        return;
+    }
+    m->refused = false;
+    give_back(m, m->kept);
+    m->kept = ptr;
+}
+
 static void *resize_new(void *ptr, size_t size, void *user)
 {
     struct h2_memory *m = user;
     size_t before = ptr ? malloc_usable_size(ptr) : 0;
-    if (!fits(m, before, size))
+    void *moved = fits(m, before, size) ? realloc(ptr, size) : NULL;
+    if (!moved) {
+        m->refused = true;
         return NULL;
-    void *moved = realloc(ptr, size);
-    if (!moved)
-        return NULL;
+    }
     m->bytes -= before;
     return counted(m, moved);
 }
@@ -71,4 +90,10 @@ nghttp2_mem h2__memory(struct h2_memory *m)
                          .free = put,
                          .calloc = get_zeroed_new,
                          .realloc = resize_new};
+}
+
+void h2__memory_done(struct h2_memory *m)
+{
+    give_back(m, m->kept);
+    m->kept = NULL;
 }

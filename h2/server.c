@@ -397,6 +397,7 @@ void h2_server_done(struct h2_server *h)
     while (!list_empty(&h->streams))
         h2_stream_detach(container_of(h->streams.next, struct h2_stream, link));
     nghttp2_session_del(h->session);
+    h2__memory_done(&h->memory);
     ASSERT(h->memory.bytes == 0);
     *h = (struct h2_server){0};
 }
