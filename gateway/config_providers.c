@@ -283,6 +283,12 @@ static bool is_provider_name(struct slice name)
     return name.len > 0 && name.len <= NAME_BYTES_MAX;
 }
 
+static unsigned raw_of(yyjson_val *provider)
+{
+    unsigned raw = config__bool(provider, "send_back_raw_request", false) ? RAW_REQUEST : 0;
+    return raw | (config__bool(provider, "send_back_raw_response", false) ? RAW_RESPONSE : 0);
+}
+
 // Which row a provider goes by; NULL when that was an error.
 static const struct provider_row *row_of(struct config_builder *b, const struct config_path *at,
                                          struct slice name, yyjson_val *custom)
@@ -321,6 +327,7 @@ static void load_provider(struct config_builder *b, const struct config_path *at
     p->custom = custom != NULL;
     p->key_less = config__bool(custom, "is_key_less", false);
     p->disable_store = config__bool(config__get(provider, "openai_config"), "disable_store", false);
+    p->raw = raw_of(provider);
     load_allowed(p, custom);
     load_patience(b, at, p, network);
     load_slots(b, at, slots, provider);
@@ -371,8 +378,10 @@ static void load_governed(struct config_builder *b, yyjson_val *root)
         }
         if (p == NULL)
             config__warn(b, &at, "names a provider that is not configured: ignored");
-        else if (config__bool(config__get(v, "openai_config"), "disable_store", false))
-            p->disable_store = true;
+        if (p == NULL)
+            continue;
+        p->disable_store |= config__bool(config__get(v, "openai_config"), "disable_store", false);
+        p->raw |= raw_of(v);
     }
 }
 
