@@ -52,7 +52,7 @@ struct sim_kernel {
     struct uring *ring[KERNEL_RINGS_MAX];
     bool only_6_1;
     uint64_t completions;
-    void (*on_log)(const char *bytes, size_t len);
+    void (*on_log)(unsigned ring, const char *bytes, size_t len);
 };
 
 // ---- Completions -----------------------------------------------------------------------------
@@ -281,7 +281,8 @@ static bool try_write(struct op *op)
         len = sim_between(1, len);
     SIM_HOLDS(op->sqe.fd == 2, "only standard error is written to");
     if (sim.kernel->on_log)
-        sim.kernel->on_log((const char *)(uintptr_t)op->sqe.addr, len);
+        sim.kernel->on_log((unsigned)(op->ring->fd - KERNEL_RING_FD),
+                           (const char *)(uintptr_t)op->sqe.addr, len);
     finish(op, (int)len, 0);
     return true;
 }
@@ -667,7 +668,7 @@ uint64_t kernel_completions(void)
     return sim.kernel->completions;
 }
 
-void kernel_on_log(void (*fn)(const char *bytes, size_t len))
+void kernel_on_log(void (*fn)(unsigned ring, const char *bytes, size_t len))
 {
     sim.kernel->on_log = fn;
 }

@@ -33,7 +33,7 @@ bool kernel_ready(const struct io_uring *ring);
 unsigned kernel_in_flight(void); // operations of all rings
 uint64_t kernel_completions(void);
 
-// Called for each write to standard error: the log's bytes.
-void kernel_on_log(void (*fn)(const char *bytes, size_t len));
+// Called for each write of a ring to standard error: the log's bytes.
+void kernel_on_log(void (*fn)(unsigned ring, const char *bytes, size_t len));
 
 #endif
