@@ -41,6 +41,7 @@ int main(int argc, char **argv)
         return process_check_config(&options);
     const struct process_setup setup = {
         .options = &options,
+        .argv = argv,
         .version = RINGGATE_VERSION,
         .routes = {{gateway_routes, gateway_route_count}, {admin_routes, admin_route_count}},
     };

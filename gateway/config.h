@@ -23,6 +23,7 @@
 
 #include "base/buf.h"
 #include "base/map.h"
+#include "gateway/forwarded.h"
 #include "net/core.h"
 #include "net/tls.h"
 #include "net/upstream.h"
@@ -34,6 +35,8 @@ struct limiter;
 #define CONFIG_DRAIN_TIMEOUT_S 30
 // A turn of the loop is to take 1 ms; what takes a thousand hangs.
 #define CONFIG_WATCHDOG_MS 1000
+// A new process that hangs before it serves: it is killed, the old one goes on.
+#define CONFIG_UPGRADE_TIMEOUT_S 60
 
 struct config_alias {
     struct slice name;                           // as clients say it; compared ignoring letter case
@@ -146,6 +149,8 @@ struct config {
     size_t body_bytes_max;
     unsigned head_bytes_max;
     struct config_listener *tls; // NULL: the listener is plain
+    struct proxy_senders senders;
+    struct forwarded_rules forwarded;
     bool drop_excess_requests;
     unsigned compat;      // bits of enum compat
     bool no_raw_override; // client.allow_per_request_raw_override is false
@@ -159,6 +164,7 @@ struct config {
     unsigned required_header_count;
     unsigned drain_delay_ms, drain_timeout_ms; // the way down: gateway/process_control.c
     unsigned watchdog_ms;                      // 0: off; gateway/watchdog.h
+    unsigned upgrade_timeout_ms;               // of a new process's silence
     struct config_provider *providers;
     unsigned provider_count;
     struct map by_name;  // provider name → struct config_provider

@@ -97,6 +97,7 @@ static void load_server(struct config_builder *b, yyjson_val *server)
     c->drain_delay_ms = 1000 * number(server, "drain_delay_s", 0);
     c->drain_timeout_ms = 1000 * number(server, "drain_timeout_s", CONFIG_DRAIN_TIMEOUT_S);
     c->watchdog_ms = number(server, "watchdog_ms", CONFIG_WATCHDOG_MS);
+    c->upgrade_timeout_ms = 1000 * number(server, "upgrade_timeout_s", CONFIG_UPGRADE_TIMEOUT_S);
 }
 
 void config__load_client(struct config_builder *b, yyjson_val *root)

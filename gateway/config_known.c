@@ -133,12 +133,23 @@ static const struct known_member tls_members[] = {
     END,
 };
 
+static const struct known_member proxy_protocol_members[] = {
+    SERVED("enabled", KNOWN_BOOL),
+    SERVED("trusted", KNOWN_STRINGS),
+    END,
+};
+
 static const struct known_member server_members[] = {
     SERVED("drain_delay_s", KNOWN_INTEGER, .min = 0, .max = 3600),
     SERVED("drain_timeout_s", KNOWN_INTEGER, .min = 0, .max = 86400),
     SERVED("watchdog_ms", KNOWN_INTEGER, .min = 0, .max = 3600 * 1000),
+    SERVED("upgrade_timeout_s", KNOWN_INTEGER, .min = 1, .max = 3600),
     SERVED("read_buffer_size", KNOWN_INTEGER_OR_0, .min = 1024, .max = 16 << 20),
     SERVED("tls", KNOWN_OBJECT, OBJECT(tls_members)),
+    SERVED("proxy_protocol", KNOWN_OBJECT, OBJECT(proxy_protocol_members)),
+    SERVED("trusted_proxies", KNOWN_STRINGS),
+    SERVED("forwarded_header", KNOWN_STRING,
+           .choices = (const char *const[]){"x-forwarded-for", "forwarded", NULL}),
     END,
 };
 
@@ -279,10 +290,10 @@ static const struct known_member slots_members[] = {
 static const struct known_member proxy_members[] = {
     SERVED("type", KNOWN_STRING, .required = true,
            .choices = (const char *const[]){"none", "http", "socks5", "environment", NULL}),
-    QUIET("url"), // of a proxy whose type is spoken about
-    QUIET("username"),
-    QUIET("password"),
-    QUIET("ca_cert_pem"),
+    SERVED("url", KNOWN_SECRET),
+    SERVED("username", KNOWN_SECRET),
+    SERVED("password", KNOWN_SECRET),
+    SERVED("ca_cert_pem", KNOWN_SECRET),
     END,
 };
 

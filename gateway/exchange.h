@@ -99,6 +99,7 @@ struct exchange {
     struct slice route_part;   // of the path: what stands for the route's `{id}`, as written
     enum exchange_state state;
     struct slice request_id; // x-request-id, or a UUID
+    struct forwarded from;   // the client, past trusted proxies
 
     // READING
     const struct dialect *dialect; // of the route's operation

@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "gateway/handover.h"
 #include "gateway/limiter.h"
 #include "gateway/metrics_series.h"
 #include "gateway/tour.h"
@@ -73,6 +74,7 @@ struct core_figures {
 #undef X
     uint64_t h2_limits[H2_LIMIT_COUNT];
     uint64_t tls_failures[TLS_FAILURE_COUNT];
+    uint64_t proxy_failures[PROXY_FAILURE_COUNT];
 };
 
 // Everything a scrape has added up; one allocation.
@@ -204,6 +206,8 @@ static void add_figures(struct core_figures *f, struct gateway_core *core)
         f->h2_limits[i] = counter_get(&net->h2.hit[i]);
     for (unsigned i = 0; i < TLS_FAILURE_COUNT; i++)
         f->tls_failures[i] = counter_get(&net->tls_failures[i]);
+    for (unsigned i = 0; i < PROXY_FAILURE_COUNT; i++)
+        f->proxy_failures[i] = counter_get(&net->proxy_failures[i]);
 }
 
 static bool visit(struct tour *tour, struct gateway_core *core)
@@ -451,6 +455,22 @@ static void write_tls_failures(struct buf *out, const struct sum *sum, unsigned 
     }
 }
 
+static void write_proxy_failures(struct buf *out, const struct sum *sum, unsigned cores)
+{
+    static const char name[] = "ringgate_proxy_protocol_failures_total";
+    static const char *const reasons[] = {
+#define X(token, label) label,
+        PROXY_FAILURE_MAP(X)
+#undef X
+    };
+    add_family(out, name, "counter", "Connections closed for want of a good PROXY header.");
+    for (unsigned c = 0; c < cores; c++) {
+        for (unsigned i = 0; i < PROXY_FAILURE_COUNT; i++)
+            buf_printf(out, "%s{core=\"%u\",reason=\"%s\"} %llu\n", name, c, reasons[i],
+                       (unsigned long long)sum->core[c].proxy_failures[i]);
+    }
+}
+
 static void write_limiters(struct buf *out, const struct config *config)
 {
     static const char *const names[] = {"ringgate_provider_running", "ringgate_provider_waiting"};
@@ -492,6 +512,28 @@ static uint64_t resident_bytes(void)
     if (sscanf(text, "%llu %llu", &size, &resident) != 2)
         return 0;
     return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void write_upgrades(struct buf *out, const struct handover_area *a)
+{
+    if (a == NULL)
+        return;
+    const struct {
+        const char *result;
+        uint64_t count;
+    } rows[] = {
+        {"succeeded", atomic_load_explicit(&a->upgrades, memory_order_relaxed)},
+        {"failed", atomic_load_explicit(&a->failed, memory_order_relaxed)},
+        {"refused", atomic_load_explicit(&a->refused, memory_order_relaxed)},
+    };
+    add_family(out, "ringgate_upgrades_total", "counter",
+               "SIGUSR2, since the first of the processes that replaced each other.");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        buf_printf(out, "ringgate_upgrades_total{result=\"%s\"} %llu\n", rows[i].result,
+                   (unsigned long long)rows[i].count);
+    write_single(out, "ringgate_generation", "gauge",
+                 "Processes that have served, replacing each other, up to the newest.",
+                 atomic_load_explicit(&a->generation, memory_order_relaxed));
 }
 
 static void write_process(struct buf *out, const struct gateway *g)
@@ -560,7 +602,9 @@ int metrics_scrape_await(struct gateway *g, struct gateway_core *core, struct fi
         write_cores(out, sum, g->cores);
         write_h2_limits(out, sum, g->cores);
         write_tls_failures(out, sum, g->cores);
+        write_proxy_failures(out, sum, g->cores);
         write_limiters(out, core->config);
+        write_upgrades(out, g->area);
         write_process(out, g);
         rc = out->err;
     }

@@ -150,6 +150,14 @@ static int first_config(struct process *p)
     return rc;
 }
 
+void process__wants(const struct process *p, struct net_want ret[NET_ROLE_COUNT])
+{
+    const struct options *o = p->setup->options;
+    ret[NET_ROLE_MAIN] = (struct net_want){true, o->host, o->port};
+    ret[NET_ROLE_PLAIN] =
+        (struct net_want){p->plain, o->host, p->plain ? p->config->tls->plain_port : 0};
+}
+
 // ---- Life ------------------------------------------------------------------------------------
 
 static int gateway_init(struct process *p)
@@ -182,11 +190,15 @@ static void process_free(struct process *p)
         return;
     for (unsigned i = 0; i < p->gateway.cores; i++)
         free(p->thread[i]);
+    if (p->config != NULL)
+        atomic_store(&p->config->cores, 0); // still ours: the start has failed, no core uses it
     config_free(p->config);
     route_table_done(&p->gateway.routes);
     limiters_free(p->gateway.limiters);
     sessions_free(p->gateway.sessions);
     work_pool_free(p->gateway.work);
+    process__upgrade_free(p);
+    explicit_bzero(&p->care, sizeof(p->care));
     free(p);
 }
 
@@ -278,7 +290,8 @@ static int serve(struct process *p)
     if (started) {
         p->config = NULL; // the cores' now; the last to retire it frees it
         say_serving(p);
-        notify_ready();
+        if (!p->upgrade.successor) // else the process before says which is the main one now
+            notify_ready();
         watched = watch_cores(p, limit_ms);
     }
     if (watched)
@@ -304,10 +317,11 @@ int process_run(const struct process_setup *setup)
     p->setup = setup;
     p->control.signal_fd = -1;
     p->care.inotify_fd = -1;
+    process__upgrade_init(p);
     raise_files();
     int rc = process__block_signals();
     if (rc == 0)
-        rc = tls_ticket_key_make(&p->care.key);
+        rc = process__take_over(p);
     if (rc == 0)
         rc = gateway_init(p);
     if (rc < 0) {
@@ -318,7 +332,6 @@ int process_run(const struct process_setup *setup)
         goto out;
     p->secure = p->config->tls != NULL;
     p->plain = p->secure && p->config->tls->plain;
-    p->plain_port = p->plain ? p->config->tls->plain_port : 0;
     atomic_store(&p->config->cores, p->gateway.cores);
     p->fibers_max = fibers_per_core(p->gateway.cores);
     unsigned wanted = p->setup->options->requests_max;

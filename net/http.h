@@ -166,7 +166,7 @@ struct http_stream {
     struct body body;    // the request's
     struct fiber *fiber; // set by the gateway; cancelled when the client leaves
     struct mono started; // when the head was complete
-    char peer[48];       // numeric address, NUL-terminated
+    char peer[48];       // numeric address, NUL-terminated; by the PROXY header if there is one
     bool answered;       // a head has gone out
     bool body_alone;     // private to net: the body read has a block of `early` to itself
     bool gone;

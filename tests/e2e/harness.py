@@ -87,9 +87,11 @@ def shared_authority():
 
 
 class Gateway:
-    """The binary under test. `config` is what config.json holds; None: no file."""
+    """The binary under test. `config` is what config.json holds; None: no file. `program` is what
+    starts it, when that is not the binary itself."""
 
-    def __init__(self, config=None, flags=(), env=None, expect_start=True):
+    def __init__(self, config=None, flags=(), env=None, expect_start=True, program=(BIN,),
+                 pass_fds=()):
         self.dir = tempfile.TemporaryDirectory(prefix="ringgate-e2e-")
         if config is not None:
             self.write(config)
@@ -98,9 +100,10 @@ class Gateway:
         self.log = []
         self.clients = weakref.WeakSet()
         self.process = subprocess.Popen(
-            [BIN, "-port", "0", "-host", "127.0.0.1", "-app-dir", self.dir.name, *FLAGS, *flags],
+            [*program, "-port", "0", "-host", "127.0.0.1", "-app-dir", self.dir.name, *FLAGS,
+             *flags],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            env=environ)
+            env=environ, pass_fds=pass_fds)
         self.changed = threading.Condition()
         self.reader = threading.Thread(target=self._read_log, daemon=True)
         self.reader.start()

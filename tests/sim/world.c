@@ -13,6 +13,7 @@
 #include "gateway/limiter.h"
 #include "gateway/metrics_series.h"
 #include "gateway/tour.h"
+#include "net/sockets.h"
 #include "ring/work.h"
 #include "tests/sim/client.h"
 #include "tests/sim/client_h2.h"
@@ -44,6 +45,7 @@ struct world {
     struct gateway gateway;
     struct core *core[CORES];
     struct config *config;
+    struct net_sockets sockets;
     struct sim_loop loop;
     struct story story;
     struct provider provider[2];
@@ -171,7 +173,7 @@ static void make_core(struct world *w, unsigned index)
     struct gateway_core *core = &c->core;
     struct ring_options options = {.entries = 1u << sim_between(3, 10)};
     struct fiber_options fibers = {.fibers_max = w->fibers_max, .keep_max = 4};
-    struct net_options net = {.host = "127.0.0.1", .port = PORT};
+    struct net_options net = {.senders = &w->config->senders};
     uint64_t seed[2] = {prng_next(&sim.prng), prng_next(&sim.prng)};
     const char *reason = "";
     w->core[index] = c;
@@ -197,6 +199,7 @@ static void make_gateway(struct world *w)
 {
     struct gateway *g = &w->gateway;
     uint64_t seed[2] = {prng_next(&sim.prng), prng_next(&sim.prng)};
+    struct net_want want = {.wanted = true, .host = "127.0.0.1", .port = PORT};
     unsigned port = 0;
     g->version = "sim";
     g->started = clock_wall();
@@ -212,8 +215,9 @@ static void make_gateway(struct world *w)
     w->config = make_config(w);
     for (unsigned i = 0; i < g->cores; i++)
         make_core(w, i);
+    ASSERT(net_sockets_open(&w->sockets, NET_ROLE_MAIN, &want, g->cores, &port) == 0);
     for (unsigned i = 0; i < g->cores; i++)
-        ASSERT(net_listen(&w->core[i]->core.net, &port) == 0);
+        ASSERT(net_listen(&w->core[i]->core.net, &w->sockets) == 0);
 }
 
 // ---- Reload ----------------------------------------------------------------------------------
@@ -225,6 +229,7 @@ static bool swap(struct tour *tour, struct gateway_core *core)
     struct world *w = container_of(tour, struct world, reload);
     struct config *old = core->config;
     core->config = w->fresh;
+    net_senders_use(&core->net, &core->config->senders);
     config_retire(old, core->index);
     return true;
 }
