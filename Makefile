@@ -44,7 +44,10 @@ sim: deps ## SEEDS seeds of the simulator, under ASan (docs/simulator.md)
 	@cmake --build --preset asan --target sim_sim
 	@tools/sim $(SEEDS)
 
-soak: ## the long runs: marked end-to-end tests under ASan, 100,000 seeds, ten minutes a fuzz target
+soak: ## the long runs: attacks, marked tests under ASan, 100,000 seeds, ten minutes a fuzz target
+	@packaging/install-deps soak
+	@$(MAKE) build PRESET=release
+	@PYTEST_ARGS='-m soak -vv -s -k attacks' CTEST_ARGS='-R ^none$$' tools/test release
 	@$(MAKE) build PRESET=asan
 	@RINGGATE_GOLDEN_CUTS=10000 PYTEST_ARGS='-m soak -vv --durations=0' tools/test asan
 	@tools/sim 100000 100

@@ -75,6 +75,7 @@ struct core_figures {
     uint64_t h2_limits[H2_LIMIT_COUNT];
     uint64_t tls_failures[TLS_FAILURE_COUNT];
     uint64_t proxy_failures[PROXY_FAILURE_COUNT];
+    uint64_t shed[NET_SHED_COUNT];
 };
 
 // Everything a scrape has added up; one allocation.
@@ -208,6 +209,8 @@ static void add_figures(struct core_figures *f, struct gateway_core *core)
         f->tls_failures[i] = counter_get(&net->tls_failures[i]);
     for (unsigned i = 0; i < PROXY_FAILURE_COUNT; i++)
         f->proxy_failures[i] = counter_get(&net->proxy_failures[i]);
+    for (unsigned i = 0; i < NET_SHED_COUNT; i++)
+        f->shed[i] = counter_get(&net->shed[i]);
 }
 
 static bool visit(struct tour *tour, struct gateway_core *core)
@@ -471,6 +474,22 @@ static void write_proxy_failures(struct buf *out, const struct sum *sum, unsigne
     }
 }
 
+static void write_sheds(struct buf *out, const struct sum *sum, unsigned cores)
+{
+    static const char *const reasons[] = {
+#define X(name, label) label,
+        NET_SHED_MAP(X)
+#undef X
+    };
+    add_family(out, "ringgate_clients_shed_total", "counter",
+               "Connections and requests let down for being slow or too many.");
+    for (unsigned c = 0; c < cores; c++) {
+        for (unsigned i = 0; i < NET_SHED_COUNT; i++)
+            buf_printf(out, "ringgate_clients_shed_total{core=\"%u\",reason=\"%s\"} %llu\n", c,
+                       reasons[i], (unsigned long long)sum->core[c].shed[i]);
+    }
+}
+
 static void write_limiters(struct buf *out, const struct config *config)
 {
     static const char *const names[] = {"ringgate_provider_running", "ringgate_provider_waiting"};
@@ -603,6 +622,7 @@ int metrics_scrape_await(struct gateway *g, struct gateway_core *core, struct fi
         write_h2_limits(out, sum, g->cores);
         write_tls_failures(out, sum, g->cores);
         write_proxy_failures(out, sum, g->cores);
+        write_sheds(out, sum, g->cores);
         write_limiters(out, core->config);
         write_upgrades(out, g->area);
         write_process(out, g);

@@ -84,6 +84,20 @@ static int make_ring(struct core_thread *t)
     return rc;
 }
 
+static void set_limits(struct net_options *net, const struct config_limits *l)
+{
+    net->head_ms = l->head_ms;
+    net->head_rate = l->head_rate;
+    net->body_ms = l->body_ms;
+    net->body_rate = l->body_rate;
+    net->send_ms = l->send_ms;
+    net->send_rate = l->send_rate;
+    net->idle_ms = l->idle_ms;
+    net->connections_max = l->connections_max;
+    net->per_address_max = l->per_address_max;
+    net->memory_max = (uint64_t)l->memory_mb << 20;
+}
+
 static int make_core(struct core_thread *t)
 {
     struct process *p = t->process;
@@ -95,6 +109,9 @@ static int make_core(struct core_thread *t)
     fibers.fibers_max = p->fibers_max;
     net.head_bytes_max = p->config->head_bytes_max;
     net.senders = &p->config->senders;
+    set_limits(&net, &p->config->limits);
+    if (net.memory_max == 0)
+        net.memory_max = p->memory_max;
     if (p->config->tls != NULL) {
         net.tls = p->config->tls->context;
         net.ticket_key = &p->care.key;

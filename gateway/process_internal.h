@@ -161,6 +161,7 @@ struct process {
     unsigned plain_port;        // the same, beside TLS
     bool secure, plain;         // TLS on `port`; plain on `plain_port`
     unsigned fibers_max;        // per core
+    uint64_t memory_max;        // of a core, unless the configuration says
     struct core_thread *thread[CORES_MAX];
 };
 

@@ -20,6 +20,7 @@
 #include "base/prng.h"
 #include "base/stats.h"
 #include "h2/limit.h"
+#include "net/admit.h"
 #include "net/http.h"
 #include "net/proxy_header.h"
 #include "ring/fiber.h"
@@ -48,6 +49,7 @@ struct net_shared {
     struct net_core *_Atomic core[CORES_MAX]; // set by each core's init
     struct net_load load[CORES_MAX];
     _Atomic uint64_t body_bytes; // request bytes in flight
+    struct admit_table addresses;
 };
 
 struct net_options {
@@ -59,7 +61,11 @@ struct net_options {
     const struct proxy_senders *senders;
     unsigned handshake_ms, proxy_header_ms;
     unsigned head_bytes_max;
-    unsigned idle_ms, head_ms, body_silence_ms, send_ms;
+    unsigned idle_ms, head_ms, body_ms, send_ms; // 0: the defaults of limits.h
+    unsigned head_rate, body_rate, send_rate;    // bytes a second; 0: the same
+    unsigned connections_max;                    // of the process; 0: what descriptors allow
+    unsigned per_address_max;                    // of a client's address; 0: no bound
+    uint64_t memory_max;                         // of a core, see admit.h; 0: no bound
 };
 
 // Who answers requests; embedded by the gateway's core. Called on the loop, never parks.
@@ -101,6 +107,24 @@ enum proxy_failure {
         PROXY_FAILURE_COUNT
 };
 
+// Why a client was let down that had broken no rule. X(name, label of its metric)
+#define NET_SHED_MAP(X)                                                                            \
+    X(SLOW_HEAD, "slow_head")                                                                      \
+    X(SLOW_BODY, "slow_body")                                                                      \
+    X(SLOW_READ, "slow_read")                                                                      \
+    X(DESCRIPTORS, "descriptors")                                                                  \
+    X(CONNECTIONS, "connections")                                                                  \
+    X(ADDRESS, "address")                                                                          \
+    X(MEMORY, "memory")                                                                            \
+    X(REQUESTS, "requests")
+
+enum net_shed {
+#define X(name, label) NET_SHED_##name,
+    NET_SHED_MAP(X)
+#undef X
+        NET_SHED_COUNT
+};
+
 struct net_stats {
     struct counter accepted, handed_over, closed, requests, bad_requests, timeouts;
     struct counter upstream_connects, upstream_reuses, upstream_retries, upstream_handshakes,
@@ -110,6 +134,7 @@ struct net_stats {
     struct counter tls_handshakes, tls_resumptions; // with clients, resumed ones in both
     struct counter tls_failures[TLS_FAILURE_COUNT];
     struct counter proxy_failures[PROXY_FAILURE_COUNT];
+    struct counter shed[NET_SHED_COUNT];
     struct counter loop_turn_ns_max;
     _Atomic uint64_t connections; // open now
 };
@@ -178,6 +203,7 @@ struct net_core {
     struct net_server *server;
     struct net_options options;
     struct net_stats stats;
+    uint64_t body_bytes;     // this core's part of shared->body_bytes
     struct list connections; // all client connections
     struct net_listener listener;
     struct net_tls tls;

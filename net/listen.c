@@ -17,7 +17,8 @@
 // clients meanwhile, and retrying at once would only burn the core. Clients get three descriptors
 // in four: idle ones could otherwise take them all, and a request would find none left to reach its
 // provider with. Accepting pauses as soon as they are taken, so that the backlog holds who comes
-// next; those the kernel had accepted by then are told 503, as far as TURNED_AWAY_SHARE goes.
+// next; those the kernel had accepted by then are told 503, as far as LIMIT_TURNED_AWAY_SHARE goes.
+// Above a number that the operator sets accepting goes on, so that the newest hear of it at once.
 //
 // While a process is being replaced two of them accept from the same sockets, and the kernel wakes
 // one for each connection. If that one stops accepting before it has looked, nobody is woken again:
@@ -35,8 +36,6 @@
 
 #define ACCEPT_PAUSE_MS         100
 #define HANDOVER_FACTOR_PERCENT 125
-// One in so many descriptors beyond the clients' may be held by who is turned away.
-#define TURNED_AWAY_SHARE 12
 
 static void arm(struct net_core *c);
 
@@ -59,13 +58,34 @@ static bool is_full(const struct net_core *c)
     return clients(c) >= c->listener.clients_max;
 }
 
-// It is full: the client hears so, and no more than that.
-static void turn_away(struct net_core *c, int fd, bool secure)
+// Are they as many as the operator allows? Then who comes next is told so; nobody waits in the
+// backlog for what may never come.
+static bool is_capped(const struct net_core *c)
 {
-    uint64_t held = clients(c), max = c->listener.clients_max;
-    bool crowded = held > max && held - max >= max / TURNED_AWAY_SHARE;
+    unsigned max = c->options.connections_max;
+    return max > 0 && clients(c) >= max;
+}
+
+// There is no room for it: the client hears so, and no more than that.
+static void turn_away(struct net_core *c, int fd, bool secure, uint64_t max, enum net_shed why)
+{
+    uint64_t held = clients(c);
+    bool crowded = held > max && held - max >= net__turned_away_max(max);
+    net__count_shed(c, why);
     if (crowded || h1_conn__turn_away(c, fd, secure) != 0)
         (void)close(fd);
+}
+
+// True: there was no room for it.
+static bool shed(struct net_core *c, int fd, bool secure)
+{
+    if (is_full(c))
+        turn_away(c, fd, secure, c->listener.clients_max, NET_SHED_DESCRIPTORS);
+    else if (is_capped(c))
+        turn_away(c, fd, secure, c->options.connections_max, NET_SHED_CONNECTIONS);
+    else
+        return false;
+    return true;
 }
 
 // ---- Hand-over -------------------------------------------------------------------------------
@@ -79,9 +99,7 @@ static void on_handover(struct ring *ring, struct ring_mail *mail)
     bool secure = h->secure;
     net__load_add(c, -1); // the sender's advance; open adds the connection itself
     atomic_store_explicit(&h->busy, false, memory_order_release);
-    if (is_full(c))
-        turn_away(c, fd, secure);
-    else if (h1_conn__open(c, fd, secure))
+    if (!shed(c, fd, secure) && h1_conn__open(c, fd, secure))
         (void)close(fd);
 }
 
@@ -155,14 +173,15 @@ static void place(struct net_core *c, int fd, bool secure)
 {
     struct net_core *to = choose(c);
     // Also when accepting has just ended: the kernel has told the client that it is connected.
-    if (is_full(c)) { // several came in one go
-        turn_away(c, fd, secure);
-        pause_accepting(c);
+    bool full = is_full(c); // several came in one go
+    if (shed(c, fd, secure)) {
+        if (full)
+            pause_accepting(c);
     } else if (to == c || !hand_over(c, to, fd, secure)) {
-        bool opened = h1_conn__open(c, fd, secure) == 0;
-        if (!opened)
+        int rc = h1_conn__open(c, fd, secure);
+        if (rc)
             (void)close(fd);
-        if (!opened || is_full(c))
+        if ((rc && rc != ERR_LIMIT) || is_full(c))
             pause_accepting(c);
     }
 }

@@ -119,6 +119,9 @@ class Gateway:
             cert, key = shared_authority()["files"]
             server = dict({"tls": {"cert_file": cert, "key_file": key}}, **config.get("server", {}))
             config = dict(config, server=server)
+        if isinstance(config, dict):  # tests call it what they like; test_host.py has the check
+            server = dict({"allowed_hosts": ["*"]}, **config.get("server", {}))
+            config = dict(config, server=server)
         text = config if isinstance(config, str) else json.dumps(config)
         with open(os.path.join(self.dir.name, "config.json"), "w", encoding="utf-8") as f:
             f.write(text)
@@ -222,7 +225,7 @@ class Client:
     def send_request(self, method, path, body=None, headers=()):
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
-        lines = ["%s %s HTTP/1.1" % (method, path), "Host: test"]
+        lines = ["%s %s HTTP/1.1" % (method, path), "Host: localhost"]
         if body is not None:
             lines += ["Content-Type: application/json", "Content-Length: %d" % len(body)]
         lines += ["%s: %s" % h for h in headers]

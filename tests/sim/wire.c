@@ -131,8 +131,11 @@ static void deliver(void *arg)
         return;
     }
     size_t waiting = p->len - p->visible;
-    if (waiting > 0)
-        p->visible += sim_chance(sim.weather.partial) ? sim_between(1, waiting) : waiting;
+    if (waiting > 0 && sim_chance(sim.weather.partial))
+        waiting = sim_between(1, waiting);
+    p->visible += waiting;
+    if (to->peer)
+        to->peer->acked += waiting;
     if (p->visible == p->len && p->fin_sent)
         p->fin_visible = true;
     deliver_soon(to);

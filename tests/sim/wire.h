@@ -42,6 +42,7 @@ struct wire_end {
     // A socket.
     struct wire_end *peer; // NULL: not connected, or gone
     struct wire_pipe in;
+    uint64_t acked;         // of what it sent, the other machine has so much
     bool connected, broken; // broken: a reset has come
     bool struck;            // the network broke it, or lost bytes of it
     bool shut;              // sends nothing any more

@@ -10,7 +10,7 @@ static void idle_connection_is_small(void **state)
 {
     (void)state;
     printf("struct h1_conn: %zu bytes\n", sizeof(struct h1_conn));
-    assert_true(sizeof(struct h1_conn) <= 720);
+    assert_true(sizeof(struct h1_conn) <= 744);
     struct toy toy;
     struct toy_client c;
     toy_start_one(&toy, &c);
