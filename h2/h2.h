@@ -179,6 +179,8 @@ struct h2_options {
 
 struct h2_memory {
     size_t bytes, max;
+    void *kept;   // what was freed after a refused growth, see memory.c
+    bool refused; // a growth, and nothing has been freed since
     // Whose pages an idle session can do without: its buffer for one frame, its table of streams.
     char *frame, *table;
     size_t frame_bytes, table_bytes;

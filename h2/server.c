@@ -437,6 +437,7 @@ void h2_session_done(struct h2_session *h)
     while (!list_empty(&h->streams))
         h2_stream_detach(container_of(h->streams.next, struct h2_stream, link));
     nghttp2_session_del(h->ng);
+    h2__memory_done(&h->memory);
     ASSERT(h->memory.bytes == 0);
     *h = (struct h2_session){0};
 }
