@@ -100,8 +100,8 @@ class Gateway:
         self.log = []
         self.clients = weakref.WeakSet()
         self.process = subprocess.Popen(
-            [*(program or (BIN,)), "-port", "0", "-host", "127.0.0.1", "-app-dir", self.dir.name, *FLAGS,
-             *flags],
+            [*(program or (BIN,)), "-port", "0", "-host", "127.0.0.1", "-app-dir", self.dir.name,
+             *FLAGS, *flags],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             env=environ, pass_fds=pass_fds)
         self.changed = threading.Condition()
