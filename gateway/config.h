@@ -23,6 +23,7 @@
 
 #include "base/buf.h"
 #include "base/map.h"
+#include "gateway/forwarded.h"
 #include "gateway/governance.h"
 #include "net/core.h"
 #include "net/tls.h"
@@ -37,6 +38,8 @@ struct limiter;
 #define CONFIG_DRAIN_TIMEOUT_S 30
 // A turn of the loop is to take 1 ms; what takes a thousand hangs.
 #define CONFIG_WATCHDOG_MS 1000
+// A new process that hangs before it serves: it is killed, the old one goes on.
+#define CONFIG_UPGRADE_TIMEOUT_S 60
 
 struct config_alias {
     struct slice name;                           // as clients say it; compared ignoring letter case
@@ -154,13 +157,26 @@ struct config_core {
     bool retired;
 };
 
+// `server`: who may take how long and how much (net/limits.h). Read at the start.
+struct config_limits {
+    unsigned head_ms, head_rate, body_ms, body_rate, send_ms, send_rate, idle_ms;
+    unsigned connections_max, per_address_max; // 0: no bound
+    unsigned memory_mb;                        // of a core; 0: a share of the machine's
+};
+
 struct config {
     _Atomic unsigned cores; // that have not retired it; 0: never published
     struct config_core core[CORES_MAX];
     unsigned version;
     size_t body_bytes_max;
     unsigned head_bytes_max;
+    struct config_limits limits;
+    struct slice *allowed_hosts; // lower case; "*.a.com" for the names below a.com, "*" for all
+    unsigned allowed_host_count;
+    bool check_host;             // on loopback, or because there is a list
     struct config_listener *tls; // NULL: the listener is plain
+    struct proxy_senders senders;
+    struct forwarded_rules forwarded;
     bool drop_excess_requests;
     unsigned compat;      // bits of enum compat
     bool no_raw_override; // client.allow_per_request_raw_override is false
@@ -178,7 +194,8 @@ struct config {
     const struct catalog *catalog; // outlives the snapshot; NULL: no prices
     struct config_price *prices;
     unsigned price_count;
-    bool allow_unpriced; // a budget lets models pass whose price nobody knows
+    bool allow_unpriced;         // a budget lets models pass whose price nobody knows
+    unsigned upgrade_timeout_ms; // of a new process's silence
     struct config_provider *providers;
     unsigned provider_count;
     struct map by_name;  // provider name → struct config_provider
@@ -195,10 +212,11 @@ void config_report_init(struct config_report *r);
 void config_report_done(struct config_report *r);
 
 struct config_source {
-    const char *app_dir;           // config.json is read from it when it exists
-    bool allow_unenforced;         // --allow-unenforced
     const struct catalog *catalog; // outlives the snapshots; NULL: no prices
     struct ledger_place *ledger;   // where limits count; NULL: they are read and count nowhere
+    bool on_loopback;              // nobody but this machine connects
+    const char *app_dir;           // config.json is read from it when it exists
+    bool allow_unenforced;         // --allow-unenforced
     // Looks up an environment variable; NULL: getenv. Tests give their own.
     const char *(*environment)(const char *name);
 };

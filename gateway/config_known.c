@@ -133,13 +133,35 @@ static const struct known_member tls_members[] = {
     END,
 };
 
+static const struct known_member proxy_protocol_members[] = {
+    SERVED("enabled", KNOWN_BOOL),
+    SERVED("trusted", KNOWN_STRINGS),
+    END,
+};
+
 static const struct known_member server_members[] = {
     SERVED("drain_delay_s", KNOWN_INTEGER, .min = 0, .max = 3600),
     SERVED("drain_timeout_s", KNOWN_INTEGER, .min = 0, .max = 86400),
     SERVED("allow_unpriced", KNOWN_BOOL),
     SERVED("watchdog_ms", KNOWN_INTEGER, .min = 0, .max = 3600 * 1000),
+    SERVED("upgrade_timeout_s", KNOWN_INTEGER, .min = 1, .max = 3600),
     SERVED("read_buffer_size", KNOWN_INTEGER_OR_0, .min = 1024, .max = 16 << 20),
+    SERVED("head_timeout_ms", KNOWN_INTEGER, .min = 100, .max = 3600 * 1000),
+    SERVED("head_min_rate", KNOWN_INTEGER, .min = 1, .max = 1 << 30),
+    SERVED("body_timeout_ms", KNOWN_INTEGER, .min = 100, .max = 3600 * 1000),
+    SERVED("body_min_rate", KNOWN_INTEGER, .min = 1, .max = 1 << 30),
+    SERVED("send_timeout_ms", KNOWN_INTEGER, .min = 100, .max = 3600 * 1000),
+    SERVED("send_min_rate", KNOWN_INTEGER, .min = 1, .max = 1 << 30),
+    SERVED("idle_timeout_ms", KNOWN_INTEGER, .min = 100, .max = 24 * 3600 * 1000),
+    SERVED("allowed_hosts", KNOWN_STRINGS),
+    SERVED("max_connections", KNOWN_INTEGER, .min = 0, .max = 1 << 24),
+    SERVED("max_connections_per_address", KNOWN_INTEGER, .min = 0, .max = 1 << 24),
+    SERVED("max_memory_per_core_mb", KNOWN_INTEGER, .min = 0, .max = 1 << 24),
     SERVED("tls", KNOWN_OBJECT, OBJECT(tls_members)),
+    SERVED("proxy_protocol", KNOWN_OBJECT, OBJECT(proxy_protocol_members)),
+    SERVED("trusted_proxies", KNOWN_STRINGS),
+    SERVED("forwarded_header", KNOWN_STRING,
+           .choices = (const char *const[]){"x-forwarded-for", "forwarded", NULL}),
     END,
 };
 
@@ -265,7 +287,8 @@ static const struct known_member network_members[] = {
     SERVED("keep_alive_timeout_in_seconds", KNOWN_INTEGER_OR_0, .min = 1, .max = 3600),
     SERVED("max_conns_per_host", KNOWN_INTEGER_OR_0, .min = 1, .max = 10000),
     SERVED("allow_private_network", KNOWN_BOOL),
-    NOT_SERVED("enforce_http2"),
+    SERVED("enforce_http2", KNOWN_BOOL),
+    SERVED("offer_http2", KNOWN_BOOL), // ringgate's own
     SERVED("beta_header_overrides", KNOWN_BOOL_MAP),
     NOT_SERVED("stream_throughput_guard"),
     END,
@@ -280,10 +303,10 @@ static const struct known_member slots_members[] = {
 static const struct known_member proxy_members[] = {
     SERVED("type", KNOWN_STRING, .required = true,
            .choices = (const char *const[]){"none", "http", "socks5", "environment", NULL}),
-    QUIET("url"), // of a proxy whose type is spoken about
-    QUIET("username"),
-    QUIET("password"),
-    QUIET("ca_cert_pem"),
+    SERVED("url", KNOWN_SECRET),
+    SERVED("username", KNOWN_SECRET),
+    SERVED("password", KNOWN_SECRET),
+    SERVED("ca_cert_pem", KNOWN_SECRET),
     END,
 };
 

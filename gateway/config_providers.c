@@ -239,6 +239,12 @@ static void load_network(struct config_builder *b, const struct config_path *at,
     ret->idle_ms =
         1000 * config__uint(network, "keep_alive_timeout_in_seconds", DEFAULT_KEEP_ALIVE_S);
     ret->conns_max = config__uint(network, "max_conns_per_host", DEFAULT_CONNS);
+    if (config__bool(network, "enforce_http2", false))
+        ret->http = ORIGIN_HTTP2;
+    else if (config__bool(network, "offer_http2", false))
+        ret->http = ORIGIN_HTTP_ANY;
+    // Whoever writes false means it; whoever writes nothing has written the address.
+    ret->refuse_private = !config__bool(network, "allow_private_network", true);
     if (ret->insecure && ret->ca_cert_pem.len > 0)
         config__error(b, &pem, "excludes insecure_skip_verify");
     else if (ret->insecure)
@@ -253,6 +259,7 @@ static void load_place(struct config_builder *b, const struct config_path *at,
     struct config_path url_at = CONFIG_MEMBER(&network_at, "base_url");
     struct config_network network = {0};
     load_network(b, at, p, &network, section);
+    config__load_proxy(b, at, &network, provider);
     struct slice url = p->custom ? SLICE("") : p->row->base_url;
     struct slice given = SLICE(""), base_path = SLICE("");
     if (config__text_set(b, &url_at, config__get(section, "base_url"), &given) && given.len > 0)
@@ -263,14 +270,7 @@ static void load_place(struct config_builder *b, const struct config_path *at,
     if (p->custom && url.len == 0 && !has_all_urls(p))
         config__error(b, &url_at, "missing; a custom provider needs it");
     config__load_keys(b, at, &network, p, url, provider);
-}
-
-static void load_proxy(struct config_builder *b, const struct config_path *at, yyjson_val *provider)
-{
-    struct config_path path = CONFIG_MEMBER(at, "proxy_config");
-    struct slice type = json_str(config__get(config__get(provider, "proxy_config"), "type"));
-    if (type.len > 0 && !slice_eq(type, SLICE("none")))
-        config__unenforced(b, &path, "proxies are not served yet and would be bypassed");
+    proxy_put(network.proxy); // its origins have their own references
 }
 
 static bool is_provider_name(struct slice name)
@@ -333,7 +333,6 @@ static void load_provider(struct config_builder *b, const struct config_path *at
     load_slots(b, at, slots, provider);
     load_headers(b, at, p, network);
     load_betas(b, p, network);
-    load_proxy(b, at, provider);
     load_place(b, at, p, provider, custom);
 }
 

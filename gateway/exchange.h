@@ -109,6 +109,7 @@ struct exchange {
     enum exchange_state state;
     struct slice request_id;               // x-request-id, or a UUID
     const struct virtual_key *virtual_key; // NULL: nobody's
+    struct forwarded from;                 // the client, past trusted proxies
 
     // READING
     const struct dialect *dialect; // of the route's operation

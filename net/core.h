@@ -20,7 +20,9 @@
 #include "base/prng.h"
 #include "base/stats.h"
 #include "h2/limit.h"
+#include "net/admit.h"
 #include "net/http.h"
+#include "net/proxy_header.h"
 #include "ring/fiber.h"
 #include "ring/ring.h"
 #include <stdatomic.h>
@@ -29,6 +31,7 @@
 
 struct dns;
 struct net_core;
+struct net_sockets;
 struct page;
 struct tls_context;
 struct tls_ticket_key;
@@ -46,19 +49,23 @@ struct net_shared {
     struct net_core *_Atomic core[CORES_MAX]; // set by each core's init
     struct net_load load[CORES_MAX];
     _Atomic uint64_t body_bytes; // request bytes in flight
+    struct admit_table addresses;
 };
 
 struct net_options {
-    const char *host; // NULL or "": every address, IPv6 with IPv4
-    unsigned port;    // 0: any (see net_listen)
-    // TLS on `port`; NULL: plain. Both are borrowed for net_core_init; no key: one of its own.
+    // TLS on the sockets of NET_ROLE_MAIN; NULL: plain. All are borrowed for net_core_init; no key:
+    // one of its own; the one before it may be NULL.
     struct tls_context *tls;
-    const struct tls_ticket_key *ticket_key;
-    bool plain;          // plain on plain_port beside it
-    unsigned plain_port; // 0: any; net_listen sets the one bound
-    unsigned handshake_ms;
+    const struct tls_ticket_key *ticket_key, *ticket_key_before;
+    // Of the sockets of NET_ROLE_MAIN; NULL: no PROXY header.
+    const struct proxy_senders *senders;
+    unsigned handshake_ms, proxy_header_ms;
     unsigned head_bytes_max;
-    unsigned idle_ms, head_ms, body_silence_ms, send_ms;
+    unsigned idle_ms, head_ms, body_ms, send_ms; // 0: the defaults of limits.h
+    unsigned head_rate, body_rate, send_rate;    // bytes a second; 0: the same
+    unsigned connections_max;                    // of the process; 0: what descriptors allow
+    unsigned per_address_max;                    // of a client's address; 0: no bound
+    uint64_t memory_max;                         // of a core, see admit.h; 0: no bound
 };
 
 // Who answers requests; embedded by the gateway's core. Called on the loop, never parks.
@@ -86,14 +93,52 @@ enum tls_failure {
         TLS_FAILURE_COUNT
 };
 
+// Why a connection came to nothing that should have begun with a PROXY header.
+#define PROXY_FAILURE_MAP(X)                                                                       \
+    X(MALFORMED, "malformed")                                                                      \
+    X(STRANGER, "untrusted")                                                                       \
+    X(TIMEOUT, "timeout")                                                                          \
+    X(CLOSED, "closed")
+
+enum proxy_failure {
+#define X(name, label) PROXY_FAILURE_##name,
+    PROXY_FAILURE_MAP(X)
+#undef X
+        PROXY_FAILURE_COUNT
+};
+
+// Why a client was let down that had broken no rule. X(name, label of its metric)
+#define NET_SHED_MAP(X)                                                                            \
+    X(SLOW_HEAD, "slow_head")                                                                      \
+    X(SLOW_BODY, "slow_body")                                                                      \
+    X(SLOW_READ, "slow_read")                                                                      \
+    X(DESCRIPTORS, "descriptors")                                                                  \
+    X(CONNECTIONS, "connections")                                                                  \
+    X(ADDRESS, "address")                                                                          \
+    X(MEMORY, "memory")                                                                            \
+    X(REQUESTS, "requests")
+
+enum net_shed {
+#define X(name, label) NET_SHED_##name,
+    NET_SHED_MAP(X)
+#undef X
+        NET_SHED_COUNT
+};
+
 struct net_stats {
     struct counter accepted, handed_over, closed, requests, bad_requests, timeouts;
     struct counter upstream_connects, upstream_reuses, upstream_retries, upstream_handshakes,
         upstream_resumptions;
+    struct counter upstream_h2_connections; // to providers, that speak HTTP/2
+    struct counter upstream_h2_refused;     // streams that providers never looked at
+    struct counter upstream_h2_goaways;     // connections that providers ended
+    struct h2_counts upstream_h2;
     struct counter h2_connections;                  // that began with the HTTP/2 preface
     struct h2_counts h2;                            // streams, and every bound of h2/limit.h
     struct counter tls_handshakes, tls_resumptions; // with clients, resumed ones in both
     struct counter tls_failures[TLS_FAILURE_COUNT];
+    struct counter proxy_failures[PROXY_FAILURE_COUNT];
+    struct counter shed[NET_SHED_COUNT];
     struct counter loop_turn_ns_max;
     _Atomic uint64_t connections; // open now
 };
@@ -108,11 +153,9 @@ struct net_handover {
     _Atomic bool busy;
 };
 
-// Two families, TLS and plain.
-#define NET_LISTEN_SOCKETS 4
-#define NET_HANDOVERS      64
+#define NET_HANDOVERS 64
 
-// A socket that accepts, while sockets > its index.
+// A socket that accepts.
 struct net_acceptor {
     struct ring_op op;
     struct net_core *core;
@@ -122,7 +165,7 @@ struct net_acceptor {
 
 // What listen.c keeps on a core; private to it.
 struct net_listener {
-    struct net_acceptor acceptor[NET_LISTEN_SOCKETS];
+    struct net_acceptor *acceptor; // of this core's sockets
     unsigned sockets;
     bool paused; // no accept is armed until the timer or a freed connection
     struct ring_timer pause;
@@ -164,9 +207,11 @@ struct net_core {
     struct net_server *server;
     struct net_options options;
     struct net_stats stats;
+    uint64_t body_bytes;     // this core's part of shared->body_bytes
     struct list connections; // all client connections
     struct net_listener listener;
     struct net_tls tls;
+    struct proxy_senders senders; // of connections to the main port that come now
     bool leaving;                 // answers say that they are the last
     bool draining;                // and nothing is accepted any more
     struct ring_timer trim_timer; // see trim.c
@@ -181,11 +226,18 @@ int net_core_init(struct net_core *c, unsigned index, struct net_shared *shared,
                   const struct net_options *options);
 void net_core_done(struct net_core *c); // no connection, no upstream left; half-built is fine
 
-// Opens this core's listening socket (SO_REUSEPORT) and accepts from now on. *ret_port is the port
-// bound (for port 0). ERR_SYSTEM with errno kept.
-int net_listen(struct net_core *c, unsigned *ret_port);
+// Accepts from now on on this core's share of the sockets, which are closed when it stops. The same
+// set on every core of the process. 0 or ERR_NOMEM.
+int net_listen(struct net_core *c, const struct net_sockets *sockets);
+// Asks the kernel anew who waits in the sockets' queues: another process, which shared them, has
+// stopped accepting.
+void net_listen_anew(struct net_core *c);
+// Draining has come so far that none of this core's sockets is open.
+bool net_listen_over(const struct net_core *c);
 // Of a core that listens with TLS: what handshakes use from now on. Connections keep theirs.
 void net_tls_use(struct net_core *c, struct tls_context *context); // takes a reference of its own
+// Who must begin with a PROXY header, from now on. Copies. Connections stay what they are.
+void net_senders_use(struct net_core *c, const struct proxy_senders *senders);
 void net_tls_rotate(struct net_core *c, const struct tls_ticket_key *key); // see tls_ticket.h
 // On the way down, each step once or often. Leaving: answers from now on say Connection: close
 // (over HTTP/2 GOAWAY comes with them), all else goes on. Draining: nothing is accepted any more

@@ -25,7 +25,7 @@
 #include "net/limits.h"
 
 // Date and Content-Length.
-#define OWN_FIELDS 2
+#define OWN_FIELDS 3
 
 static struct h2_exchange *exchange_of(struct h2_stream *s)
 {
@@ -67,23 +67,9 @@ static bool is_ours_to_drop(const struct http_field *f)
     case HTTP_N_UPGRADE:
         return true;
     default:
-        return !http__is_token(f->name) || !http__is_value(f->value);
+        return !http__is_token(f->name) || !http__is_value(f->value) ||
+               slice_ieq(f->name, HTTP__SNIFF_NAME);
     }
-}
-
-// In lower case; where it lies when it is so already. ptr NULL: no memory.
-static struct slice lower_name(struct arena *arena, struct slice name)
-{
-    size_t i = 0;
-    while (i < name.len &&
-           http__token_lower[(unsigned char)name.ptr[i]] == (unsigned char)name.ptr[i])
-        i++;
-    if (i == name.len)
-        return name;
-    char *copy = arena_bytes(arena, name.len);
-    for (i = 0; copy && i < name.len; i++)
-        copy[i] = (char)http__token_lower[(unsigned char)name.ptr[i]];
-    return slice_of(copy, copy ? name.len : 0);
 }
 
 // Date and length first, then the fields that may pass. NULL: no memory.
@@ -98,6 +84,7 @@ static struct h2_field *make_fields(struct h2_exchange *x, const struct http_ans
         return NULL;
     struct slice date = net__date(s->core); // "Date: …\r\n"
     out[n++] = (struct h2_field){SLICE("date"), slice_of(date.ptr + 6, date.len - 8)};
+    out[n++] = (struct h2_field){HTTP__SNIFF_NAME, HTTP__SNIFF_VALUE};
     if (a->content_length >= 0 && a->status != 204)
         out[n++] =
             (struct h2_field){SLICE("content-length"),
@@ -106,7 +93,7 @@ static struct h2_field *make_fields(struct h2_exchange *x, const struct http_ans
         const struct http_field *f = &a->fields[i];
         if (is_ours_to_drop(f))
             continue;
-        struct slice name = lower_name(&s->arena, f->name), value = slice_trim(f->value);
+        struct slice name = http__lower_name(&s->arena, f->name), value = slice_trim(f->value);
         if (!name.ptr)
             return NULL;
         out[n++] = (struct h2_field){name, value};
@@ -241,7 +228,7 @@ void h2_stream__refuse(struct http_stream *s, int err)
     static const struct h2_field json = {{"content-type", 12}, {"application/json", 16}};
     static const struct h2_field allow = {{"allow", 5},
                                           {"GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS", 44}};
-    char digits[20];
+    char digits[20], seconds[20];
     unsigned status = (unsigned)err_http_status(err);
     ASSERT(!s->fiber && !s->answered);
     x->served = false;
@@ -249,11 +236,14 @@ void h2_stream__refuse(struct http_stream *s, int err)
     struct slice date = net__date(s->core);
     const struct h2_field fields[] = {
         {SLICE("date"), slice_of(date.ptr + 6, date.len - 8)},
+        {HTTP__SNIFF_NAME, HTTP__SNIFF_VALUE},
         {SLICE("content-length"), slice_of(digits, fmt_u64(digits, x->refusal.len))},
         json,
-        allow,
+        status == 405 ? allow
+                      : (struct h2_field){SLICE("retry-after"),
+                                          slice_of(seconds, fmt_u64(seconds, LIMIT_RETRY_AFTER_S))},
     };
-    unsigned count = status == 405 ? 4 : 3;
+    unsigned count = status == 405 || status == 503 ? 5 : 4;
     unsigned spans = s->request.method == HTTP_HEAD ? 0 : 1;
     s->answered = true;
     if (h2_stream_answer(&x->h2, status, fields, count, &x->refusal, spans, true))
@@ -263,7 +253,7 @@ void h2_stream__refuse(struct http_stream *s, int err)
 
 // ---- Events ----------------------------------------------------------------------------------
 
-static struct h2_stream *on_open(struct h2_server *server)
+static struct h2_stream *on_open(struct h2_session *server)
 {
     struct h2_conn *h = container_of(server, struct h2_conn, server);
     struct net_core *core = h->conn->stream.core;
@@ -285,11 +275,11 @@ static struct h2_stream *on_open(struct h2_server *server)
     memcpy(x->stream.peer, h->conn->stream.peer, sizeof(x->stream.peer));
     x->h2.arena = &x->stream.arena;
     h->exchanges++;
-    h->idle_at = MONO_NEVER;
+    h->idle_at = h->rest_at = MONO_NEVER;
     return &x->h2;
 }
 
-static void on_head(struct h2_server *server, struct h2_stream *s, int err)
+static void on_head(struct h2_session *server, struct h2_stream *s, int err)
 {
     struct h2_exchange *x = exchange_of(s);
     struct net_core *core = x->stream.core;
@@ -302,7 +292,7 @@ static void on_head(struct h2_server *server, struct h2_stream *s, int err)
     }
     x->stream.started = ring_now(core->ring);
     counter_add(&core->stats.requests, 1);
-    if (x->conn->conn->turned_away) {
+    if (x->conn->conn->turned_away || net__sheds_request(core)) {
         h2_stream__refuse(&x->stream, ERR_OVERLOAD);
         return;
     }
@@ -310,19 +300,19 @@ static void on_head(struct h2_server *server, struct h2_stream *s, int err)
     core->server->on_request(core->server, &x->stream);
 }
 
-static void on_data(struct h2_server *server, struct h2_stream *s, struct slice bytes)
+static void on_data(struct h2_session *server, struct h2_stream *s, struct slice bytes)
 {
     (void)server;
     h2_request__data(exchange_of(s), bytes);
 }
 
-static void on_end(struct h2_server *server, struct h2_stream *s)
+static void on_end(struct h2_session *server, struct h2_stream *s)
 {
     (void)server;
     h2_request__end(exchange_of(s));
 }
 
-static void on_lend(struct h2_server *server, struct h2_stream *s)
+static void on_lend(struct h2_session *server, struct h2_stream *s)
 {
     struct h2_exchange *x = exchange_of(s);
     (void)server;
@@ -330,7 +320,7 @@ static void on_lend(struct h2_server *server, struct h2_stream *s)
         list_push_back(&x->conn->sending, &x->sending);
 }
 
-static void on_taken(struct h2_server *server, struct h2_stream *s)
+static void on_taken(struct h2_session *server, struct h2_stream *s)
 {
     struct h2_exchange *x = exchange_of(s);
     (void)server;
@@ -345,7 +335,7 @@ static void on_taken(struct h2_server *server, struct h2_stream *s)
         fiber_wait_done(&x->written, 0);
 }
 
-static void on_close(struct h2_server *server, struct h2_stream *s, uint32_t code)
+static void on_close(struct h2_session *server, struct h2_stream *s, uint32_t code)
 {
     struct h2_exchange *x = exchange_of(s);
     (void)server;

@@ -44,6 +44,17 @@
 //                       | TLS closed without close_notify and  | ERR_UPSTREAM_TRUNCATED
 //                       |   no length known                    |
 //                       | bad head or chunk framing            | ERR_UPSTREAM_PROTOCOL
+//   provider, HTTP/2    | END_STREAM, with the length announced| part with `last`
+//                       | refused, or above GOAWAY's last id,  | one silent retry, another
+//                       |   no answer byte                     |   connection
+//                       | connection lost, nothing received on | one silent retry, another
+//                       |   it since the request, reused       |   connection
+//                       | any other reset or loss, no head     | ERR_UPSTREAM_CLOSED
+//                       | reset, loss, or another length,      | ERR_UPSTREAM_TRUNCATED
+//                       |   inside the body                    |
+//                       | bad head; bad frames, no head        | ERR_UPSTREAM_PROTOCOL
+//                       | GOAWAY                               | nothing: streams below its id go
+//                       on
 //   answer to client    | `last` written                       | length or 0-chunk on the wire
 //                       |                                      |   (HTTP/2: END_STREAM)
 //                       | http_end before `last` was written   | connection reset: never whole
@@ -145,6 +156,14 @@ struct http_head {
     bool expect_continue;
 };
 
+// The host in "host", "host:port", "[v6]:port" (RFC 3986 3.2 without user information, as Host and
+// :authority are); false when it is none of these: an empty host, a port that is no port.
+bool http_authority_host(struct slice authority, struct slice *ret_host);
+
+// The host a request names: of its target in absolute form, which wins over Host (RFC 9112 3.2.2),
+// else of Host or :authority. False when it names none.
+bool http_head_host(const struct http_head *request, struct slice *ret_host);
+
 // The first field with the token, or NULL.
 const struct http_field *http_head_get(const struct http_head *h, enum http_name token);
 const struct http_field *http_head_find(const struct http_head *h, struct slice name);
@@ -166,7 +185,7 @@ struct http_stream {
     struct body body;    // the request's
     struct fiber *fiber; // set by the gateway; cancelled when the client leaves
     struct mono started; // when the head was complete
-    char peer[48];       // numeric address, NUL-terminated
+    char peer[48];       // numeric address, NUL-terminated; by the PROXY header if there is one
     bool answered;       // a head has gone out
     bool body_alone;     // private to net: the body read has a block of `early` to itself
     bool gone;

@@ -181,8 +181,6 @@ static const struct row ignored[] = {
      "server.read_bufer_size: unknown member: ignored (did you mean \"read_buffer_size\"?)"},
     {OPENAI(",\"store_raw_request_response\":true"),
      "providers.openai.store_raw_request_response: not served yet: ignored"},
-    {NETWORK("\"enforce_http2\":true"),
-     "providers.openai.network_config.enforce_http2: not served yet: ignored"},
     {KEYED("\"use_for_batch_api\":true"),
      "providers.openai.keys[0].use_for_batch_api: not served yet: ignored"},
     {"{\"governance\":{\"providers\":[{\"name\":\"nobody\"}]}}",
@@ -282,22 +280,6 @@ static void a_plugin_that_demands_a_virtual_key_restricts(void **state)
     built_done(&b);
 }
 
-static void a_proxy_is_not_bypassed_silently(void **state)
-{
-    (void)state;
-    static const char text[] =
-        OPENAI(",\"proxy_config\":{\"type\":\"http\",\"url\":\"http://p:1\"}");
-    struct built b;
-    built_text(&b, text);
-    assert_int_equal(b.err, ERR_CONFIG);
-    assert_true(built_error(&b, "providers.openai.proxy_config: proxies are not served yet and "
-                                "would be bypassed; --allow-unenforced goes on without it"));
-    built_done(&b);
-    built_text_allowing(&b, text);
-    assert_int_equal(b.err, 0);
-    built_done(&b);
-}
-
 static void deep_and_wide_files_end(void **state)
 {
     (void)state;
@@ -339,7 +321,6 @@ int main(void)
         cmocka_unit_test(what_asks_for_nothing_is_silent),
         cmocka_unit_test(what_restricts_is_refused_unless_allowed),
         cmocka_unit_test(a_plugin_that_demands_a_virtual_key_restricts),
-        cmocka_unit_test(a_proxy_is_not_bypassed_silently),
         cmocka_unit_test(deep_and_wide_files_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
