@@ -61,8 +61,9 @@ static void *putter_main(void *arg)
         atomic_store(&p->shared->acknowledged[p->thread], ++n);
         atomic_fetch_add(&p->shared->ready, 1);
     }
-    for (;;)
-        pause();
+    while (pause() < 0)
+        continue;
+    return NULL;
 }
 
 static void child_main(const struct store_options *options, struct shared *shared, uint64_t round)
