@@ -243,6 +243,18 @@ static size_t room(const struct arena *a)
     return (size_t)(a->end - a->next);
 }
 
+void arena_move(struct arena *a, struct block_pool *to)
+{
+    ASSERT(to->keep_max == 0); // a large one would be kept as if it had one of the kept sizes
+    for (const struct block *b = a->blocks; b; b = b->next)
+        if (b->bytes == BLOCK_BYTES) {
+            ASSERT(a->pool->live_count > 0);
+            a->pool->live_count--;
+            to->live_count++;
+        }
+    a->pool = to;
+}
+
 // Behind the newest, so that the current block stays first.
 static void link_behind(struct arena *a, struct block *b)
 {

@@ -69,6 +69,10 @@ bool block_pool_trim_large(struct block_pool *pool, size_t max);
 void arena_init(struct arena *a, struct block_pool *pool, size_t bytes_max);
 void arena_done(struct arena *a); // gives every block back; the arena may be init'ed again
 
+// From here on the arena takes from `to` and gives everything back there, what it holds included:
+// for memory that another thread is about to work in. `to` keeps no blocks (keep_max 0).
+void arena_move(struct arena *a, struct block_pool *to);
+
 // 16-byte aligned (arena_alloc) or unaligned (arena_bytes). NULL past the ceiling. Size 0 is fine.
 void *arena_alloc(struct arena *a, size_t size);
 void *arena_zalloc(struct arena *a, size_t size);

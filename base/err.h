@@ -50,6 +50,18 @@
     X(RESOLVE, "host name could not be resolved", 502, true)                                       \
     X(CONNECT, "connection refused or unreachable", 502, true)                                     \
     X(CONNECT_TIMEOUT, "connection attempt timed out", 504, true)                                  \
+    X(ADDRESS_REFUSED, "the host is a link-local or metadata address: refused", 502, false)        \
+    X(ADDRESS_PRIVATE, "the host is a private address and allow_private_network is false", 502,    \
+      false)                                                                                       \
+    X(PROXY_RESOLVE, "the proxy's host name could not be resolved", 502, true)                     \
+    X(PROXY_CONNECT, "the proxy refused the connection or is unreachable", 502, true)              \
+    X(PROXY_ADDRESS, "the proxy is at a link-local or metadata address: refused", 502, false)      \
+    X(PROXY_TIMEOUT, "the proxy did not answer in time", 504, true)                                \
+    X(PROXY_AUTH, "the proxy did not accept the credentials", 502, false)                          \
+    X(PROXY_REFUSED, "the proxy refused to connect to the provider", 502, false)                   \
+    X(PROXY_UNREACHABLE, "the proxy could not reach the provider", 502, true)                      \
+    X(PROXY_PROTOCOL, "the proxy's answer is malformed", 502, true)                                \
+    X(PROXY_CLOSED, "the proxy closed the connection", 502, true)                                  \
     X(TLS, "TLS handshake failed", 502, true)                                                      \
     X(TLS_VERIFY, "certificate verification failed", 502, false)                                   \
     X(UPSTREAM_CLOSED, "provider closed the connection before answering", 502, true)               \

@@ -53,7 +53,7 @@ static inline void sip_word(struct sip *s, uint64_t word)
     s->v0 ^= word;
 }
 
-static uint64_t siphash13(const uint64_t seed[2], struct slice key)
+uint64_t map_hash(const uint64_t seed[2], struct slice key)
 {
     struct sip s = {
         .v0 = seed[0] ^ UINT64_C(0x736f6d6570736575),
@@ -110,7 +110,7 @@ static struct map_entry *find(const struct map *m, struct slice key)
 {
     if (m->live == 0)
         return NULL;
-    size_t slot = probe(m, siphash13(m->seed, key), key);
+    size_t slot = probe(m, map_hash(m->seed, key), key);
     return m->index[slot] ? &m->entries[m->index[slot] - 1] : NULL;
 }
 
@@ -178,7 +178,7 @@ int map_put(struct map *m, struct slice key, void *value)
     }
     ASSERT(m->count < m->cap);
     m->entries[m->count] =
-        (struct map_entry){.key = key, .hash = siphash13(m->seed, key), .value = value};
+        (struct map_entry){.key = key, .hash = map_hash(m->seed, key), .value = value};
     index_add(m, m->count);
     m->count++;
     m->live++;

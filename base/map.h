@@ -26,6 +26,9 @@ struct map {
     uint64_t seed[2];
 };
 
+// The hash by itself: SipHash-1-3 of `key`, as strong as its secret seed. Pure.
+uint64_t map_hash(const uint64_t seed[2], struct slice key);
+
 void map_init(struct map *m, const uint64_t seed[2]);
 void map_done(struct map *m);
 void *map_get(const struct map *m, struct slice key);      // NULL when absent

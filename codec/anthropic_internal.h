@@ -2,7 +2,7 @@
 //
 // anthropic_internal.h: what the translating halves of the Anthropic dialects share.
 //
-//     anthropic_value.c     members, refusals, literals, data: URLs, base64
+//     anthropic_value.c     members, refusals, literals, base64
 //     anthropic_read.c      a request is read: parameters, tools, thinking
 //     anthropic_blocks.c    … and its messages; the blocks of answers too
 //     anthropic_write.c     a request is written: order, thinking, tools
@@ -70,8 +70,6 @@ int anthropic__bad(const struct anthropic_reader *rd, int err, const struct anth
 // A literal's content, in the arena when there are escapes. 0, ERR_BAD_TYPE, ERR_NOMEM.
 int anthropic__plain(struct arena *arena, struct slice literal, struct slice *ret);
 
-// The parts of `data:<type>;base64,<data>` in a plain string. False: it is something else.
-bool anthropic__data_url(struct slice plain, struct slice *ret_type, struct slice *ret_data);
 // 0, ERR_BAD_TYPE for what is no base64, ERR_NOMEM.
 int anthropic__base64(struct arena *arena, struct slice data, struct slice *ret);
 
@@ -150,6 +148,8 @@ enum {
     // only when asked to; `disabled` is refused by some.
     ANTHROPIC_SELF_MEASURED = ANTHROPIC_VERSION(4, 7),
     ANTHROPIC_THINKS_UNASKED = ANTHROPIC_VERSION(5, 0),
+    // Refuses a tool_choice that leaves no way but to call.
+    ANTHROPIC_UNFORCED = ANTHROPIC_VERSION(5, 1),
 };
 
 struct anthropic_writing {

@@ -11,6 +11,7 @@
 #include "base/container.h"
 #include "base/err.h"
 #include "codec/anthropic_internal.h"
+#include "codec/data_url.h"
 
 struct turns {
     struct canon_request *r;
@@ -174,7 +175,8 @@ static int write_data(const struct turns *t, const struct canon_block *b, struct
         return write_decoded(t, data);
     if (type.len == 0)
         type = b->kind == CANON_FILE ? SLICE("application/pdf") : type;
-    if (type.len == 0)
+    // A data: URL without a type means text/plain.
+    if (type.len == 0 || slice_ieq(type, SLICE("text/plain")))
         return anthropic__refuse_input(t->r, "an image's media type is missing");
     open_source(t->w, SLICE("base64"));
     json_member_string(t->w, SLICE("media_type"), type);
@@ -194,7 +196,7 @@ static int write_url(const struct turns *t, const struct canon_block *b)
     int rc = anthropic__plain(t->r->arena, b->url, &plain);
     if (rc)
         return rc;
-    if (!anthropic__data_url(plain, &type, &data))
+    if (!data_url_split(plain, &type, &data))
         return anthropic__refuse_input(t->r, "a data: URL is not base64");
     return write_data(t, b, type, data);
 }

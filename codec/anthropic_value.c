@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// anthropic_value.c: an object's members by name, refusals by path, and the strings in which other
-// dialects carry what is no string here: data: URLs and base64. For the other anthropic files.
+// anthropic_value.c: an object's members by name, refusals by path, and base64, in which other
+// dialects carry the text of a file. For the other anthropic files.
 
 #include "base/err.h"
 #include "codec/anthropic_internal.h"
@@ -129,23 +129,6 @@ int anthropic__fields(const struct anthropic_reader *rd, const struct anthropic_
 }
 
 // ---- Data in strings ---------------------------------------------------------------------------
-
-bool anthropic__data_url(struct slice plain, struct slice *ret_type, struct slice *ret_data)
-{
-    static const char coding[] = ";base64";
-    ptrdiff_t comma = slice_find_char(plain, ',');
-
-    if (!slice_istarts(plain, SLICE("data:")) || comma < 0)
-        return false;
-    struct slice head = slice_skip(slice_take(plain, (size_t)comma), 5);
-    if (head.len < sizeof(coding) - 1 ||
-        !slice_ieq(slice_skip(head, head.len - (sizeof(coding) - 1)), SLICE(";base64")))
-        return false;
-    ptrdiff_t parameters = slice_find_char(head, ';');
-    *ret_type = slice_take(head, (size_t)parameters);
-    *ret_data = slice_skip(plain, (size_t)comma + 1);
-    return true;
-}
 
 static int digit_of(char c)
 {

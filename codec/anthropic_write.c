@@ -87,14 +87,18 @@ static bool is_off(const struct canon_request *r)
             literal_is(r->reasoning.effort, SLICE("none")));
 }
 
+static bool forces(enum canon_choice_kind kind)
+{
+    return kind == CANON_CHOICE_REQUIRED || kind == CANON_CHOICE_TOOL;
+}
+
 // Will a choice be written that leaves Claude no way but to call?
 static bool is_forced(const struct anthropic_writing *x)
 {
     struct slice options = x->r->param[CANON_P_WEB_SEARCH_OPTIONS];
     bool tools = options.len > 0 && options.ptr[0] == '{';
 
-    if (x->r->tool_choice.kind != CANON_CHOICE_REQUIRED &&
-        x->r->tool_choice.kind != CANON_CHOICE_TOOL)
+    if (!forces(x->r->tool_choice.kind) || x->version >= ANTHROPIC_UNFORCED)
         return false;
     for (const struct canon_tool *t = x->r->tools; t; t = t->next)
         tools |= t->kind != CANON_TOOL_OPAQUE;
@@ -326,7 +330,10 @@ static void write_tool_choice(struct anthropic_writing *x)
     bool serial = slice_eq(x->r->param[CANON_P_PARALLEL_TOOL_CALLS], SLICE("false")) &&
                   kind != CANON_CHOICE_NONE;
 
-    if (kind == CANON_CHOICE_OPAQUE && !x->own)
+    bool unforced = forces(kind) && x->version >= ANTHROPIC_UNFORCED;
+    if (unforced)
+        kind = CANON_CHOICE_UNSET; // the model chooses
+    if (unforced || (kind == CANON_CHOICE_OPAQUE && !x->own))
         canon_drop(x->r, SLICE("tool_choice"));
     if (!(x->written & 1u << ANTHROPIC_TOP_TOOLS))
         return;

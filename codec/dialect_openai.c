@@ -277,18 +277,11 @@ static void responses_event(const struct sse_event *event, struct dialect_event 
         walk_responses_event(data, ret);
 }
 
-// The answer to a request for a count is the count.
-static void count_usage(struct slice text, struct dialect_usage *ret)
+// A count is not billed: it is what the answer says, not what it cost.
+static void no_usage(struct slice text, struct dialect_usage *ret)
 {
-    static const struct slice names[] = {SLICE("input_tokens")};
-    struct json_scanner scan;
-
+    (void)text;
     *ret = (struct dialect_usage){0};
-    if (json_scan(&scan, text, names, ARRAY_LEN(names), 0) != 0 ||
-        dialect_tokens(scan.member[0].value, &ret->input_tokens) != 0)
-        return;
-    ret->total_tokens = ret->input_tokens;
-    ret->known = true;
 }
 
 static void no_event(const struct sse_event *event, struct dialect_event *ret)
@@ -379,7 +372,7 @@ const struct dialect dialect_openai_responses = {
 const struct dialect dialect_openai_input_tokens = {
     .name = SLICE("openai_input_tokens"),
     .members = input_members,
-    .answer_usage = count_usage,
+    .answer_usage = no_usage,
     .event = no_event,
     .translation = &count_translation,
 };

@@ -211,3 +211,13 @@ void json_plain(struct json_writer *w, struct slice bytes)
     put(w, bytes.ptr, bytes.len);
     w->comma = false;
 }
+
+struct slice json_literal(struct arena *arena, struct slice bytes)
+{
+    struct json_writer w;
+    struct slice literal;
+
+    json_writer_init(&w, arena, bytes.len + 2);
+    json_string(&w, bytes);
+    return json_writer_done(&w, &literal) == 0 ? literal : SLICE_EMPTY;
+}

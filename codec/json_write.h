@@ -59,6 +59,9 @@ void json_string_inner(struct json_writer *w, struct slice inner);
 void json_string_bytes(struct json_writer *w, struct slice bytes); // escaped
 void json_string_close(struct json_writer *w);
 
+// `bytes` as a literal of its own, with its quotes; ptr NULL without memory.
+struct slice json_literal(struct arena *arena, struct slice bytes);
+
 // Bytes outside JSON: the framing of events. Takes no comma and resets the need for one.
 void json_plain(struct json_writer *w, struct slice bytes);
 

@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/err.h"
+#include "codec/data_url.h"
 #include "codec/openai_internal.h"
 
 enum member {
@@ -80,7 +81,7 @@ static int read_refusal(struct place *p, const struct json_member *m, struct can
 
 static int set_url(struct place *p, struct slice url, struct canon_block *b)
 {
-    int rc = openai__read_data_url(p->r->arena, url, &b->media_type, &b->data);
+    int rc = data_url_read(p->r->arena, url, &b->media_type, &b->data);
     if (b->data.len == 0)
         b->url = url;
     return rc;
@@ -147,7 +148,7 @@ static int read_file(struct place *p, const struct json_member *m, struct canon_
         b->file_id = in[ID].value;
         return openai__expect(p->r, &path, names[ID], &in[ID], ANY_STRING, true);
     }
-    rc = openai__read_data_url(p->r->arena, in[DATA].value, &b->media_type, &b->data);
+    rc = data_url_read(p->r->arena, in[DATA].value, &b->media_type, &b->data);
     if (rc || b->data.len > 0)
         return rc;
     if (slice_istarts(literal_inner(in[DATA].value), SLICE("data:")))
@@ -155,7 +156,7 @@ static int read_file(struct place *p, const struct json_member *m, struct canon_
     b->data = in[DATA].value;
     b->media_type = SLICE("\"application/pdf\"");
     if (in[TYPE].type == JSON_STRING)
-        rc = openai__read_media_type(p->r->arena, in[TYPE].value, &b->media_type);
+        rc = data_url_read_type(p->r->arena, in[TYPE].value, &b->media_type);
     if (rc == ERR_BAD_TYPE)
         return openai__refuse(p->r, rc, &path, names[TYPE], "must be a media type");
     return rc;

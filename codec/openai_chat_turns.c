@@ -12,6 +12,7 @@
 
 #include "base/container.h"
 #include "base/err.h"
+#include "codec/data_url.h"
 #include "codec/openai_internal.h"
 
 struct turns {
@@ -94,7 +95,7 @@ static void write_image(struct turns *t, const struct canon_block *b)
     json_object(t->w);
     json_key(t->w, SLICE("url"));
     if (b->data.len > 0)
-        openai__write_data_url(t->w, b->media_type, b->data);
+        data_url_write(t->w, b->media_type, b->data);
     else
         json_raw(t->w, b->url.len > 0 ? b->url : SLICE("\"\""));
     json_member(t->w, SLICE("detail"), b->detail);
@@ -117,10 +118,10 @@ static void write_file(struct turns *t, const struct canon_block *b)
     } else {
         json_key(t->w, SLICE("file_data"));
         if (b->data.len > 0)
-            openai__write_data_url(
-                t->w, b->media_type.len > 0 ? b->media_type : SLICE("\"application/pdf\""),
-                b->data);
-        else if (openai__write_text_url(t->w, t->r->arena, b->text) != 0)
+            data_url_write(t->w,
+                           b->media_type.len > 0 ? b->media_type : SLICE("\"application/pdf\""),
+                           b->data);
+        else if (data_url_write_text(t->w, b->text) != 0)
             t->err = ERR_NOMEM;
     }
     json_object_end(t->w);

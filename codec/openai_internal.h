@@ -2,7 +2,7 @@
 //
 // openai_internal.h: what the translating halves of the OpenAI dialects share.
 //
-//     openai_read.c          members, paths of refusals, usage, errors, data: URLs
+//     openai_read.c          members, paths of refusals, usage, errors
 //     openai_chat_read.c     a chat request is read: parameters, tools
 //     openai_chat_history.c  … and its messages
 //     openai_chat_write.c    a chat request is written: parameters, tools
@@ -69,17 +69,6 @@ int openai__refuse(struct canon_request *r, int err, const struct openai_path *p
                    struct slice name, const char *what);
 
 // ---- Shared values -----------------------------------------------------------------------------
-
-// `"data:<type>;base64,<data>"` taken apart into literals. 0, also when it is something else (then
-// *ret_data is absent); ERR_NOMEM.
-int openai__read_data_url(struct arena *arena, struct slice url, struct slice *ret_type,
-                          struct slice *ret_data);
-// A media type as it is spelt without escapes, a literal; ERR_BAD_TYPE when it is none, ERR_NOMEM.
-int openai__read_media_type(struct arena *arena, struct slice literal, struct slice *ret);
-// Writes one. `type` and `data` are literals.
-void openai__write_data_url(struct json_writer *w, struct slice type, struct slice data);
-// The same for plain text, which becomes base64. `text` is a literal. ERR_NOMEM.
-int openai__write_text_url(struct json_writer *w, struct arena *arena, struct slice text);
 
 // Replaces the counts that `object` names.
 void openai__read_usage(struct slice object, struct canon_usage *usage);

@@ -20,6 +20,7 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "codec/data_url.h"
 #include "codec/dialect.h"
 #include "codec/openai_responses_internal.h"
 
@@ -55,23 +56,13 @@ static void write_text(struct json_writer *w, struct slice text)
     json_object_end(w);
 }
 
-static void write_data_url(struct json_writer *w, struct slice media_type, struct slice data)
-{
-    json_string_open(w);
-    json_string_inner(w, SLICE("data:"));
-    json_string_inner(w, literal_inner(media_type));
-    json_string_inner(w, SLICE(";base64,"));
-    json_string_inner(w, literal_inner(data));
-    json_string_close(w);
-}
-
 static void write_image(struct json_writer *w, const struct canon_block *b)
 {
     json_object(w);
     json_member(w, SLICE("type"), SLICE("\"input_image\""));
     if (b->data.len > 0) {
         json_key(w, SLICE("image_url"));
-        write_data_url(w, b->media_type, b->data);
+        data_url_write(w, b->media_type, b->data);
     }
     json_member(w, SLICE("image_url"), b->data.len > 0 ? SLICE_EMPTY : b->url);
     json_member(w, SLICE("file_id"), b->file_id);
@@ -79,34 +70,7 @@ static void write_image(struct json_writer *w, const struct canon_block *b)
     json_object_end(w);
 }
 
-// Plain text as a file: base64 of its bytes.
-static int write_text_url(struct json_writer *w, struct arena *arena, struct slice literal)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char *plain = arena_large(arena, literal.len);
-    struct slice text;
-
-    if (!plain)
-        return ERR_NOMEM;
-    if (json_unescape(literal, plain, &text) != 0)
-        return ERR_BAD_TYPE;
-    json_string_open(w);
-    json_string_inner(w, SLICE("data:text/plain;base64,"));
-    for (size_t i = 0; i < text.len; i += 3) {
-        const unsigned char *p = (const unsigned char *)text.ptr + i;
-        size_t left = text.len - i;
-        uint32_t bits =
-            (uint32_t)p[0] << 16 | (left > 1 ? (uint32_t)p[1] << 8 : 0) | (left > 2 ? p[2] : 0);
-        char out[4] = {digits[bits >> 18], digits[bits >> 12 & 63],
-                       left > 1 ? digits[bits >> 6 & 63] : '=', left > 2 ? digits[bits & 63] : '='};
-        json_string_inner(w, slice_of(out, sizeof(out)));
-    }
-    json_string_close(w);
-    arena_drop_large(arena, plain);
-    return 0;
-}
-
-static int write_file(struct json_writer *w, struct arena *arena, const struct canon_block *b)
+static int write_file(struct json_writer *w, const struct canon_block *b)
 {
     int rc = 0;
     json_object(w);
@@ -114,10 +78,10 @@ static int write_file(struct json_writer *w, struct arena *arena, const struct c
     json_member(w, SLICE("filename"), b->file_id.len > 0 ? SLICE_EMPTY : b->name);
     if (b->data.len > 0) {
         json_key(w, SLICE("file_data"));
-        write_data_url(w, b->media_type, b->data);
+        data_url_write(w, b->media_type, b->data);
     } else if (b->text.len > 0) {
         json_key(w, SLICE("file_data"));
-        rc = write_text_url(w, arena, b->text);
+        rc = data_url_write_text(w, b->text);
     } else if (slice_starts(b->url, SLICE("\"data:"))) {
         json_member(w, SLICE("file_data"), b->url);
     } else {
@@ -159,7 +123,7 @@ static int write_part(struct writer *x, const struct canon_block *b)
         write_image(x->w, b);
         return 0;
     case CANON_FILE:
-        return write_file(x->w, x->r->arena, b);
+        return write_file(x->w, b);
     case CANON_AUDIO:
         write_audio(x->w, b);
         return 0;

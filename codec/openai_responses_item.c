@@ -17,6 +17,7 @@
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/err.h"
+#include "codec/data_url.h"
 #include "codec/dialect.h"
 #include "codec/openai_responses_internal.h"
 
@@ -186,41 +187,6 @@ static int read_image(struct responses_items *x, struct slice part, struct canon
     return 0;
 }
 
-// `"data:application/pdf;base64,JVBE…"` into its type and its data; both stay as they are when the
-// literal is no such URL.
-static int split_data_url(struct arena *arena, struct slice literal, struct slice *ret_type,
-                          struct slice *ret_data)
-{
-    enum { TYPE_BYTES_MAX = 256 };
-    static const struct slice base64 = SLICE(";base64");
-    char plain[TYPE_BYTES_MAX];
-    struct slice inner = literal_inner(literal);
-    struct slice type;
-
-    if (!slice_starts(inner, SLICE("data:")))
-        return 0;
-    ptrdiff_t comma = slice_find_char(slice_take(inner, TYPE_BYTES_MAX), ',');
-    if (comma < 0)
-        return 0;
-    // Some libraries escape the slash. The quotes of the literal stand in for those of the type.
-    struct slice head = slice_take(slice_skip(inner, 5), (size_t)comma - 5);
-    struct slice data = slice_skip(inner, (size_t)comma + 1);
-    struct slice quoted;
-    int rc = responses__join(arena, &head, 1, &quoted);
-    if (rc)
-        return rc;
-    if (json_unescape(quoted, plain, &type) != 0 || type.len <= base64.len ||
-        !slice_eq(slice_skip(type, type.len - base64.len), base64))
-        return 0;
-    type.len -= base64.len;
-    // It is written into a literal again: nothing that would end or break one.
-    for (size_t i = 0; i < type.len; i++)
-        if (type.ptr[i] <= ' ' || type.ptr[i] > '~' || type.ptr[i] == '"' || type.ptr[i] == '\\')
-            return 0;
-    rc = responses__join(arena, &type, 1, ret_type);
-    return rc ? rc : responses__join(arena, &data, 1, ret_data);
-}
-
 static int read_file(struct responses_items *x, struct slice part, struct canon_block ***tail)
 {
     enum { NAME, DATA, URL, FILE_ID, TYPE, CACHE, COUNT };
@@ -251,7 +217,7 @@ static int read_file(struct responses_items *x, struct slice part, struct canon_
         b->url = v[URL];
     if (b->file_id.len > 0 || b->url.len > 0)
         return 0;
-    rc = split_data_url(x->arena, v[DATA], &b->media_type, &b->data);
+    rc = data_url_read(x->arena, v[DATA], &b->media_type, &b->data);
     if (rc || b->data.len > 0)
         return rc;
     if (slice_starts(v[DATA], SLICE("\"data:"))) { // one whose data is no base64

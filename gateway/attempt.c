@@ -13,8 +13,10 @@
 #include "gateway/error.h"
 #include "gateway/limiter.h"
 #include "gateway/plan.h"
+#include "gateway/raw.h"
 #include "gateway/relay.h"
 #include "gateway/request.h"
+#include "gateway/session.h"
 #include "gateway/target.h"
 #include "gateway/translate.h"
 
@@ -169,6 +171,7 @@ static enum outcome call_await(struct exchange *x, struct fiber *self, const str
     if (budget_ns < 1)
         budget_ns = 1;
     rc = decoder_new(&x->stream->arena, self, u, &decoder);
+    x->decoder = decoder;
     x->answer = decoder ? decoder_body(decoder) : &u->body;
     if (rc)
         outcome = fail(x, ret, rc, SLICE_EMPTY);
@@ -179,6 +182,7 @@ static enum outcome call_await(struct exchange *x, struct fiber *self, const str
     else
         outcome = relay_answer_await(x, self, u, &budget_ns, ret);
     decoder_free(decoder);
+    x->decoder = NULL;
     x->answer = NULL;
     upstream_end(net, u);
     return outcome;
@@ -196,6 +200,8 @@ static enum outcome attempt_await(struct exchange *x, struct fiber *self, struct
     if (rc)
         return relay_client_left(x, rc) ? OUTCOME_GONE : OUTCOME_FAILED;
     rc = r ? request_build(x, t, r) : ERR_NOMEM;
+    if (rc == 0 && x->raw)
+        rc = raw_keep_request(x, r);
     if (rc)
         return fail(x, ret, rc, SLICE_EMPTY);
     rc = limiter_enter_await(t->provider->limiter, self, x->config->drop_excess_requests);
@@ -240,8 +246,7 @@ static int choose_key(struct exchange *x, uint64_t *used, struct failure *ret)
         x->model_sent = t->model;
         return 0;
     }
-    switch (key_choose(t->provider, t->model, &pin, &x->core->net.prng, used, &x->key,
-                       &x->model_sent)) {
+    switch (session_key_choose(x, t, &pin, used)) {
     case KEY_FOUND:
     case KEY_NOT_NEEDED:
         return 0;
@@ -337,6 +342,7 @@ enum outcome target_try_await(struct exchange *x, struct fiber *self, struct fai
     x->key = NULL;
     x->model_sent = x->target[x->target_index].model;
     x->upstream_started = ring_now(x->core->net.ring);
+    raw_decide(x);
 
     int rc = prepare_await(x, self, ret);
     if (rc)

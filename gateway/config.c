@@ -96,6 +96,7 @@ static void build_document(struct config_builder *b, struct limiters *limiters, 
         return;
     config__load_client(b, root);
     config__load_listener(b, root);
+    config__load_peers(b, root);
     config__load_providers(b, root);
     if (!config__failed(b))
         finish(b, limiters);

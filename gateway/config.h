@@ -23,6 +23,7 @@
 
 #include "base/buf.h"
 #include "base/map.h"
+#include "gateway/forwarded.h"
 #include "net/core.h"
 #include "net/tls.h"
 #include "net/upstream.h"
@@ -78,6 +79,15 @@ struct config_header {
 enum compat {
     COMPAT_TEXT_TO_CHAT = 1,
     COMPAT_CHAT_TO_RESPONSES = 2,
+    COMPAT_DROP_PARAMS = 4,
+    COMPAT_CONVERT_PARAMS = 8,
+    COMPAT_ALL = 15,
+};
+
+// What of an attempt a client of /v1 is shown (raw.h).
+enum raw {
+    RAW_REQUEST = 1,
+    RAW_RESPONSE = 2,
 };
 
 struct config_provider {
@@ -99,6 +109,7 @@ struct config_provider {
     unsigned request_timeout_ms, stream_idle_ms;
     unsigned max_retries, backoff_initial_ms, backoff_max_ms;
     bool disable_store; // openai_config: "store": false is forced
+    unsigned raw;       // bits of enum raw: send_back_raw_request, send_back_raw_response
     // beta_header_overrides: a prefix of an anthropic-beta value, and whether it may go up.
     struct config_beta {
         struct slice prefix;
@@ -136,8 +147,11 @@ struct config {
     size_t body_bytes_max;
     unsigned head_bytes_max;
     struct config_listener *tls; // NULL: the listener is plain
+    struct proxy_senders senders;
+    struct forwarded_rules forwarded;
     bool drop_excess_requests;
-    unsigned compat; // bits of enum compat
+    unsigned compat;      // bits of enum compat
+    bool no_raw_override; // client.allow_per_request_raw_override is false
     struct slice *prometheus_labels;
     unsigned prometheus_label_count;
     struct slice *header_allow, *header_deny; // header_filter_config; lower case

@@ -22,6 +22,8 @@
 #include "codec/json.h"
 #include "gateway/config.h"
 #include "gateway/config_known.h"
+#include "net/proxy.h"
+#include "net/upstream.h"
 
 struct tls_context;
 
@@ -114,6 +116,7 @@ void *config__alloc(struct config_builder *b, size_t count, size_t size);
 // ---- Parts --------------------------------------------------------------------------------------
 
 void config__load_listener(struct config_builder *b, yyjson_val *root); // config_listener.c
+void config__load_peers(struct config_builder *b, yyjson_val *root);    // config_peers.c
 // A whole file: 0 with the text added, ERR_NOT_FOUND when there is none, ERR_SYSTEM with errno,
 // ERR_LIMIT at the buffer's ceiling, ERR_NOMEM. (config.c)
 int config__read_file(const char *name, struct buf *text);
@@ -130,7 +133,19 @@ struct config_network {
     bool insecure;
     struct slice ca_cert_pem;
     unsigned connect_ms, idle_ms, conns_max;
+    bool refuse_private;         // allow_private_network was written, and is false
+    struct proxy *proxy;         // the provider's; given back when it is loaded
+    bool proxy_from_environment; // instead: each origin's
 };
+// Reads proxy_config into `network`, after network_config. (config_proxy.c)
+void config__load_proxy(struct config_builder *b, const struct config_path *at,
+                        struct config_network *network, yyjson_val *provider);
+// A reference to the proxy for an origin at `url`, or NULL. False when something was said.
+bool config__proxy_of(struct config_builder *b, const struct config_path *at,
+                      const struct config_network *network, const struct url *url,
+                      struct proxy **ret);
+// Is this, as a number or by name, a place no request goes? (config_origin.c)
+bool config__is_forbidden(struct slice host);
 // Sets the id that follows from provider and name. (config_keys.c)
 void config__key_identity(struct config_builder *b, const struct config_provider *p,
                           struct config_key *key);

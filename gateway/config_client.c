@@ -117,6 +117,11 @@ void config__load_client(struct config_builder *b, yyjson_val *root)
         c->compat |= COMPAT_TEXT_TO_CHAT;
     if (config__bool(compat, "convert_chat_to_responses", false))
         c->compat |= COMPAT_CHAT_TO_RESPONSES;
+    if (config__bool(compat, "should_drop_params", false))
+        c->compat |= COMPAT_DROP_PARAMS;
+    if (config__bool(compat, "should_convert_params", false))
+        c->compat |= COMPAT_CONVERT_PARAMS;
+    c->no_raw_override = !config__bool(client, "allow_per_request_raw_override", true);
     load_labels(b, &path, client);
     load_origins(b, &path, client);
     load_headers(b, &path, client, "allowed_headers", &c->allowed_headers,

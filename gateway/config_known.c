@@ -64,9 +64,9 @@ static const struct known_member header_filter_members[] = {
 static const struct known_member compat_members[] = {
     SERVED("convert_text_to_chat", KNOWN_BOOL),
     SERVED("convert_chat_to_responses", KNOWN_BOOL),
-    // These need a catalogue of what each model takes.
-    NOT_SERVED("should_drop_params"),
-    NOT_SERVED("should_convert_params"),
+    // As far as a model's name tells what it takes (providers/model_rules.h).
+    SERVED("should_drop_params", KNOWN_BOOL),
+    SERVED("should_convert_params", KNOWN_BOOL),
     NOT_SERVED("azure_deepseek"),
     NOT_SERVED("force_reasoning_only_models_to_responses"),
     END,
@@ -87,7 +87,7 @@ static const struct known_member client_members[] = {
     NOT_SERVED("enable_logging"),
     NOT_SERVED("disable_content_logging"),
     NOT_SERVED("allow_per_request_content_storage_override"),
-    NOT_SERVED("allow_per_request_raw_override"),
+    SERVED("allow_per_request_raw_override", KNOWN_BOOL),
     NOT_SERVED("logging_headers"),
     NOT_SERVED("log_retention_days"),
     NOT_SERVED("hide_deleted_virtual_keys_in_filters"),
@@ -133,12 +133,22 @@ static const struct known_member tls_members[] = {
     END,
 };
 
+static const struct known_member proxy_protocol_members[] = {
+    SERVED("enabled", KNOWN_BOOL),
+    SERVED("trusted", KNOWN_STRINGS),
+    END,
+};
+
 static const struct known_member server_members[] = {
     SERVED("drain_delay_s", KNOWN_INTEGER, .min = 0, .max = 3600),
     SERVED("drain_timeout_s", KNOWN_INTEGER, .min = 0, .max = 86400),
     SERVED("watchdog_ms", KNOWN_INTEGER, .min = 0, .max = 3600 * 1000),
     SERVED("read_buffer_size", KNOWN_INTEGER_OR_0, .min = 1024, .max = 16 << 20),
     SERVED("tls", KNOWN_OBJECT, OBJECT(tls_members)),
+    SERVED("proxy_protocol", KNOWN_OBJECT, OBJECT(proxy_protocol_members)),
+    SERVED("trusted_proxies", KNOWN_STRINGS),
+    SERVED("forwarded_header", KNOWN_STRING,
+           .choices = (const char *const[]){"x-forwarded-for", "forwarded", NULL}),
     END,
 };
 
@@ -279,10 +289,10 @@ static const struct known_member slots_members[] = {
 static const struct known_member proxy_members[] = {
     SERVED("type", KNOWN_STRING, .required = true,
            .choices = (const char *const[]){"none", "http", "socks5", "environment", NULL}),
-    QUIET("url"), // of a proxy whose type is spoken about
-    QUIET("username"),
-    QUIET("password"),
-    QUIET("ca_cert_pem"),
+    SERVED("url", KNOWN_SECRET),
+    SERVED("username", KNOWN_SECRET),
+    SERVED("password", KNOWN_SECRET),
+    SERVED("ca_cert_pem", KNOWN_SECRET),
     END,
 };
 
@@ -298,8 +308,8 @@ static const struct known_member provider_members[] = {
     SERVED("proxy_config", KNOWN_OBJECT, OBJECT(proxy_members)),
     SERVED("custom_provider_config", KNOWN_OBJECT, OBJECT(custom_members)),
     SERVED("openai_config", KNOWN_OBJECT, OBJECT(openai_members)),
-    NOT_SERVED("send_back_raw_request"),
-    NOT_SERVED("send_back_raw_response"),
+    SERVED("send_back_raw_request", KNOWN_BOOL),
+    SERVED("send_back_raw_response", KNOWN_BOOL),
     NOT_SERVED("store_raw_request_response"),
     NOT_SERVED("prompt_cache"),
     NOT_SERVED("pricing_overrides"),
@@ -316,8 +326,8 @@ static const struct known_member governance_provider_members[] = {
     QUIET("description"),
     RESTRICTS("budget_id"),
     RESTRICTS("rate_limit_id"),
-    NOT_SERVED("send_back_raw_request"),
-    NOT_SERVED("send_back_raw_response"),
+    SERVED("send_back_raw_request", KNOWN_BOOL),
+    SERVED("send_back_raw_response", KNOWN_BOOL),
     NOT_SERVED("store_raw_request_response"),
     NOT_SERVED("network_config"),
     NOT_SERVED("proxy_config"),

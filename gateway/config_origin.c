@@ -7,17 +7,18 @@
 // an https URL none.
 //
 // Some addresses are never a provider: link-local ones and the clouds' metadata services give
-// credentials to whoever asks from inside. Only numeric hosts are looked at; a name that resolves
-// to such an address is the operator's own doing.
+// credentials to whoever asks from inside. Here the host as it is written is looked at, so that the
+// mistake has a place in the file; what a name resolves to is looked at when it is dialled
+// (net/dial.c).
 #include "gateway/config_build.h"
 
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/err.h"
+#include "net/ip.h"
 #include "net/limits.h"
 #include "net/tls.h"
 #include <arpa/inet.h>
-#include <netinet/in.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
 
@@ -81,40 +82,24 @@ void config__tls_done(struct config_builder *b)
 
 // ---- Addresses that are refused -----------------------------------------------------------------
 
-static bool is_forbidden4(const struct in_addr *address)
-{
-    uint32_t bits = ntohl(address->s_addr);
-    return bits >> 16 == 0xA9FE   // 169.254.0.0/16: link-local, metadata of most clouds
-           || bits == 0x646464C8; // 100.100.100.200: Alibaba's metadata
-}
-
-static bool is_forbidden6(const struct in6_addr *address)
-{
-    // fd00:ec2::254: Amazon's metadata
-    static const uint8_t amazon[16] = {0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54};
-    struct in_addr mapped;
-    memcpy(&mapped, &address->s6_addr[12], sizeof(mapped));
-    bool maps = IN6_IS_ADDR_V4MAPPED(address) || IN6_IS_ADDR_V4COMPAT(address);
-    return IN6_IS_ADDR_LINKLOCAL(address) || memcmp(address->s6_addr, amazon, 16) == 0 ||
-           (maps && is_forbidden4(&mapped));
-}
-
-static bool is_forbidden(struct slice host)
+bool config__is_forbidden(struct slice host)
 {
     char text[INET6_ADDRSTRLEN + 16];
+    struct in_addr four;
+    struct ip ip;
+    if (ip_is_metadata_name(host))
+        return true;
     if (host.len == 0 || host.len >= sizeof(text))
         return false;
     memcpy(text, host.ptr, host.len);
     text[host.len] = '\0';
-    char *zone = strchr(text, '%');
-    if (zone != NULL)
-        *zone = '\0';
-    struct in_addr four;
-    struct in6_addr six;
     // inet_aton also knows 0xa9fea9fe and 2852039166, as resolvers do.
     if (inet_aton(text, &four) != 0)
-        return is_forbidden4(&four);
-    return inet_pton(AF_INET6, text, &six) == 1 && is_forbidden6(&six);
+        ip = ip_of_v4((const uint8_t *)&four.s_addr);
+    else if (!ip_parse(host, &ip))
+        return false;
+    enum ip_place place = ip_place(&ip);
+    return place == IP_LINK_LOCAL || place == IP_METADATA;
 }
 
 // ---- Origins ------------------------------------------------------------------------------------
@@ -129,12 +114,13 @@ bool config__origin(struct config_builder *b, const struct config_path *path,
         config__error(b, path, "expected a URL such as https://host:port/path");
         return false;
     }
-    if (is_forbidden(url.host)) {
+    if (config__is_forbidden(url.host)) {
         config__error(b, path, "a link-local or metadata address is never a provider");
         return false;
     }
     struct config_tls *tls = url.tls ? tls_for(b, path, network) : NULL;
-    if (url.tls && tls == NULL)
+    struct proxy *proxy = NULL;
+    if ((url.tls && tls == NULL) || !config__proxy_of(b, path, network, &url, &proxy))
         return false;
     struct origin_options options = {
         .tls = url.tls,
@@ -142,6 +128,8 @@ bool config__origin(struct config_builder *b, const struct config_path *path,
         .port = url.port,
         .tls_context = tls != NULL ? tls->context : NULL,
         .identity = tls != NULL ? tls->identity : SLICE(""),
+        .proxy = proxy,
+        .refuse_private = network->refuse_private,
         .connect_ms = network->connect_ms,
         .idle_ms = network->idle_ms,
         .age_ms = LIMIT_UPSTREAM_AGE_MS,
@@ -149,6 +137,7 @@ bool config__origin(struct config_builder *b, const struct config_path *path,
         .idle_max = LIMIT_UPSTREAM_IDLE,
     };
     int err = origin_new(&options, ret);
+    proxy_put(proxy);
     if (err == ERR_NOMEM)
         b->no_memory = true;
     else if (err != 0)

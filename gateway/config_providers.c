@@ -239,6 +239,8 @@ static void load_network(struct config_builder *b, const struct config_path *at,
     ret->idle_ms =
         1000 * config__uint(network, "keep_alive_timeout_in_seconds", DEFAULT_KEEP_ALIVE_S);
     ret->conns_max = config__uint(network, "max_conns_per_host", DEFAULT_CONNS);
+    // Whoever writes false means it; whoever writes nothing has written the address.
+    ret->refuse_private = !config__bool(network, "allow_private_network", true);
     if (ret->insecure && ret->ca_cert_pem.len > 0)
         config__error(b, &pem, "excludes insecure_skip_verify");
     else if (ret->insecure)
@@ -253,6 +255,7 @@ static void load_place(struct config_builder *b, const struct config_path *at,
     struct config_path url_at = CONFIG_MEMBER(&network_at, "base_url");
     struct config_network network = {0};
     load_network(b, at, p, &network, section);
+    config__load_proxy(b, at, &network, provider);
     struct slice url = p->custom ? SLICE("") : p->row->base_url;
     struct slice given = SLICE(""), base_path = SLICE("");
     if (config__text_set(b, &url_at, config__get(section, "base_url"), &given) && given.len > 0)
@@ -263,14 +266,7 @@ static void load_place(struct config_builder *b, const struct config_path *at,
     if (p->custom && url.len == 0 && !has_all_urls(p))
         config__error(b, &url_at, "missing; a custom provider needs it");
     config__load_keys(b, at, &network, p, url, provider);
-}
-
-static void load_proxy(struct config_builder *b, const struct config_path *at, yyjson_val *provider)
-{
-    struct config_path path = CONFIG_MEMBER(at, "proxy_config");
-    struct slice type = json_str(config__get(config__get(provider, "proxy_config"), "type"));
-    if (type.len > 0 && !slice_eq(type, SLICE("none")))
-        config__unenforced(b, &path, "proxies are not served yet and would be bypassed");
+    proxy_put(network.proxy); // its origins have their own references
 }
 
 static bool is_provider_name(struct slice name)
@@ -281,6 +277,12 @@ static bool is_provider_name(struct slice name)
             return false;
     }
     return name.len > 0 && name.len <= NAME_BYTES_MAX;
+}
+
+static unsigned raw_of(yyjson_val *provider)
+{
+    unsigned raw = config__bool(provider, "send_back_raw_request", false) ? RAW_REQUEST : 0;
+    return raw | (config__bool(provider, "send_back_raw_response", false) ? RAW_RESPONSE : 0);
 }
 
 // Which row a provider goes by; NULL when that was an error.
@@ -321,12 +323,12 @@ static void load_provider(struct config_builder *b, const struct config_path *at
     p->custom = custom != NULL;
     p->key_less = config__bool(custom, "is_key_less", false);
     p->disable_store = config__bool(config__get(provider, "openai_config"), "disable_store", false);
+    p->raw = raw_of(provider);
     load_allowed(p, custom);
     load_patience(b, at, p, network);
     load_slots(b, at, slots, provider);
     load_headers(b, at, p, network);
     load_betas(b, p, network);
-    load_proxy(b, at, provider);
     load_place(b, at, p, provider, custom);
 }
 
@@ -371,8 +373,10 @@ static void load_governed(struct config_builder *b, yyjson_val *root)
         }
         if (p == NULL)
             config__warn(b, &at, "names a provider that is not configured: ignored");
-        else if (config__bool(config__get(v, "openai_config"), "disable_store", false))
-            p->disable_store = true;
+        if (p == NULL)
+            continue;
+        p->disable_store |= config__bool(config__get(v, "openai_config"), "disable_store", false);
+        p->raw |= raw_of(v);
     }
 }
 

@@ -18,6 +18,11 @@ struct decoder {
     size_t offset;         // in that
     bool holding;
     bool complete; // the source is at its end
+    bool slow;     // a worker's: the three that follow
+    bool asks;     // the held part waits for one
+    bool worked;   // `work_bytes` are in `out`, or `work_err`
+    int work_err;
+    size_t work_bytes;
     char *out;
 };
 
@@ -79,6 +84,34 @@ static int inflate_part(struct decoder *d, size_t *len)
     return 0;
 }
 
+bool decoder_has_work(const struct decoder *d)
+{
+    return d && d->asks;
+}
+
+void decoder_work(void *decoder)
+{
+    struct decoder *d = decoder;
+    ASSERT(d->asks && d->holding);
+    d->work_bytes = 0;
+    d->work_err = inflate_part(d, &d->work_bytes);
+    d->asks = false;
+    d->worked = true;
+}
+
+// What a worker made of the part; without that ERR_MORE, and it is asked for when nothing else is
+// there to be given.
+static int worked_part(struct decoder *d, size_t *len)
+{
+    if (!d->worked) {
+        d->asks = *len == 0;
+        return ERR_MORE;
+    }
+    d->worked = false;
+    *len = d->work_bytes;
+    return d->work_err;
+}
+
 static int decoder_take(struct body *b, struct body_part *ret)
 {
     struct decoder *d = container_of(b, struct decoder, body);
@@ -89,13 +122,13 @@ static int decoder_take(struct body *b, struct body_part *ret)
         if (!d->holding)
             rc = refill(d);
         if (!rc)
-            rc = inflate_part(d, &len);
+            rc = d->slow ? worked_part(d, &len) : inflate_part(d, &len);
         if (!rc && d->span == d->held.count && len < DECODE_OUT_BYTES)
             rc = release(d);
         if (rc)
             break;
     }
-    if (rc == ERR_MORE && len == 0)
+    if (rc == ERR_MORE && len == 0 && !d->asks)
         d->source->reader = d->self; // it wakes whom it finds here
     if (rc && (rc != ERR_MORE || len == 0))
         return rc;
@@ -156,6 +189,7 @@ int decoder_new(struct arena *arena, struct fiber *self, struct upstream *u, str
     d->body.ops = &decoder_ops;
     d->source = &u->body;
     d->self = self;
+    d->slow = row->slow;
     int rc = coding_new(arena, row, &d->coding);
     if (rc)
         return rc;

@@ -10,6 +10,7 @@
 #include "gateway/event_filter.h"
 #include "base/assert.h"
 #include "base/err.h"
+#include "gateway/raw.h"
 #include "gateway/splice.h"
 
 // The most slices one event can take: an edited text and what is around it.
@@ -85,7 +86,7 @@ static struct slice write_tail(struct event_filter *f, struct gather *g, int64_t
 // ---- The common event: no usage, no extra_fields of its own, one data line --------------------
 
 static void splice_plain(struct event_filter *f, struct gather *g, const struct sse_event *e,
-                         int64_t latency_ms)
+                         int64_t latency_ms, struct slice raw)
 {
     const char *end = e->raw.ptr + e->raw.len;
     const char *brace = e->data.ptr + e->data.len - 1;
@@ -99,7 +100,10 @@ static void splice_plain(struct event_filter *f, struct gather *g, const struct 
     if (*before != '{')
         gather_add(g, SLICE(","));
     gather_add(g, f->prefix);
-    gather_add(g, write_tail(f, g, latency_ms));
+    struct slice tail = write_tail(f, g, latency_ms);
+    gather_add(g, slice_take(tail, tail.len - 1));
+    gather_add(g, raw);
+    gather_add(g, slice_skip(tail, tail.len - 1));
     gather_add(g, slice_of(brace, (size_t)(end - brace)));
 }
 
@@ -133,7 +137,8 @@ static bool frame(struct event_filter *f, const struct sse_event *e, struct slic
 }
 
 static enum event_verdict splice_edited(struct event_filter *f, struct gather *g,
-                                        const struct sse_event *e, int64_t latency_ms)
+                                        const struct sse_event *e, int64_t latency_ms,
+                                        struct slice raw)
 {
     struct iovec piece[JSON_PIECES_MAX];
     struct slice data = e->data, before, after;
@@ -143,7 +148,9 @@ static enum event_verdict splice_edited(struct event_filter *f, struct gather *g
     if (!frame(f, e, &data, &before, &after))
         return EVENT_NOMEM;
     struct slice tail = write_tail(f, g, latency_ms);
-    struct slice member = arena_printf(f->arena, "%.*s%.*s", SLICE_ARG(f->prefix), SLICE_ARG(tail));
+    tail.len--; // its brace
+    struct slice member = arena_printf(f->arena, "%.*s%.*s%.*s}", SLICE_ARG(f->prefix),
+                                       SLICE_ARG(tail), SLICE_ARG(raw));
     if (!member.ptr)
         return EVENT_NOMEM;
     int rc = splice_object(f->arena, data, member, piece, &count, &bytes);
@@ -165,16 +172,35 @@ static bool contains(struct slice s, struct slice word)
     return memmem(s.ptr, s.len, word.ptr, word.len) != NULL;
 }
 
+// What is shown of the attempt in this event.
+static struct slice shown(struct event_filter *f, const struct sse_event *e,
+                          const struct dialect_event *d)
+{
+    const struct sse_event *source = f->source ? f->source : e;
+    struct slice request = SLICE_EMPTY;
+
+    if (d->usage.known || d->kind == DIALECT_EVENT_END) {
+        request = f->raw_request;
+        f->raw_request = SLICE_EMPTY; // once
+    }
+    return raw_members(f->arena, request, f->raw_response ? source->data : SLICE_EMPTY, true);
+}
+
 static enum event_verdict splice(struct event_filter *f, struct gather *g,
                                  const struct sse_event *e, const struct dialect_event *d,
                                  int64_t latency_ms)
 {
     enum event_verdict verdict = EVENT_PASSED;
+    struct slice raw = SLICE("");
 
+    if (f->raw_response || f->raw_request.len > 0)
+        raw = shown(f, e, d);
+    if (!raw.ptr)
+        return EVENT_NOMEM;
     if (d->usage.known || !lies_in(e->data, e->raw) || contains(e->data, SLICE("\"extra_fields\"")))
-        verdict = splice_edited(f, g, e, latency_ms);
+        verdict = splice_edited(f, g, e, latency_ms, raw);
     else
-        splice_plain(f, g, e, latency_ms);
+        splice_plain(f, g, e, latency_ms, raw);
     f->index++;
     return verdict;
 }

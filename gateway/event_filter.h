@@ -48,6 +48,11 @@ struct event_filter {
     bool withhold;       // the usage event, which the client did not ask for
     struct slice prefix; // splice_prefix on /v1; empty: nothing is spliced
 
+    // What of the attempt is shown in extra_fields (raw.h).
+    bool raw_response;
+    struct slice raw_request;       // in the event that tells usage or ends the stream
+    const struct sse_event *source; // the provider's, of which the event was made; NULL: itself
+
     bool committed; // bytes have gone out: an error event passes like any other
 
     char *kept; // comments in front of the first event, in `arena`; or NULL

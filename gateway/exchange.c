@@ -41,6 +41,7 @@ void exchange_fiber(struct fiber *self, void *stream)
     x->started = s->started;
     x->failure.retry_after_ms = -1;
     x->request_id = gateway_request_id(s);
+    x->from = forwarded_read(&x->config->forwarded, &s->request, slice_str(s->peer), &s->arena);
 
     unsigned index = core->index;
     struct config *config = x->config;

@@ -85,6 +85,7 @@ struct usage {
     uint64_t cached_read_tokens, cached_write_tokens;
 };
 
+struct decoder;
 struct dialect;
 struct translated;
 struct translation;
@@ -98,6 +99,7 @@ struct exchange {
     struct slice route_part;   // of the path: what stands for the route's `{id}`, as written
     enum exchange_state state;
     struct slice request_id; // x-request-id, or a UUID
+    struct forwarded from;   // the client, past trusted proxies
 
     // READING
     const struct dialect *dialect; // of the route's operation
@@ -122,10 +124,17 @@ struct exchange {
     // When that is not what the client speaks (translate.h); else NULL. The first goes at commit.
     struct translation *translation;
     struct translated *translated;
+    // When client.compat dropped something of the request: all that was dropped of it, as
+    // `"top_p","seed"` and `top_p, seed`.
+    struct slice shed, shed_list;
     struct json_scanner *edit_scan; // with the members a provider's edits need, or NULL
     const struct config_provider *edit_scan_of;
 
+    unsigned raw;             // bits of enum raw: what of it the client is shown (raw.h)
+    struct slice raw_request; // kept for that
+
     struct body *answer; // of the attempt that is being relayed: the provider's, or its decoder's
+    struct decoder *decoder; // or NULL
 
     // the outcome
     struct failure failure; // of the primary, when all failed

@@ -232,7 +232,7 @@ void gateway_access_log(const struct exchange *x)
         LOG_S("path", head->path),
         LOG_N("status", x->status),
         LOG_N("duration_ms", mono_diff_ns(now, x->started) / NS_PER_MS),
-        LOG_S("remote_addr", slice_str(x->stream->peer)),
+        LOG_S("remote_addr", x->from.client),
         LOG_S("user_agent", agent != NULL ? agent->value : SLICE_EMPTY),
         LOG_S("request_id", x->request_id),
     };

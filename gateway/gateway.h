@@ -16,6 +16,7 @@
 #include "net/core.h"
 
 struct limiters;
+struct sessions;
 struct work_pool;
 
 struct gateway {
@@ -24,8 +25,9 @@ struct gateway {
     unsigned cores;
     struct route_table routes;
     struct limiters *limiters;
-    struct work_pool *work; // for what would hold a loop too long; NULL: done on it all the same
-    const char *version;    // RINGGATE_VERSION
+    struct sessions *sessions; // NULL: none are known
+    struct work_pool *work;    // for what would hold a loop too long; NULL: done on it all the same
+    const char *version;       // RINGGATE_VERSION
     struct wall started;
     _Atomic bool draining; // /health answers 503
 };

@@ -274,9 +274,11 @@ unsigned headers_down(const struct exchange *x, const struct http_head *head,
     }
     if (x->request_id.len > 0)
         put_field(out, &count, max, SLICE("x-bf-request-id"), x->request_id);
-    if (head && x->translated && x->translated->dropped_list.len > 0 &&
-        !route_mount(x->route)->extra_fields)
-        put_field(out, &count, max, SLICE("x-bf-dropped-params"), x->translated->dropped_list);
+    struct slice dropped = x->shed_list.len > 0 ? x->shed_list
+                           : x->translated      ? x->translated->dropped_list
+                                                : SLICE_EMPTY;
+    if (head && dropped.len > 0 && !route_mount(x->route)->extra_fields)
+        put_field(out, &count, max, SLICE("x-bf-dropped-params"), dropped);
     for (unsigned i = 0; head && i < head->count; i++)
         if (may_come_down(head, &head->fields[i]) && count < max)
             out[count++] = head->fields[i];

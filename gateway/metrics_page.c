@@ -73,6 +73,7 @@ struct core_figures {
 #undef X
     uint64_t h2_limits[H2_LIMIT_COUNT];
     uint64_t tls_failures[TLS_FAILURE_COUNT];
+    uint64_t proxy_failures[PROXY_FAILURE_COUNT];
 };
 
 // Everything a scrape has added up; one allocation.
@@ -204,6 +205,8 @@ static void add_figures(struct core_figures *f, struct gateway_core *core)
         f->h2_limits[i] = counter_get(&net->h2.hit[i]);
     for (unsigned i = 0; i < TLS_FAILURE_COUNT; i++)
         f->tls_failures[i] = counter_get(&net->tls_failures[i]);
+    for (unsigned i = 0; i < PROXY_FAILURE_COUNT; i++)
+        f->proxy_failures[i] = counter_get(&net->proxy_failures[i]);
 }
 
 static bool visit(struct tour *tour, struct gateway_core *core)
@@ -451,6 +454,22 @@ static void write_tls_failures(struct buf *out, const struct sum *sum, unsigned 
     }
 }
 
+static void write_proxy_failures(struct buf *out, const struct sum *sum, unsigned cores)
+{
+    static const char name[] = "ringgate_proxy_protocol_failures_total";
+    static const char *const reasons[] = {
+#define X(token, label) label,
+        PROXY_FAILURE_MAP(X)
+#undef X
+    };
+    add_family(out, name, "counter", "Connections closed for want of a good PROXY header.");
+    for (unsigned c = 0; c < cores; c++) {
+        for (unsigned i = 0; i < PROXY_FAILURE_COUNT; i++)
+            buf_printf(out, "%s{core=\"%u\",reason=\"%s\"} %llu\n", name, c, reasons[i],
+                       (unsigned long long)sum->core[c].proxy_failures[i]);
+    }
+}
+
 static void write_limiters(struct buf *out, const struct config *config)
 {
     static const char *const names[] = {"ringgate_provider_running", "ringgate_provider_waiting"};
@@ -560,6 +579,7 @@ int metrics_scrape_await(struct gateway *g, struct gateway_core *core, struct fi
         write_cores(out, sum, g->cores);
         write_h2_limits(out, sum, g->cores);
         write_tls_failures(out, sum, g->cores);
+        write_proxy_failures(out, sum, g->cores);
         write_limiters(out, core->config);
         write_process(out, g);
         rc = out->err;

@@ -35,9 +35,11 @@ unsigned plan_compat(struct slice value)
         struct slice name;
         unsigned bits;
     } features[] = {
-        {SLICE("*"), COMPAT_TEXT_TO_CHAT | COMPAT_CHAT_TO_RESPONSES},
+        {SLICE("*"), COMPAT_ALL},
         {SLICE("convert_text_to_chat"), COMPAT_TEXT_TO_CHAT},
         {SLICE("convert_chat_to_responses"), COMPAT_CHAT_TO_RESPONSES},
+        {SLICE("should_drop_params"), COMPAT_DROP_PARAMS},
+        {SLICE("should_convert_params"), COMPAT_CONVERT_PARAMS},
     };
     struct json_scanner scan;
     struct slice element;
@@ -56,11 +58,11 @@ unsigned plan_compat(struct slice value)
     return bits;
 }
 
-static bool is_enabled(const struct exchange *x, enum compat feature)
+bool plan_enabled(const struct exchange *x, enum compat feature)
 {
     if (x->config->compat & feature)
         return true;
-    const struct http_field *f = http_head_find(&x->stream->request, SLICE("x-bf-compat"));
+    const struct http_field *f = http_head_get(&x->stream->request, HTTP_N_X_BF_COMPAT);
     return f && (plan_compat(f->value) & feature);
 }
 
@@ -129,12 +131,12 @@ static bool applies(const struct exchange *x, const struct target *t, enum when 
 {
     switch (when) {
     case RESPONSES_ONLY:
-        return is_responses_only(t->model) && is_enabled(x, COMPAT_CHAT_TO_RESPONSES);
+        return is_responses_only(t->model) && plan_enabled(x, COMPAT_CHAT_TO_RESPONSES);
     case PREFERRED:
         // A custom provider is somebody else's server: most of those know chat best.
         return t->provider->row->prefers_responses && !t->provider->custom;
     case TEXT_TO_CHAT:
-        return is_enabled(x, COMPAT_TEXT_TO_CHAT);
+        return plan_enabled(x, COMPAT_TEXT_TO_CHAT);
     case ALWAYS:
     default:
         return true;

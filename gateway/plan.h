@@ -28,6 +28,8 @@ const struct dialect *plan_dialect(enum operation op);
 // Sets x->upstream_op and x->upstream_dialect for the target. 0, or ERR_UNSUPPORTED: no way.
 int plan_target(struct exchange *x, const struct target *target);
 
+// Is the feature on, by client.compat or for this request?
+bool plan_enabled(const struct exchange *x, enum compat feature);
 // The features that a value of x-bf-compat names, as bits of enum compat.
 unsigned plan_compat(struct slice value);
 

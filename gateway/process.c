@@ -11,6 +11,7 @@
 #include "gateway/limiter.h"
 #include "gateway/notify.h"
 #include "gateway/process_internal.h"
+#include "gateway/session.h"
 #include "ring/work.h"
 #include <errno.h>
 #include <sched.h>
@@ -163,6 +164,8 @@ static int gateway_init(struct process *p)
     if (rc == 0)
         rc = limiters_new(&g->limiters);
     if (rc == 0)
+        rc = sessions_new(&g->sessions);
+    if (rc == 0)
         rc = work_pool_new((g->cores + 1) / 2 < WORK_THREADS_MAX ? (g->cores + 1) / 2
                                                                  : WORK_THREADS_MAX,
                            &g->work);
@@ -182,6 +185,7 @@ static void process_free(struct process *p)
     config_free(p->config);
     route_table_done(&p->gateway.routes);
     limiters_free(p->gateway.limiters);
+    sessions_free(p->gateway.sessions);
     work_pool_free(p->gateway.work);
     free(p);
 }

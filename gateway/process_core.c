@@ -94,6 +94,7 @@ static int make_core(struct core_thread *t)
     uint64_t seed[2];
     fibers.fibers_max = p->fibers_max;
     net.head_bytes_max = p->config->head_bytes_max;
+    net.senders = &p->config->senders;
     if (p->config->tls != NULL) {
         net.tls = p->config->tls->context;
         net.ticket_key = &p->care.key;

@@ -119,6 +119,7 @@ static bool swap(struct tour *tour, struct gateway_core *core)
     core->config = r->config;
     if (core->net.tls.context && r->config->tls)
         net_tls_use(&core->net, r->config->tls->context);
+    net_senders_use(&core->net, &core->config->senders);
     config_retire(old, core->index);
     return true;
 }

@@ -11,10 +11,13 @@
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/err.h"
+#include "gateway/decode.h"
 #include "gateway/error.h"
 #include "gateway/headers.h"
+#include "gateway/raw.h"
 #include "gateway/splice.h"
 #include "gateway/translate.h"
+#include "ring/work.h"
 
 // ---- Pulling ---------------------------------------------------------------------------------
 
@@ -24,7 +27,9 @@ int relay_wait_await(struct exchange *x, struct fiber *self, struct body *b, int
     struct mono begin = ring_now(ring);
 
     fiber_set_deadline(self, (struct mono){.ns = begin.ns + *budget_ns});
-    int rc = body_wait_await(b, self);
+    int rc = b == x->answer && decoder_has_work(x->decoder)
+                 ? work_await(x->core->gateway->work, self, decoder_work, x->decoder)
+                 : body_wait_await(b, self);
     fiber_set_deadline(self, MONO_NEVER);
     *budget_ns -= mono_diff_ns(ring_now(ring), begin);
     if (*budget_ns < 1)
@@ -197,7 +202,7 @@ static enum outcome answer_whole_await(struct exchange *x, struct fiber *self, s
     int rc = ERR_BAD_JSON;
 
     if (is_spliced(x, u)) {
-        struct slice member = splice_member(x, relay_latency_ms(x));
+        struct slice member = splice_member(x, relay_latency_ms(x), text);
         rc = member.ptr
                  ? splice_object(&x->stream->arena, text, member, p.piece, &p.count, &p.bytes)
                  : ERR_NOMEM;
@@ -224,20 +229,6 @@ static void become_json(struct http_head *head)
             head->fields[i].value = SLICE("application/json");
 }
 
-// In memory that outlives the translation.
-static void keep_failure(struct exchange *x, const struct translate_answer *a, int err,
-                         struct failure *ret)
-{
-    struct slice *texts[] = {&ret->type, &ret->code, &ret->message, &ret->param};
-
-    translate_answer_failure(a, err, ret);
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-        if (texts[i]->len > 0) {
-            struct slice kept = arena_copy(&x->stream->arena, *texts[i]);
-            *texts[i] = kept.ptr ? kept : SLICE_EMPTY;
-        }
-}
-
 static enum outcome send_translated_await(struct exchange *x, struct fiber *self,
                                           struct upstream *u, struct translate_answer *a,
                                           struct failure *ret)
@@ -248,7 +239,7 @@ static enum outcome send_translated_await(struct exchange *x, struct fiber *self
     if (rc && relay_client_left(x, rc))
         return OUTCOME_GONE;
     if (rc) {
-        keep_failure(x, a, rc, ret);
+        translate_answer_failure(a, &x->stream->arena, rc, ret);
         return OUTCOME_FAILED;
     }
     if (a->events)
@@ -275,7 +266,8 @@ static enum outcome answer_translated_await(struct exchange *x, struct fiber *se
     if (rc == 0 && relay_is_coded(u))
         rc = ERR_UPSTREAM_PROTOCOL;
     if (rc == 0 && is_spliced(x, u)) {
-        a->member = splice_member(x, relay_latency_ms(x));
+        a->member = splice_member(x, relay_latency_ms(x),
+                                  relay_is_events(u) ? SLICE_EMPTY : slice_of(g.ptr, g.len));
         rc = a->member.ptr ? 0 : ERR_NOMEM;
     }
     if (rc)
@@ -441,7 +433,7 @@ static enum outcome answer_large_await(struct exchange *x, struct fiber *self, s
         return failed(x, ERR_NOMEM, ret);
     l->u = u;
     l->tail_len = 0;
-    l->member = is_spliced(x, u) ? splice_member(x, relay_latency_ms(x)) : SLICE_EMPTY;
+    l->member = is_spliced(x, u) ? splice_member(x, relay_latency_ms(x), SLICE_EMPTY) : SLICE_EMPTY;
     hold_init(&l->hold);
     relay_commit(x, u);
     int rc = send_large_await(x, self, l, &first, 1, g->last);
@@ -472,10 +464,13 @@ enum outcome relay_answer_await(struct exchange *x, struct fiber *self, struct u
     bool as_it_comes = (!is_spliced(x, u) && u->head.content_length > WHOLE_BYTES_MAX) ||
                        (x->stream_wanted && relay_is_coded(u));
 
+    // One that is shown in itself must be whole for that.
+    size_t whole = is_spliced(x, u) && x->raw & RAW_RESPONSE ? RAW_BYTES_MAX : WHOLE_BYTES_MAX;
+
     int rc = relay_pull_await(x, self, x->answer, budget_ns, &part);
     if (rc)
         return failed(x, rc, ret);
-    if (part.last && part.count <= 1 && part.bytes <= WHOLE_BYTES_MAX) {
+    if (part.last && part.count <= 1 && part.bytes <= whole) {
         // The common answer: it lies in one run where it was received, and is sent from there.
         struct slice text = part.count > 0 ? part.span[0] : SLICE("");
         enum outcome outcome = answer_whole_await(x, self, u, text, ret);
@@ -485,10 +480,10 @@ enum outcome relay_answer_await(struct exchange *x, struct fiber *self, struct u
     rc = gathered_add(x, &g, &part);
     body_put(x->answer, &part);
     if (rc == 0 && !as_it_comes)
-        rc = gathered_fill_await(x, self, x->answer, budget_ns, WHOLE_BYTES_MAX + 1, &g);
+        rc = gathered_fill_await(x, self, x->answer, budget_ns, whole + 1, &g);
     if (rc)
         return failed(x, rc, ret);
-    if (g.last && g.len <= WHOLE_BYTES_MAX)
+    if (g.last && g.len <= whole)
         return answer_whole_await(x, self, u, slice_of(g.ptr, g.len), ret);
     return answer_large_await(x, self, u, &g, budget_ns, ret);
 }

@@ -30,9 +30,11 @@
 #include "gateway/error.h"
 #include "gateway/event_filter.h"
 #include "gateway/headers.h"
+#include "gateway/raw.h"
 #include "gateway/relay.h"
 #include "gateway/splice.h"
 #include "gateway/translate.h"
+#include "ring/work.h"
 
 // Texts inserted into the rare edited events of one pull; a copy of one whole event is the most.
 #define EDIT_BYTES_MAX (2u * SSE_EVENT_BYTES_MAX)
@@ -56,7 +58,8 @@ struct stream {
     struct mono last_chunk; // for the latency of the next
     int64_t budget_ns;      // what is left of waiting for the next event
     struct failure *failure;
-    bool finished; // the client's stream has ended properly
+    struct block_pool *far; // where its memory comes from once a worker had a part in it; or NULL
+    bool finished;          // the client's stream has ended properly
 };
 
 // ---- The memory of a pull --------------------------------------------------------------------
@@ -80,7 +83,40 @@ static void work_end(struct stream *st)
     st->part = NULL;
     arena_done(&st->work);
     if (st->translate)
-        translate_stream_rest(st->x, st->translate);
+        translate_stream_rest(st->translate);
+}
+
+// ---- Too long for a turn ---------------------------------------------------------------------
+
+static struct block_pool *blocks_of(struct stream *st)
+{
+    return st->far ? st->far : &st->x->core->net.blocks;
+}
+
+// Runs it here, or by a worker when it is long: then what it may take memory from is moved out of
+// the core's pool, once. The fiber waits, so nothing is pulled and nothing overtakes.
+static int run_await(struct stream *st, bool is_long, void (*fn)(void *), void *job)
+{
+    if (!is_long) {
+        fn(job);
+        return 0;
+    }
+    if (!st->far) {
+        struct block_pool *far = arena_alloc(&st->x->stream->arena, sizeof(*far));
+        if (!far)
+            return ERR_NOMEM;
+        block_pool_init(far, 0);
+        arena_move(&st->edits, far);
+        if (st->translate)
+            translate_stream_move(st->translate, far);
+        st->far = far;
+    }
+    return work_await(st->x->core->gateway->work, st->self, fn, job);
+}
+
+static bool is_long(struct slice text)
+{
+    return text.len > TRANSLATE_TURN_BYTES;
 }
 
 // ---- Out -------------------------------------------------------------------------------------
@@ -129,7 +165,7 @@ static int flush_await(struct stream *st, bool last)
     gather_reset(g);
     if (st->edits.bytes > 0) {
         arena_done(&st->edits);
-        arena_init(&st->edits, &x->core->net.blocks, EDIT_BYTES_MAX);
+        arena_init(&st->edits, blocks_of(st), EDIT_BYTES_MAX);
     }
     st->finished = st->finished || (last && rc == 0);
     return rc == 0 || relay_client_left(x, rc) ? rc : ERR_CLIENT_GONE;
@@ -164,7 +200,7 @@ static int break_off_await(struct stream *st, int err)
             return rc;
     }
     if (st->translate)
-        translate_failure(st->translate, err, &x->failure);
+        translate_failure(st->translate, &x->stream->arena, err, &x->failure);
     else
         failure_of(&x->failure, err, SLICE_EMPTY, SLICE_EMPTY);
     x->chunks = st->filter.events; // the event is numbered behind them
@@ -196,7 +232,9 @@ static void commit(struct stream *st)
 static int refuse(struct stream *st, const struct sse_event *event)
 {
     struct exchange *x = st->x;
-    struct slice data = arena_copy(&x->stream->arena, event->data);
+    // One that is longer than any error says nothing that could be found within a turn.
+    struct slice text = is_long(event->data) ? SLICE("{}") : event->data;
+    struct slice data = arena_copy(&x->stream->arena, text);
     struct slice code = SLICE_EMPTY;
     unsigned status = 500;
     uint64_t number = 0;
@@ -235,16 +273,32 @@ static int64_t chunk_latency_ms(struct stream *st, struct mono now)
     return mono_diff_ns(now, st->last_chunk) / NS_PER_MS;
 }
 
+struct filter_job {
+    struct stream *st;
+    const struct sse_event *event;
+    struct slice span;
+    int64_t latency_ms;
+    enum event_verdict verdict;
+};
+
+static void filter_job(void *arg)
+{
+    struct filter_job *j = arg;
+    j->verdict = event_filter_add(&j->st->filter, j->st->gather, j->event, j->span, j->latency_ms);
+}
+
 // 0; an error of the client's side; ERR_UPSTREAM_PROTOCOL when st->failure is filled.
 static int event_await(struct stream *st, const struct sse_event *event, struct slice span)
 {
     struct mono now = ring_now(st->x->core->net.ring);
-    int rc;
 
     for (;;) {
-        enum event_verdict verdict =
-            event_filter_add(&st->filter, st->gather, event, span, chunk_latency_ms(st, now));
-        switch (verdict) {
+        struct filter_job job = {
+            .st = st, .event = event, .span = span, .latency_ms = chunk_latency_ms(st, now)};
+        int rc = run_await(st, is_long(event->raw), filter_job, &job);
+        if (rc)
+            return rc;
+        switch (job.verdict) {
         case EVENT_NOMEM:
             return ERR_NOMEM;
         case EVENT_REFUSED:
@@ -259,7 +313,7 @@ static int event_await(struct stream *st, const struct sse_event *event, struct 
                 st->last_chunk = now;
             if (st->filter.ended)
                 settle(st, st->filter.failed);
-            return verdict == EVENT_URGENT ? flush_await(st, false) : 0;
+            return job.verdict == EVENT_URGENT ? flush_await(st, false) : 0;
         case EVENT_FULL:
             rc = flush_await(st, false);
             if (rc)
@@ -269,29 +323,55 @@ static int event_await(struct stream *st, const struct sse_event *event, struct 
     }
 }
 
+struct translate_job {
+    struct translate_stream *t;
+    const struct sse_event *event; // of the provider
+    struct slice text;
+    struct sse_event own; // the client's next
+    int rc;
+};
+
+static void translate_job(void *arg)
+{
+    struct translate_job *j = arg;
+    j->rc = translate_event(j->t, j->event, &j->text);
+}
+
+static void next_job(void *arg)
+{
+    struct translate_job *j = arg;
+    j->rc = sse_next(&j->t->out, &j->own);
+}
+
 // What the client gets for one event of a provider that speaks another dialect, at once.
 static int translated_await(struct stream *st, const struct sse_event *event)
 {
     struct translate_stream *t = st->translate;
-    struct sse_event own;
-    struct slice text;
+    struct translate_job job = {.t = t, .event = event};
 
-    int rc = translate_event(t, event, &text);
+    st->filter.source = event;
+
+    int rc = run_await(st, translate_is_long(t, event), translate_job, &job);
+    if (rc == 0)
+        rc = job.rc;
     if (rc) {
         if (st->x->state == EXCHANGE_TRYING && !relay_client_left(st->x, rc))
-            translate_failure(t, rc, st->failure);
+            translate_failure(t, &st->x->stream->arena, rc, st->failure);
         return rc;
     }
-    if (text.len == 0)
+    if (job.text.len == 0)
         return 0;
-    sse_feed(&t->out, text);
-    while ((rc = sse_next(&t->out, &own)) == 0) {
-        rc = event_await(st, &own, text);
+    sse_feed(&t->out, job.text);
+    for (;;) {
+        rc = run_await(st, is_long(job.text), next_job, &job);
+        if (rc || job.rc)
+            break;
+        rc = event_await(st, &job.own, job.text);
         if (rc)
             return rc;
     }
-    ASSERT(!sse_partial(&t->out)); // whole events
-    return rc == ERR_MORE ? 0 : rc;
+    ASSERT(rc || !sse_partial(&t->out)); // whole events
+    return rc ? rc : job.rc == ERR_MORE ? 0 : job.rc;
 }
 
 static int provider_event_await(struct stream *st, const struct sse_event *event, struct slice span)
@@ -324,28 +404,46 @@ static void add_owed_lf(struct stream *st)
         gather_add(st->gather, SLICE("\n"));
 }
 
-// The body has ended. Some vendors forget the blank line behind [DONE]; half of any other event is
-// not shown.
+struct last_job {
+    struct stream *st;
+    struct sse_event event;
+    bool ends;
+};
+
+static void last_job(void *arg)
+{
+    struct last_job *j = arg;
+    struct dialect_event d;
+
+    if (sse_next(&j->st->splitter, &j->event) != 0)
+        return;
+    j->st->x->upstream_dialect->event(&j->event, &d);
+    j->ends = d.kind == DIALECT_EVENT_END;
+}
+
+// Some vendors forget the blank line behind [DONE]; half of any other event is not shown.
+static int last_event_await(struct stream *st)
+{
+    struct last_job job = {.st = st};
+
+    if (!sse_partial(&st->splitter) || st->filter.ended)
+        return 0;
+    bool long_one = st->splitter.carry.len > TRANSLATE_TURN_BYTES;
+    sse_feed(&st->splitter, SLICE("\n\n"));
+    int rc = run_await(st, long_one, last_job, &job);
+    return rc || !job.ends ? rc : provider_event_await(st, &job.event, SLICE_EMPTY);
+}
+
+// The body has ended.
 static int end_await(struct stream *st)
 {
-    struct sse_event event;
-
-    if (sse_partial(&st->splitter) && !st->filter.ended) {
-        struct dialect_event d;
-        sse_feed(&st->splitter, SLICE("\n\n"));
-        if (sse_next(&st->splitter, &event) == 0) {
-            st->x->upstream_dialect->event(&event, &d);
-            if (d.kind == DIALECT_EVENT_END) {
-                int rc = provider_event_await(st, &event, SLICE_EMPTY);
-                if (rc)
-                    return rc;
-            }
-        }
-    }
+    int rc = last_event_await(st);
+    if (rc)
+        return rc;
     if (st->x->state == EXCHANGE_TRYING)
         return ERR_UPSTREAM_TRUNCATED; // not one event
     if (st->gather->count + 2 > GATHER_SLICES) {
-        int rc = flush_await(st, false);
+        rc = flush_await(st, false);
         if (rc)
             return rc;
     }
@@ -467,6 +565,8 @@ enum outcome relay_stream_await(struct exchange *x, struct fiber *self, struct u
     };
     if (extra_fields)
         st->filter.prefix = splice_prefix(x);
+    st->filter.raw_response = extra_fields && x->raw & RAW_RESPONSE;
+    st->filter.raw_request = x->raw_request;
     if (x->translated)
         st->translate = translate_stream_new(x);
     if ((!extra_fields || st->filter.prefix.ptr) && (!x->translated || st->translate))
@@ -476,5 +576,7 @@ enum outcome relay_stream_await(struct exchange *x, struct fiber *self, struct u
     arena_done(&st->edits);
     sse_done(&st->splitter);
     translate_stream_done(st->translate);
+    if (st->far)
+        block_pool_done(st->far);
     return outcome;
 }

@@ -9,9 +9,12 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "codec/dialect.h"
+#include "codec/json_write.h"
 #include "gateway/headers.h"
+#include "gateway/plan.h"
 #include "gateway/translate.h"
 #include "net/upstream.h"
+#include "providers/model_rules.h"
 
 // The base members, the rows' own and `store` in one scan.
 _Static_assert(DIALECT_MEMBER_COUNT + JSON_EDITS_MAX + 1 <= JSON_WANTS_MAX,
@@ -19,35 +22,6 @@ _Static_assert(DIALECT_MEMBER_COUNT + JSON_EDITS_MAX + 1 <= JSON_WANTS_MAX,
 
 // A target: base path, path, and the client's query with its mark.
 #define PATH_PARTS 4
-
-// ---- Small texts -----------------------------------------------------------------------------
-
-struct slice request_json_string(struct arena *arena, struct slice s)
-{
-    static const char hex[] = "0123456789abcdef";
-    char *out = arena_bytes(arena, s.len * 6 + 2);
-    char *p = out;
-
-    if (!out)
-        return SLICE_EMPTY;
-    *p++ = '"';
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if (c == '"' || c == '\\') {
-            *p++ = '\\';
-            *p++ = (char)c;
-        } else if (c < ' ') {
-            memcpy(p, "\\u00", 4);
-            p[4] = hex[c >> 4];
-            p[5] = hex[c & 15];
-            p += 6;
-        } else {
-            *p++ = (char)c;
-        }
-    }
-    *p++ = '"';
-    return slice_of(out, (size_t)(p - out));
-}
 
 // ---- Edits -----------------------------------------------------------------------------------
 
@@ -97,7 +71,7 @@ static void edit_model(struct builder *b)
     if (m->type == JSON_STRING &&
         slice_eq(slice_of(m->value.ptr + 1, m->value.len - 2), b->x->model_sent))
         return;
-    struct slice model = request_json_string(a, b->x->model_sent);
+    struct slice model = json_literal(a, b->x->model_sent);
     if (!model.ptr)
         b->err = ERR_NOMEM;
     else if (m->type != JSON_NONE)
@@ -180,7 +154,7 @@ static void rename_member(struct builder *b, const struct json_member *m, struct
         json_edit_remove(&b->edit, m);
         return;
     }
-    struct slice key = request_json_string(&b->x->stream->early, to);
+    struct slice key = json_literal(&b->x->stream->early, to);
     if (!key.ptr)
         b->err = ERR_NOMEM;
     else
@@ -243,12 +217,66 @@ static bool renames_limit(const struct exchange *x, const struct config_provider
            (!p->row->max_completion_tokens || p->custom);
 }
 
+// client.compat's should_convert_params: a chat's limit of tokens under the name that is known
+// there. Somebody else's server behind a vendor's dialect is left alone.
+static bool converts_limit(const struct exchange *x, const struct config_provider *p)
+{
+    return x->upstream_op == OP_CHAT && !p->custom && plan_enabled(x, COMPAT_CONVERT_PARAMS);
+}
+
 static void edit_limit(struct builder *b)
 {
+    const struct config_provider *p = b->target->provider;
     const struct json_member *m = &b->scan->member[DIALECT_TOKENS_LIMIT];
+    const struct json_member *old = &b->scan->member[DIALECT_TOKENS_LIMIT_OLD];
 
-    if (renames_limit(b->x, b->target->provider) && is_present(m))
-        rename_member(b, m, SLICE("max_tokens"));
+    if (is_present(m)) {
+        if (renames_limit(b->x, p) || (!p->row->max_completion_tokens && converts_limit(b->x, p)))
+            rename_member(b, m, SLICE("max_tokens"));
+    } else if (is_present(old) && model_wants_new_limit(p->row, b->x->model_sent) &&
+               converts_limit(b->x, p)) {
+        rename_member(b, old, SLICE("max_completion_tokens"));
+    }
+}
+
+// should_drop_params, as far as the model's name tells what it refuses.
+static bool drops_refused(const struct exchange *x, const struct config_provider *p)
+{
+    return (x->upstream_op == OP_CHAT || x->upstream_op == OP_RESPONSES) && !p->custom &&
+           model_has_rules(p->row) && plan_enabled(x, COMPAT_DROP_PARAMS);
+}
+
+static void note_shed(struct builder *b, struct slice name)
+{
+    struct exchange *x = b->x;
+    struct arena *a = &x->stream->arena;
+    const struct translated *t = x->translated;
+
+    if (x->shed.len == 0 && t && t->dropped.len > 2) { // what did not cross comes first
+        x->shed = slice_of(t->dropped.ptr + 1, t->dropped.len - 2);
+        x->shed_list = t->dropped_list;
+    }
+    x->shed = arena_printf(a, "%.*s%s\"%.*s\"", SLICE_ARG(x->shed), x->shed.len > 0 ? "," : "",
+                           SLICE_ARG(name));
+    x->shed_list = arena_printf(a, "%.*s%s%.*s", SLICE_ARG(x->shed_list),
+                                x->shed_list.len > 0 ? ", " : "", SLICE_ARG(name));
+    if (!x->shed.ptr || !x->shed_list.ptr)
+        b->err = ERR_NOMEM;
+}
+
+static void drop_refused(struct builder *b)
+{
+    const struct config_provider *p = b->target->provider;
+    unsigned count;
+    const struct slice *names = model_refused(p->row, b->x->model_sent, &count);
+
+    for (unsigned i = 0; i < count && b->err == 0 && drops_refused(b->x, p); i++) {
+        const struct json_member *m = member_named(b->scan, names[i]);
+        if (!is_present(m))
+            continue;
+        json_edit_remove(&b->edit, m);
+        note_shed(b, names[i]);
+    }
 }
 
 static void edit_store(struct builder *b)
@@ -291,6 +319,10 @@ unsigned request_wanted_names(const struct exchange *x, const struct config_prov
     }
     if (forces_store(x, provider))
         want(names, &count, SLICE("store"));
+    unsigned refused = 0;
+    const struct slice *ever = drops_refused(x, provider) ? model_refused_ever(&refused) : NULL;
+    for (unsigned i = 0; i < refused; i++)
+        want(names, &count, ever[i]);
     bool needed = count > DIALECT_MEMBER_COUNT || renames_limit(x, provider) ||
                   (x->upstream_dialect->usage_option && !row->stream_usage);
     return x->translated && !needed ? 0 : count;
@@ -453,6 +485,8 @@ static int build_body(struct builder *b, struct request *ret)
     struct exchange *x = b->x;
     const struct provider_row *row = b->target->provider->row;
 
+    x->shed = SLICE_EMPTY;
+    x->shed_list = SLICE_EMPTY;
     if (x->translated && !x->translation->scan) {
         struct slice text = x->translation->written;
         ret->iov[1] = (struct iovec){.iov_base = (void *)(uintptr_t)text.ptr, .iov_len = text.len};
@@ -466,6 +500,7 @@ static int build_body(struct builder *b, struct request *ret)
     json_edit_remove(&b->edit, &b->scan->member[DIALECT_FALLBACKS]);
     edit_stream_options(b);
     edit_limit(b);
+    drop_refused(b);
     for (unsigned i = 0; i < row->edit_count; i++)
         apply_edit(b, &row->edits[i]);
     edit_store(b);

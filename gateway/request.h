@@ -52,7 +52,4 @@ struct origin *request_origin(const struct config_provider *provider, const stru
 // others. In the early arena; ptr NULL without memory.
 struct slice request_expand(struct exchange *x, const struct target *target, struct slice path);
 
-// `s` as a JSON string literal with its quotes, in the arena; ptr NULL without memory.
-struct slice request_json_string(struct arena *arena, struct slice s);
-
 #endif

@@ -5,7 +5,8 @@
 #include "gateway/splice.h"
 #include "base/assert.h"
 #include "base/err.h"
-#include "gateway/request.h"
+#include "codec/json_write.h"
+#include "gateway/raw.h"
 #include "gateway/translate.h"
 
 // Length of `"extra_fields":`, behind which a member's value begins.
@@ -18,16 +19,20 @@ struct slice splice_prefix(struct exchange *x)
     struct arena *a = &x->stream->arena;
     const struct target *t = &x->target[x->target_index];
     struct slice type = operation_name(x->route->operation, x->stream_wanted);
-    struct slice provider = request_json_string(a, t->provider->name);
-    struct slice model = request_json_string(a, t->model);
+    struct slice provider = json_literal(a, t->provider->name);
+    struct slice model = json_literal(a, t->model);
     struct slice deployment = SLICE_EMPTY;
     bool aliased = !slice_eq(t->model, x->model_sent);
 
     if (aliased)
-        deployment = request_json_string(a, x->model_sent);
+        deployment = json_literal(a, x->model_sent);
     if (!provider.ptr || !model.ptr || (aliased && !deployment.ptr))
         return SLICE_EMPTY;
     struct slice dropped = x->translated ? x->translated->dropped : SLICE_EMPTY;
+    if (x->shed.len > 0)
+        dropped = arena_printf(a, "[%.*s]", SLICE_ARG(x->shed));
+    if (x->shed.len > 0 && !dropped.ptr)
+        return dropped;
     return arena_printf(a,
                         "\"extra_fields\":{\"request_type\":\"%.*s\",\"provider\":%.*s,"
                         "\"model_requested\":%.*s%s%.*s%s%.*s,\"latency\":",
@@ -36,12 +41,17 @@ struct slice splice_prefix(struct exchange *x)
                         dropped.len > 0 ? ",\"dropped_params\":" : "", SLICE_ARG(dropped));
 }
 
-struct slice splice_member(struct exchange *x, int64_t latency_ms)
+struct slice splice_member(struct exchange *x, int64_t latency_ms, struct slice response)
 {
+    struct arena *a = &x->stream->arena;
     struct slice prefix = splice_prefix(x);
-    if (!prefix.ptr)
-        return prefix;
-    return arena_printf(&x->stream->arena, "%.*s%lld}", SLICE_ARG(prefix), (long long)latency_ms);
+    struct slice raw =
+        raw_members(a, x->raw_request, x->raw & RAW_RESPONSE ? response : SLICE_EMPTY, false);
+
+    if (!prefix.ptr || !raw.ptr)
+        return SLICE_EMPTY;
+    return arena_printf(a, "%.*s%lld%.*s}", SLICE_ARG(prefix), (long long)latency_ms,
+                        SLICE_ARG(raw));
 }
 
 // ---- Cached counts ---------------------------------------------------------------------------

@@ -21,8 +21,9 @@
 // up to the number. In the arena; ptr NULL without memory.
 struct slice splice_prefix(struct exchange *x);
 
-// A whole answer's member, latency included: `"extra_fields":{…,"latency":12}`.
-struct slice splice_member(struct exchange *x, int64_t latency_ms);
+// A whole answer's member, latency included: `"extra_fields":{…,"latency":12}`. `response` is the
+// provider's answer, shown in it when that is wanted (raw.h), or empty.
+struct slice splice_member(struct exchange *x, int64_t latency_ms, struct slice response);
 
 // The pieces of `text`, an object, with `member` (`"extra_fields":{…}`) put in or replaced and the
 // cached counts added. At most JSON_PIECES_MAX pieces. ERR_BAD_JSON and its kin when the text is no

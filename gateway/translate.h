@@ -13,8 +13,9 @@
 // `struct translated` is what the answer needs: it lies in the stream's arena and says, by being
 // there, that this target is translated.
 //
-// Bodies and answers above TRANSLATE_TURN_BYTES are worked on by another thread (ring/work.h), in
-// memory of their own: no loop is held by them.
+// Bodies, answers and events above TRANSLATE_TURN_BYTES are worked on by another thread
+// (ring/work.h), in memory of their own: no loop is held by them. So are the events that may repeat
+// a stream that has become that long.
 #ifndef RINGGATE_GATEWAY_TRANSLATE_H
 #define RINGGATE_GATEWAY_TRANSLATE_H
 
@@ -87,15 +88,19 @@ struct translate_answer {
 // its dialect; ERR_UPSTREAM_FOREIGN; ERR_NOMEM; an interruption. translate_answer_done in any case.
 int translate_answer_await(struct exchange *x, struct fiber *self, struct translate_answer *a);
 void translate_answer_done(struct translate_answer *a);
-// The failure that an error of translate_answer_await stands for; its texts live until
-// translate_answer_done.
-void translate_answer_failure(const struct translate_answer *a, int err, struct failure *ret);
+// The failure that an error of translate_answer_await stands for; its texts are copied into `keep`.
+void translate_answer_failure(const struct translate_answer *a, struct arena *keep, int err,
+                              struct failure *ret);
 
 // A provider's stream, turned into the client's: see canon_stream.h. Lies in the stream's arena.
 struct translate_stream {
     struct canon_translator translator;
     struct sse_splitter out;    // of the translated text
+    struct arena memory;        // of both machines
     struct arena texts;         // of one pull
+    struct block_pool *pool;    // of both arenas
+    bool repeats;               // the client's dialect says at the end what the stream has said
+    uint64_t said;              // bytes of text until now
     struct json_writer writer;  // into texts
     struct dialect_usage usage; // as the provider told it
     const struct dialect *from;
@@ -103,13 +108,19 @@ struct translate_stream {
 // NULL without memory.
 struct translate_stream *translate_stream_new(struct exchange *x);
 void translate_stream_done(struct translate_stream *s); // NULL is fine
+// Is this event more than a turn's worth? Then whoever calls translate_event for it is a worker,
+// and translate_stream_move has been called before.
+bool translate_is_long(const struct translate_stream *s, const struct sse_event *event);
+// The stream's memory comes from `pool` (keep_max 0) from here on.
+void translate_stream_move(struct translate_stream *s, struct block_pool *pool);
 // One event of the provider; *ret_text are whole events for the client, maybe none. They live until
 // translate_stream_rest. Errors are those of canon_translate. After the end nothing comes out.
 int translate_event(struct translate_stream *s, const struct sse_event *event,
                     struct slice *ret_text);
 // What the pull's texts held is no longer used.
-void translate_stream_rest(struct exchange *x, struct translate_stream *s);
-// The failure that an error of translate_event stands for.
-void translate_failure(const struct translate_stream *s, int err, struct failure *ret);
+void translate_stream_rest(struct translate_stream *s);
+// The failure that an error of translate_event stands for; its texts are copied into `keep`.
+void translate_failure(const struct translate_stream *s, struct arena *keep, int err,
+                       struct failure *ret);
 
 #endif

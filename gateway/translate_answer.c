@@ -98,24 +98,34 @@ void translate_answer_done(struct translate_answer *a)
     block_pool_done(&a->blocks);
 }
 
-static void error_failure(const struct canon_error *e, struct failure *ret)
+static struct slice kept(struct arena *keep, struct slice text)
+{
+    if (text.len == 0)
+        return text;
+    text = arena_copy(keep, text);
+    return text.ptr ? text : SLICE_EMPTY;
+}
+
+// Its texts lie in memory of the translation.
+static void error_failure(const struct canon_error *e, struct arena *keep, struct failure *ret)
 {
     *ret = (struct failure){
         .status = e->status,
         .foreign = true,
-        .type = e->type,
-        .code = e->code,
-        .message = e->message,
-        .param = e->param,
+        .type = kept(keep, e->type),
+        .code = kept(keep, e->code),
+        .message = kept(keep, e->message),
+        .param = kept(keep, e->param),
         .retry_after_ms = -1,
     };
     error_complete(ret);
 }
 
-void translate_answer_failure(const struct translate_answer *a, int err, struct failure *ret)
+void translate_answer_failure(const struct translate_answer *a, struct arena *keep, int err,
+                              struct failure *ret)
 {
     if (a->failed)
-        error_failure(&a->error, ret);
+        error_failure(&a->error, keep, ret);
     else
         failure_of(ret, err, SLICE_EMPTY, SLICE_EMPTY);
 }
@@ -144,10 +154,13 @@ struct translate_stream *translate_stream_new(struct exchange *x)
         return NULL;
     ASSERT(x->translated);
     s->from = x->upstream_dialect;
-    canon_translator_init(&s->translator, x->upstream_dialect, x->dialect, &x->stream->arena,
+    s->repeats = x->dialect == &dialect_openai_responses;
+    s->pool = &x->core->net.blocks;
+    arena_init(&s->memory, s->pool, TRANSLATE_BYTES_MAX);
+    arena_init(&s->texts, s->pool, TRANSLATE_BYTES_MAX);
+    canon_translator_init(&s->translator, x->upstream_dialect, x->dialect, &s->memory,
                           &x->translated->context);
     sse_init(&s->out);
-    arena_init(&s->texts, &x->core->net.blocks, TRANSLATE_BYTES_MAX);
     return s;
 }
 
@@ -156,16 +169,38 @@ void translate_stream_done(struct translate_stream *s)
     if (!s)
         return;
     arena_done(&s->texts);
+    arena_done(&s->memory);
     sse_done(&s->out);
 }
 
-void translate_stream_rest(struct exchange *x, struct translate_stream *s)
+void translate_stream_rest(struct translate_stream *s)
 {
     if (s->texts.bytes == 0)
         return;
     s->writer = (struct json_writer){0};
     arena_done(&s->texts);
-    arena_init(&s->texts, &x->core->net.blocks, TRANSLATE_BYTES_MAX);
+    arena_init(&s->texts, s->pool, TRANSLATE_BYTES_MAX);
+}
+
+void translate_stream_move(struct translate_stream *s, struct block_pool *pool)
+{
+    arena_move(&s->memory, pool);
+    arena_move(&s->texts, pool);
+    s->pool = pool;
+}
+
+// A delta repeats nothing; where events have no names any of them may end what is repeated.
+static bool is_delta(struct slice type)
+{
+    static const struct slice end = SLICE("delta");
+    return type.len >= end.len && slice_eq(slice_skip(type, type.len - end.len), end) &&
+           !slice_eq(type, SLICE("message_delta"));
+}
+
+bool translate_is_long(const struct translate_stream *s, const struct sse_event *event)
+{
+    return event->raw.len > TRANSLATE_TURN_BYTES ||
+           (s->repeats && s->said > TRANSLATE_TURN_BYTES && !is_delta(event->type));
 }
 
 int translate_event(struct translate_stream *s, const struct sse_event *event,
@@ -187,10 +222,12 @@ int translate_event(struct translate_stream *s, const struct sse_event *event,
         rc = json_writer_done(&s->writer, &all);
     if (rc == 0)
         *ret_text = slice_skip(all, before);
+    s->said += ret_text->len;
     return rc;
 }
 
-void translate_failure(const struct translate_stream *s, int err, struct failure *ret)
+void translate_failure(const struct translate_stream *s, struct arena *keep, int err,
+                       struct failure *ret)
 {
     const struct canon_error *e = &s->translator.error;
 
@@ -198,5 +235,5 @@ void translate_failure(const struct translate_stream *s, int err, struct failure
         failure_of(ret, err == ERR_LIMIT ? ERR_UPSTREAM_FOREIGN : err, SLICE_EMPTY, SLICE_EMPTY);
         return;
     }
-    error_failure(e, ret);
+    error_failure(e, keep, ret);
 }

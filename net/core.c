@@ -42,6 +42,7 @@ static void set_options(struct net_core *c, const struct net_options *o)
     c->options = *o;
     c->options.head_bytes_max = or_default(o->head_bytes_max, LIMIT_HEAD_BYTES);
     c->options.handshake_ms = or_default(o->handshake_ms, LIMIT_HANDSHAKE_MS);
+    c->options.proxy_header_ms = or_default(o->proxy_header_ms, LIMIT_PROXY_HEADER_MS);
     c->options.idle_ms = or_default(o->idle_ms, LIMIT_IDLE_MS);
     c->options.head_ms = or_default(o->head_ms, LIMIT_HEAD_MS);
     c->options.body_silence_ms = or_default(o->body_silence_ms, LIMIT_BODY_SILENCE_MS);
@@ -70,6 +71,9 @@ int net_core_init(struct net_core *c, unsigned index, struct net_shared *shared,
     c->server = server;
     c->date_second = -1;
     set_options(c, options);
+    c->options.senders = NULL;
+    if (options->senders)
+        net_senders_use(c, options->senders);
     list_init(&c->connections);
     block_pool_init(&c->blocks, BLOCKS_KEPT);
     pool_init(&c->conns, sizeof(struct h1_conn), LIMIT_CONNECTIONS);

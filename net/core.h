@@ -21,6 +21,7 @@
 #include "base/stats.h"
 #include "h2/limit.h"
 #include "net/http.h"
+#include "net/proxy_header.h"
 #include "ring/fiber.h"
 #include "ring/ring.h"
 #include <stdatomic.h>
@@ -56,7 +57,9 @@ struct net_options {
     const struct tls_ticket_key *ticket_key;
     bool plain;          // plain on plain_port beside it
     unsigned plain_port; // 0: any; net_listen sets the one bound
-    unsigned handshake_ms;
+    // Of `port`; NULL: no PROXY header. Borrowed for net_core_init.
+    const struct proxy_senders *senders;
+    unsigned handshake_ms, proxy_header_ms;
     unsigned head_bytes_max;
     unsigned idle_ms, head_ms, body_silence_ms, send_ms;
 };
@@ -86,6 +89,20 @@ enum tls_failure {
         TLS_FAILURE_COUNT
 };
 
+// Why a connection came to nothing that should have begun with a PROXY header.
+#define PROXY_FAILURE_MAP(X)                                                                       \
+    X(MALFORMED, "malformed")                                                                      \
+    X(STRANGER, "untrusted")                                                                       \
+    X(TIMEOUT, "timeout")                                                                          \
+    X(CLOSED, "closed")
+
+enum proxy_failure {
+#define X(name, label) PROXY_FAILURE_##name,
+    PROXY_FAILURE_MAP(X)
+#undef X
+        PROXY_FAILURE_COUNT
+};
+
 struct net_stats {
     struct counter accepted, handed_over, closed, requests, bad_requests, timeouts;
     struct counter upstream_connects, upstream_reuses, upstream_retries, upstream_handshakes,
@@ -94,6 +111,7 @@ struct net_stats {
     struct h2_counts h2;                            // streams, and every bound of h2/limit.h
     struct counter tls_handshakes, tls_resumptions; // with clients, resumed ones in both
     struct counter tls_failures[TLS_FAILURE_COUNT];
+    struct counter proxy_failures[PROXY_FAILURE_COUNT];
     struct counter loop_turn_ns_max;
     _Atomic uint64_t connections; // open now
 };
@@ -167,6 +185,7 @@ struct net_core {
     struct list connections; // all client connections
     struct net_listener listener;
     struct net_tls tls;
+    struct proxy_senders senders; // of connections to the main port that come now
     bool leaving;                 // answers say that they are the last
     bool draining;                // and nothing is accepted any more
     struct ring_timer trim_timer; // see trim.c
@@ -186,6 +205,8 @@ void net_core_done(struct net_core *c); // no connection, no upstream left; half
 int net_listen(struct net_core *c, unsigned *ret_port);
 // Of a core that listens with TLS: what handshakes use from now on. Connections keep theirs.
 void net_tls_use(struct net_core *c, struct tls_context *context); // takes a reference of its own
+// Who must begin with a PROXY header, from now on. Copies. Connections stay what they are.
+void net_senders_use(struct net_core *c, const struct proxy_senders *senders);
 void net_tls_rotate(struct net_core *c, const struct tls_ticket_key *key); // see tls_ticket.h
 // On the way down, each step once or often. Leaving: answers from now on say Connection: close
 // (over HTTP/2 GOAWAY comes with them), all else goes on. Draining: nothing is accepted any more

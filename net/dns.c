@@ -6,11 +6,18 @@
 // cache, c-ares (which looks into /etc/hosts first). One entry of the cache is one name; while its
 // query runs, everybody who asks for it waits on the entry.
 //
-//   ┌───────┐ ask    ┌────────┐ answer, kept for its TTL      ┌───────┐
-//   │ EMPTY │ ─────► │ ASKING │ ────────────────────────────► │ KNOWN │ ── TTL over ──► EMPTY
-//   └───────┘        └────────┘ ──────────► ┌────────┐        └───────┘
-//                                 failure   │ FAILED │ ── DNS_FAIL_S ──► EMPTY
-//                                           └────────┘
+//   ┌───────┐ ask    ┌────────┐ both answers, kept for their TTL  ┌───────┐
+//   │ EMPTY │ ─────► │ ASKING │ ────────────────────────────────► │ KNOWN │ ── TTL over ──► EMPTY
+//   └───────┘        └────────┘ ───────────► ┌────────┐           └───────┘
+//                       │         no address │ FAILED │ ── DNS_FAIL_S ─►    ▲
+//                       │                    └────────┘     EMPTY           │ the other
+//                       │ AAAA, or A and DNS_PATIENCE_MS without AAAA  ┌────────┐
+//                       └────────────────────────────────────────────► │ PARTLY │
+//                                                                      └────────┘
+//
+// A and AAAA are two queries at once. RFC 8305 3: whoever waits goes on with AAAA at once, and with
+// A alone after a moment, so that a server that does not answer for one family delays nothing. The
+// late answer joins the early one in the cache.
 //
 // c-ares owns its sockets and tells by a callback which it wants watched; each is a multishot poll.
 // Such a poll reports changes, not states, so a readable socket is read until poll(2) says
@@ -33,20 +40,34 @@
 // c-ares' own per-try timeout and tries; the caller's deadline cuts earlier.
 #define DNS_TRY_MS 2000
 #define DNS_TRIES  3
+// RFC 8305 3: how long A waits for AAAA.
+#define DNS_PATIENCE_MS 50
 // Reads of one socket in one turn.
 #define DNS_READS_MAX 64
 // Longest name of DNS, with a final dot.
 #define DNS_NAME_MAX 254
 
-enum entry_state { DNS_EMPTY, DNS_ASKING, DNS_KNOWN, DNS_FAILED, DNS_STATE_COUNT };
+enum entry_state { DNS_EMPTY, DNS_ASKING, DNS_PARTLY, DNS_KNOWN, DNS_FAILED, DNS_STATE_COUNT };
+
+struct entry;
+
+// The query for one family.
+struct half {
+    struct entry *entry;
+    int family;
+    bool out; // not answered yet
+};
 
 struct entry {
     struct dns *dns;
+    struct half half[2]; // AAAA, A
+    struct ring_timer patience;
+    int64_t ttl_s; // of what has come
     enum entry_state state;
     struct mono until; // of KNOWN and FAILED
     struct list waiters;
-    struct ring_task task;    // begins the query
-    struct dns_answer answer; // ports are 0
+    struct ring_task task;    // begins the queries
+    struct dns_answer answer; // ports are 0; families alternate, IPv6 first
     size_t name_len;
     char name[];
 };
@@ -186,7 +207,8 @@ static void on_socket(void *arg, ares_socket_t fd, int readable, int writable)
 static const unsigned legal_from[DNS_STATE_COUNT] = {
     [DNS_EMPTY] = 0,
     [DNS_ASKING] = 1u << DNS_EMPTY | 1u << DNS_KNOWN | 1u << DNS_FAILED,
-    [DNS_KNOWN] = 1u << DNS_ASKING,
+    [DNS_PARTLY] = 1u << DNS_ASKING,
+    [DNS_KNOWN] = 1u << DNS_ASKING | 1u << DNS_PARTLY,
     [DNS_FAILED] = 1u << DNS_ASKING,
 };
 
@@ -197,10 +219,15 @@ static void set_state(struct entry *e, enum entry_state next, int64_t keep_ms)
     e->until = mono_add_ms(ring_now(e->dns->core->ring), keep_ms);
 }
 
+static bool is_out(const struct entry *e)
+{
+    return e->half[0].out || e->half[1].out;
+}
+
 static void entry_free(struct entry *e)
 {
     struct map *entries = &e->dns->entries;
-    ASSERT(list_empty(&e->waiters) && e->state != DNS_ASKING);
+    ASSERT(list_empty(&e->waiters) && e->state != DNS_ASKING && !is_out(e));
     (void)map_remove(entries, slice_of(e->name, e->name_len));
     free(e);
 }
@@ -211,7 +238,7 @@ static bool evict(struct dns *d)
     struct map_entry *found;
     for (size_t i = 0; (found = map_next(&d->entries, &i));) {
         struct entry *e = found->value;
-        if (e->state == DNS_ASKING || !list_empty(&e->waiters))
+        if (e->state == DNS_ASKING || is_out(e) || !list_empty(&e->waiters))
             continue;
         entry_free(e);
         return true;
@@ -230,6 +257,8 @@ static struct entry *entry_find(struct dns *d, struct slice name)
     if (!e)
         return NULL;
     e->dns = d;
+    e->half[0] = (struct half){.entry = e, .family = AF_INET6};
+    e->half[1] = (struct half){.entry = e, .family = AF_INET};
     list_init(&e->waiters);
     e->name_len = name.len;
     memcpy(e->name, name.ptr, name.len);
@@ -264,16 +293,23 @@ static int64_t read_answer(const struct ares_addrinfo *info, struct dns_answer *
     return ttl < DNS_TTL_MIN_S ? DNS_TTL_MIN_S : ttl;
 }
 
-static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *info)
+// One family's addresses join the other's, in turn, so that neither is cut off by a long list.
+static void join(struct dns_answer *to, const struct dns_answer *more, bool more_first)
 {
-    struct entry *e = arg;
+    struct dns_answer old = *to;
+    const struct dns_answer *first = more_first ? more : &old, *second = more_first ? &old : more;
+    to->count = 0;
+    for (unsigned i = 0; i < DNS_ADDRESSES_MAX; i++) {
+        if (i < first->count && to->count < DNS_ADDRESSES_MAX)
+            to->address[to->count++] = first->address[i];
+        if (i < second->count && to->count < DNS_ADDRESSES_MAX)
+            to->address[to->count++] = second->address[i];
+    }
+}
+
+static void wake_waiters(struct entry *e, int rc)
+{
     struct list *l;
-    int64_t ttl = read_answer(status == ARES_SUCCESS ? info : NULL, &e->answer);
-    int rc = e->answer.count > 0 ? 0 : ERR_RESOLVE;
-    (void)timeouts;
-    if (info)
-        ares_freeaddrinfo(info);
-    set_state(e, rc == 0 ? DNS_KNOWN : DNS_FAILED, (rc == 0 ? ttl : DNS_FAIL_S) * 1000);
     while ((l = list_pop_front(&e->waiters))) {
         struct waiter *w = container_of(l, struct waiter, link);
         w->done = true;
@@ -282,13 +318,65 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
     }
 }
 
+static void give_part(struct entry *e)
+{
+    ASSERT(e->state == DNS_ASKING && e->answer.count > 0);
+    set_state(e, DNS_PARTLY, 0);
+    wake_waiters(e, 0);
+}
+
+static void on_patience(struct ring *ring, struct ring_timer *timer)
+{
+    (void)ring;
+    give_part(container_of(timer, struct entry, patience));
+}
+
+static void give_all(struct entry *e)
+{
+    int rc = e->answer.count > 0 ? 0 : ERR_RESOLVE;
+    ring_timer_clear(e->dns->core->ring, &e->patience);
+    set_state(e, rc == 0 ? DNS_KNOWN : DNS_FAILED, (rc == 0 ? e->ttl_s : DNS_FAIL_S) * 1000);
+    wake_waiters(e, rc);
+}
+
+static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *info)
+{
+    struct half *half = arg;
+    struct entry *e = half->entry;
+    struct ring *ring = e->dns->core->ring;
+    struct dns_answer more;
+    int64_t ttl_s = read_answer(status == ARES_SUCCESS ? info : NULL, &more);
+    bool six = half->family == AF_INET6;
+    (void)timeouts;
+    if (info)
+        ares_freeaddrinfo(info);
+    half->out = false;
+    if (more.count > 0) {
+        join(&e->answer, &more, six);
+        e->ttl_s = ttl_s < e->ttl_s ? ttl_s : e->ttl_s;
+    }
+    if (!is_out(e))
+        give_all(e);
+    else if (more.count > 0 && six)
+        give_part(e);
+    else if (more.count > 0)
+        ring_timer_set(ring, &e->patience, mono_add_ms(ring_now(ring), DNS_PATIENCE_MS),
+                       on_patience);
+}
+
 static void on_ask(struct ring *ring, struct ring_task *task)
 {
     struct entry *e = container_of(task, struct entry, task);
-    struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct dns *d = e->dns;
     (void)ring;
-    ares_getaddrinfo(d->channel, e->name, NULL, &hints, on_answer, e); // may answer at once
+    e->answer.count = 0;
+    e->ttl_s = DNS_TTL_MAX_S;
+    e->half[0].out = e->half[1].out = true; // each may be answered at once
+    for (unsigned i = 0; i < ARRAY_LEN(e->half); i++) {
+        struct ares_addrinfo_hints hints = {.ai_family = e->half[i].family,
+                                            .ai_socktype = SOCK_STREAM};
+        ares_getaddrinfo(d->channel, e->name, NULL, &hints, on_answer, &e->half[i]);
+    }
     timer_update(d);
 }
 
@@ -381,7 +469,7 @@ int dns_resolve_await(struct dns *d, struct fiber *self, struct slice host, unsi
         bool fresh = mono_before(ring_now(d->core->ring), e->until);
         if (e->state == DNS_FAILED && fresh)
             return ERR_RESOLVE;
-        if (e->state != DNS_KNOWN || !fresh)
+        if (e->state != DNS_PARTLY && (e->state != DNS_KNOWN || !fresh))
             rc = answer_await(e, self);
         if (rc != 0)
             return rc;

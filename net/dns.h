@@ -2,7 +2,8 @@
 //
 // dns.h: names to addresses on the loop, by c-ares.
 //
-// One channel a core; its sockets are polled by the ring, its timeouts are ring timers. Answers are
+// A and AAAA are asked for together, and the first that is of use serves (RFC 8305 3). One channel
+// a core; its sockets are polled by the ring, its timeouts are ring timers. Answers are
 // cached for their TTL (at least DNS_TTL_MIN_S, at most DNS_TTL_MAX_S), failures for DNS_FAIL_S;
 // callers that ask for a name already being asked share the query. Numeric addresses and
 // `localhost` and /etc/hosts need no network.
@@ -28,7 +29,7 @@ struct dns_address {
 };
 
 struct dns_answer {
-    struct dns_address address[DNS_ADDRESSES_MAX]; // in the order to try
+    struct dns_address address[DNS_ADDRESSES_MAX]; // families in turn, IPv6 first; or as written
     unsigned count;
 };
 

@@ -28,9 +28,7 @@
 #include "net/limits.h"
 #include "net/net_internal.h"
 #include "net/tls.h"
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 
 // Bytes that may still come after the multishot receive was cancelled: what the kernel can put into
@@ -42,8 +40,9 @@
 #define FROM(state) (1u << CONN_##state)
 
 static const unsigned legal_from[CONN_STATE_COUNT] = {
-    [CONN_HANDSHAKE] = 0,
-    [CONN_IDLE] = FROM(HANDSHAKE) | FROM(IDLE) | FROM(SERVE) | FROM(DRAIN),
+    [CONN_PROXY] = 0,
+    [CONN_HANDSHAKE] = FROM(PROXY),
+    [CONN_IDLE] = FROM(PROXY) | FROM(HANDSHAKE) | FROM(IDLE) | FROM(SERVE) | FROM(DRAIN),
     [CONN_HEAD] = FROM(IDLE),
     [CONN_SERVE] = FROM(HEAD),
     [CONN_H2] = FROM(HEAD),
@@ -195,6 +194,9 @@ static void on_deadline(struct h1_conn *c)
 {
     counter_add(&c->stream.core->stats.timeouts, 1);
     switch ((enum conn_state)c->state) {
+    case CONN_PROXY:
+        h1_proxy__abandon(c, PROXY_FAILURE_TIMEOUT);
+        return;
     case CONN_HANDSHAKE:
         c->tls_failure = TLS_FAILURE_TIMEOUT;
         h1_conn__close(c, false);
@@ -362,11 +364,16 @@ static void on_bytes(struct h1_conn *c, struct ring_loan loan)
 {
     if (c->reader)
         h1_conn__deadline(c, c->stream.core->options.body_silence_ms);
+    struct slice in = slice_of(loan.ptr, loan.len);
+    if (c->state == CONN_PROXY) {
+        h1_proxy__take(c, in);
+        ring_loan_put(&loan);
+        return;
+    }
     if (c->secure) {
         on_sealed(c, loan);
         return;
     }
-    struct slice in = slice_of(loan.ptr, loan.len);
     if (h1_conn__held(c) > 0 || c->loan.bufs) {
         // Behind what waits already, in order.
         struct ring_loan first = c->loan;
@@ -409,6 +416,10 @@ void h1_conn__fin(struct h1_conn *c)
         return; // its send decides
     if (c->state == CONN_H2) {
         h2_conn__fin(c);
+        return;
+    }
+    if (c->state == CONN_PROXY) {
+        h1_proxy__abandon(c, PROXY_FAILURE_CLOSED);
         return;
     }
     if (c->state != CONN_SERVE) {
@@ -598,17 +609,22 @@ static void note_peer(struct h1_conn *c)
 {
     struct sockaddr_storage address;
     socklen_t len = sizeof(address);
-    struct sockaddr_in6 *six = (struct sockaddr_in6 *)&address;
-    struct sockaddr_in *four = (struct sockaddr_in *)&address;
-    if (getpeername(c->fd, (struct sockaddr *)&address, &len))
+    struct ip ip;
+    if (getpeername(c->fd, (struct sockaddr *)&address, &len) == 0 &&
+        ip_of_sockaddr((struct sockaddr *)&address, &ip))
+        ip_print(&ip, c->stream.peer);
+}
+
+void h1_conn__serve(struct h1_conn *c)
+{
+    if (!c->secure) {
+        h1_conn__next(c);
         return;
-    if (address.ss_family == AF_INET)
-        (void)inet_ntop(AF_INET, &four->sin_addr, c->stream.peer, sizeof(c->stream.peer));
-    else if (address.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
-        (void)inet_ntop(AF_INET, &six->sin6_addr.s6_addr[12], c->stream.peer,
-                        sizeof(c->stream.peer));
-    else if (address.ss_family == AF_INET6)
-        (void)inet_ntop(AF_INET6, &six->sin6_addr, c->stream.peer, sizeof(c->stream.peer));
+    }
+    if (c->state != CONN_HANDSHAKE)
+        h1_conn__set_state(c, CONN_HANDSHAKE);
+    h1_conn__deadline(c, c->turned_away ? LIMIT_LINGER_MS : c->stream.core->options.handshake_ms);
+    h1_conn__aim(c);
 }
 
 static int open_conn(struct net_core *core, int fd, bool secure, bool turned_away)
@@ -629,19 +645,18 @@ static int open_conn(struct net_core *core, int fd, bool secure, bool turned_awa
     list_init(&c->starved.link);
     c->starved.fn = on_bufs;
     list_push_back(&core->connections, &c->link);
-    c->state = secure ? CONN_HANDSHAKE : CONN_IDLE;
+    bool proxied = net__proxy_wanted(core, secure);
+    c->state = proxied ? CONN_PROXY : secure ? CONN_HANDSHAKE : CONN_IDLE;
     c->turned_away = turned_away;
     note_peer(c);
     counter_add(&core->stats.accepted, 1);
     atomic_fetch_add_explicit(&core->stats.connections, 1, memory_order_relaxed);
     net__load_add(core, 1);
     net__trim_soon(core);
-    if (!secure) {
-        h1_conn__next(c);
-        return 0;
-    }
-    h1_conn__deadline(c, turned_away ? LIMIT_LINGER_MS : core->options.handshake_ms);
-    h1_conn__aim(c);
+    if (proxied)
+        h1_proxy__begin(c);
+    else
+        h1_conn__serve(c);
     return 0;
 }
 
@@ -657,7 +672,7 @@ int h1_conn__turn_away(struct net_core *core, int fd, bool secure)
 
 void h1_conn__drain(struct h1_conn *c)
 {
-    if (c->state == CONN_HANDSHAKE ||
+    if (c->state == CONN_PROXY || c->state == CONN_HANDSHAKE ||
         (c->state == CONN_IDLE && h1_conn__held(c) == 0 && !c->loan.bufs))
         h1_conn__close(c, false);
 }

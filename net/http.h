@@ -104,6 +104,11 @@ struct slice http_method_name(enum http_method m);
     X(X_API_KEY, "x-api-key")                                                                      \
     X(X_BF_API_KEY, "x-bf-api-key")                                                                \
     X(X_BF_API_KEY_ID, "x-bf-api-key-id")                                                          \
+    X(X_BF_COMPAT, "x-bf-compat")                                                                  \
+    X(X_BF_SEND_BACK_RAW_REQUEST, "x-bf-send-back-raw-request")                                    \
+    X(X_BF_SEND_BACK_RAW_RESPONSE, "x-bf-send-back-raw-response")                                  \
+    X(X_BF_SESSION_ID, "x-bf-session-id")                                                          \
+    X(X_BF_SESSION_TTL, "x-bf-session-ttl")                                                        \
     X(X_BF_VK, "x-bf-vk")                                                                          \
     X(X_GOOG_API_KEY, "x-goog-api-key")                                                            \
     X(X_REQUEST_ID, "x-request-id")
@@ -161,7 +166,7 @@ struct http_stream {
     struct body body;    // the request's
     struct fiber *fiber; // set by the gateway; cancelled when the client leaves
     struct mono started; // when the head was complete
-    char peer[48];       // numeric address, NUL-terminated
+    char peer[48];       // numeric address, NUL-terminated; by the PROXY header if there is one
     bool answered;       // a head has gone out
     bool body_alone;     // private to net: the body read has a block of `early` to itself
     bool gone;

@@ -40,6 +40,9 @@
 #define LIMIT_BODY_SILENCE_MS   30000
 // A client that never reads: one send may not take longer. Reset.
 #define LIMIT_SEND_MS           60000
+// A PROXY header that trickles in, or never begins: a balancer sends it with its first packet.
+// Closed. (Its size: proxy_header.h.)
+#define LIMIT_PROXY_HEADER_MS   5000
 // A TLS handshake that trickles in, or never begins. Closed.
 #define LIMIT_HANDSHAKE_MS      10000
 // TLS handshakes a core has begun and not finished (some 20 kB each): a flood of half-open ones.

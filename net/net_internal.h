@@ -7,6 +7,7 @@
 //     h1_answer.c   answers and refusals are written
 //     h2_conn.c     what is there more when HTTP/2 is spoken (h2_internal.h)
 //     h1_tls.c      handshake and records, where there is TLS
+//     h1_proxy.c    the header of a load balancer, where one is wanted
 //     core.c        a core's memory, drain
 //     trim.c        gives back what of it stands unused
 //     listen.c      sockets that accept, hand-over
@@ -33,7 +34,9 @@
 //   │ CLOSING: both operations are being cancelled; their final events are awaited │ ─► CLOSED
 //   └─────────────────────────────────────────────────────────────────────────────┘
 //
-//   HANDSHAKE  (TLS only, in front of IDLE; drawn in h1_tls.c) to IDLE, REFUSE, LINGER, CLOSING
+//   PROXY      (of balancers only, in front of all; drawn in h1_proxy.c) to HANDSHAKE, IDLE,
+//   CLOSING HANDSHAKE  (TLS only, in front of IDLE; drawn in h1_tls.c) to IDLE, REFUSE, LINGER,
+//   CLOSING
 //
 //   IDLE    no buffer, no arena block, no fiber; a multishot receive is armed
 //   HEAD    part of a head lies in `held`; the head's deadline runs
@@ -65,6 +68,7 @@ void http__forget_body(struct http_stream *s); // it is no longer in flight; `ea
 // ---- A client's connection -------------------------------------------------------------------
 
 enum conn_state {
+    CONN_PROXY,
     CONN_HANDSHAKE,
     CONN_IDLE,
     CONN_HEAD,
@@ -164,6 +168,7 @@ void h1_conn__close(struct h1_conn *c, bool reset);
 void h1_conn__closed_send(struct h1_conn *c); // in CLOSING, the send or the last exchange has ended
 void h1_conn__linger(struct h1_conn *c);
 void h1_conn__next(struct h1_conn *c);        // IDLE, or the bytes already here
+void h1_conn__serve(struct h1_conn *c);       // it is a client's: HANDSHAKE or IDLE
 void h1_conn__aim(struct h1_conn *c);         // arms the receive the state wants
 void h1_conn__receive_now(struct h1_conn *c); // a large body's bytes that are here already
 void h1_conn__feed_held(struct h1_conn *c);   // offers what is held
@@ -212,6 +217,10 @@ void h2_conn__on_deadline(struct h1_conn *c);
 void h2_conn__lost(struct h1_conn *c);
 bool h2_conn__is_empty(const struct h1_conn *c);
 void h2_conn__free(struct h1_conn *c); // without h2: nothing
+// PROXY begins: waits for the header, or closes what comes from elsewhere.
+void h1_proxy__begin(struct h1_conn *c);
+void h1_proxy__take(struct h1_conn *c, struct slice in);           // bytes, in PROXY
+void h1_proxy__abandon(struct h1_conn *c, enum proxy_failure why); // PROXY → closed, counted
 // Bytes as they came from the socket of a `secure` connection, in any state.
 void h1_tls__take(struct h1_conn *c, struct slice in);
 // Sends the session's output from the loop; then REFUSE lingers, HANDSHAKE goes on. True: a send is
@@ -230,6 +239,7 @@ struct slice net__date(struct net_core *c);
 void net__listen_stop(struct net_core *c); // stops accepting, closes the sockets
 bool net__listen_idle(const struct net_core *c);
 
+bool net__proxy_wanted(const struct net_core *c, bool secure); // of a new connection: h1_proxy.c
 int net__tls_init(struct net_core *c, const struct net_options *o); // h1_tls.c
 void net__tls_done(struct net_core *c);
 

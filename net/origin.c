@@ -3,10 +3,10 @@
 // origin.c: where a provider is, immutable and counted.
 //
 // The key is what makes two connections interchangeable and nothing else: scheme, host in lower
-// case, port, and the identity of the TLS context. Limits are not part of it, so a reload that
-// changes a limit keeps the connections.
+// case, port, the identity of the TLS context, and that of the proxy. Limits are not part of it, so
+// a reload that changes a limit keeps the connections.
 //
-//     key        "https api.openai.com 443 identity"
+//     key        "https api.openai.com 443 identity"   with a proxy " via " and its digest behind
 //     authority  "api.openai.com"  "localhost:8080"  "[::1]:8080"
 //
 // One allocation at set-up holds the struct and its three texts. Any thread may take and give
@@ -61,8 +61,10 @@ static void write_texts(struct origin *o, const struct origin_options *options)
         snprintf(port, sizeof(port), ":%u", options->port);
     o->host = host_lower(options->host, o->text);
     o->authority = print(authority, v6 ? "[%.*s]%s" : "%.*s%s", SLICE_ARG(o->host), port);
-    o->key = print(key, "%s %.*s %u %.*s", options->tls ? "https" : "http", SLICE_ARG(o->host),
-                   options->port, SLICE_ARG(options->identity));
+    struct slice via = o->proxy ? o->proxy->identity : SLICE("");
+    o->key =
+        print(key, "%s %.*s %u %.*s%s%.*s", options->tls ? "https" : "http", SLICE_ARG(o->host),
+              options->port, SLICE_ARG(options->identity), o->proxy ? " via " : "", SLICE_ARG(via));
 }
 
 int origin_new(const struct origin_options *options, struct origin **ret)
@@ -77,6 +79,8 @@ int origin_new(const struct origin_options *options, struct origin **ret)
         return ERR_NOMEM;
     atomic_init(&o->refs, 1);
     o->tls = options->tls ? tls_context_get(options->tls_context) : NULL;
+    o->proxy = options->proxy ? proxy_get(options->proxy) : NULL;
+    o->refuse_private = options->refuse_private;
     o->port = options->port;
     o->connect_ms = or_default(options->connect_ms, LIMIT_CONNECT_MS);
     o->idle_ms = or_default(options->idle_ms, LIMIT_UPSTREAM_IDLE_MS);
@@ -104,6 +108,7 @@ void origin_put(struct origin *o)
     if (before > 1)
         return;
     tls_context_put(o->tls);
+    proxy_put(o->proxy);
     free(o);
 }
 

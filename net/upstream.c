@@ -35,6 +35,7 @@ int upstream__core_init(struct net_core *c)
     side->core = c;
     pool_init(&side->sends, sizeof(struct upstream_send), LIMIT_UPSTREAM_CONNECTIONS);
     page_pool_init(&side->pages, PAGES_KEEP, LIMIT_UPSTREAM_PAGES);
+    side->dial_delay_ms = DIAL_DELAY_MS;
     list_init(&side->conns);
     list_init(&side->lenders);
     pool_init(&c->upstreams, sizeof(struct upstream_conn), LIMIT_UPSTREAM_CONNECTIONS);
@@ -173,11 +174,17 @@ int upstream_call_await(struct net_core *c, struct fiber *self, const struct ups
                         struct upstream **ret)
 {
     struct upstream_conn *u = NULL;
-    struct origin_pool *pool = origin_pool__find(c->upstream, call->origin);
+    struct upstream_call absolute;
+    bool relayed = origin__is_relayed(call->origin);
+    int rc = relayed ? proxy_form(call, &absolute) : 0;
     ASSERT(call->iov_count > 0);
+    if (rc != 0)
+        return rc;
+    call = relayed ? &absolute : call;
+    struct origin_pool *pool = origin_pool__find(c->upstream, call->origin);
     if (!pool)
         return ERR_NOMEM;
-    int rc = origin_pool__take_await(pool, self, &u);
+    rc = origin_pool__take_await(pool, self, &u);
     if (rc != 0)
         return rc;
     if (u->up.reused) {
@@ -195,7 +202,10 @@ int upstream_call_await(struct net_core *c, struct fiber *self, const struct ups
         if (rc == 0)
             rc = exchange_await(u, self, call);
     }
+    if (rc == 0 && relayed && u->up.head.status == 407) // the proxy's own word
+        rc = ERR_PROXY_AUTH;
     if (rc != 0) {
+        upstream_conn__stop_send_await(u, self);
         upstream_conn__close(u);
         return rc;
     }

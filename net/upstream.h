@@ -32,6 +32,7 @@
 #include "net/tls.h"
 
 struct origin;
+struct proxy;
 
 struct origin_options {
     bool tls;
@@ -39,6 +40,8 @@ struct origin_options {
     unsigned port;
     struct tls_context *tls_context; // a reference is taken; NULL when plain
     struct slice identity;           // tells contexts apart in the key ("" for the default one)
+    struct proxy *proxy;             // a reference is taken; NULL: none (net/proxy.h)
+    bool refuse_private; // a host with an address of RFC 1918, 4193 or 6598 is not connected to
     unsigned connect_ms, idle_ms, age_ms; // 0: limits.h
     unsigned conns_max; // of the process, shared out to its cores, one each at least; 0: no limit
     unsigned idle_max;  // per core; 0: limits.h
@@ -68,9 +71,9 @@ struct upstream {
 
 // Sends and waits for the head of the answer. Bounded by the fiber's deadline and, until connected,
 // by the origin's connect_ms. ERR_RESOLVE, ERR_CONNECT, ERR_CONNECT_TIMEOUT, ERR_TLS,
-// ERR_TLS_VERIFY, ERR_UPSTREAM_CLOSED, ERR_UPSTREAM_TRUNCATED, ERR_UPSTREAM_PROTOCOL,
-// ERR_UPSTREAM_TOO_LARGE, ERR_NOMEM, or an interruption. At conns_max it waits its turn; ERR_LIMIT
-// when too many wait already.
+// ERR_TLS_VERIFY, ERR_ADDRESS_…, ERR_PROXY_…, ERR_UPSTREAM_CLOSED, ERR_UPSTREAM_TRUNCATED,
+// ERR_UPSTREAM_PROTOCOL, ERR_UPSTREAM_TOO_LARGE, ERR_NOMEM, or an interruption. At conns_max it
+// waits its turn; ERR_LIMIT when too many wait already.
 int upstream_call_await(struct net_core *c, struct fiber *self, const struct upstream_call *call,
                         struct upstream **ret);
 // Done with it; every body part has been put. A complete answer returns the connection to the pool,

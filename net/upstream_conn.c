@@ -5,14 +5,14 @@
 //  ┌─────────┐ open ┌─────────┐ open ┌───────────┐ TLS done ┌──────┐ all sent ┌─────────┐
 //  │ RESOLVE │ ───► │ CONNECT │ ───► │ HANDSHAKE │ ───────► │ SEND │ ───────► │ WAITING │
 //  └─────────┘      └─────────┘      └───────────┘          └──────┘          └─────────┘
-//                     │    ▲ next        plain: straight     ▲  │ head complete    │ head
-//                     │    │ address     from CONNECT ───────┤  ▼                  ▼ complete
-//                     └────┘                              ┌──────┐  release   ┌──────┐
+//                                      plain: straight     ▲  │ head complete    │ head
+//                                      from CONNECT ───────┤  ▼                  ▼ complete
+//                                                         ┌──────┐  release   ┌──────┐
 //                                                         │ IDLE │ ◄───────── │ BODY │
 //                                                         └──────┘            └──────┘
 //        every state ──upstream_conn__close──► CLOSING ──last final event──► freed
 //
-//   RESOLVE, CONNECT  no TLS session, no receive; upstream_open.c's fiber drives
+//   RESOLVE, CONNECT  no TLS session, no receive, no socket of its own; dial.c's fiber drives
 //   HANDSHAKE         receive armed; the loop drives TLS; `caller` is woken at its end
 //   SEND              request bytes may be with the kernel; the head may already be read
 //   WAITING           all is sent, or sending failed and the receive will tell why
@@ -42,7 +42,7 @@
 
 static const unsigned legal_from[UPSTREAM_STATE_COUNT] = {
     [UPSTREAM_RESOLVE] = 0,
-    [UPSTREAM_CONNECT] = FROM(UPSTREAM_RESOLVE) | FROM(UPSTREAM_CONNECT),
+    [UPSTREAM_CONNECT] = FROM(UPSTREAM_RESOLVE),
     [UPSTREAM_HANDSHAKE] = FROM(UPSTREAM_CONNECT),
     [UPSTREAM_SEND] = FROM(UPSTREAM_CONNECT) | FROM(UPSTREAM_HANDSHAKE) | FROM(UPSTREAM_IDLE),
     [UPSTREAM_WAITING] = FROM(UPSTREAM_SEND),
@@ -97,7 +97,7 @@ void upstream_conn__reset(struct upstream_conn *u)
 static void finish(struct upstream_conn *u)
 {
     struct net_core *core = u->side->core;
-    if (ring_op_busy(&u->connect_op) || ring_op_busy(&u->recv_op) || ring_op_busy(&u->send_op))
+    if (ring_op_busy(&u->recv_op) || ring_op_busy(&u->send_op))
         return;
     tls_free(u->tls);
     if (u->fd >= 0)
@@ -121,7 +121,6 @@ void upstream_conn__close(struct upstream_conn *u)
     upstream_inbox__drop(u);
     u->caller = NULL;
     u->pool = NULL;
-    ring_cancel(ring, &u->connect_op);
     ring_cancel(ring, &u->recv_op);
     ring_cancel(ring, &u->send_op);
     finish(u);

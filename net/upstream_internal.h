@@ -5,7 +5,9 @@
 //   upstream.c        one call from start to end: take a connection, send, wait, retry, end
 //   upstream_pool.c   an origin's connections on this core: idle ones, slots, who waits for one
 //   upstream_conn.c   one connection: its states, its socket operations, its TLS session
-//   upstream_open.c   from a name to a connected socket with TLS done
+//   upstream_open.c   from a name to a connection with TLS done
+//   dial.c            the first part of that: a connected socket, through a proxy if there is one
+//   proxy_form.c      a request as an HTTP proxy wants it, where there is no tunnel
 //   upstream_inbox.c  bytes that have arrived and nobody has taken
 //   upstream_answer.c head and body of the answer out of the inbox
 //
@@ -15,14 +17,18 @@
 #define RINGGATE_NET_UPSTREAM_INTERNAL_H
 
 #include "net/core.h"
+#include "net/dial.h"
 #include "net/h1.h"
 #include "net/net_internal.h"
 #include "net/page.h"
+#include "net/proxy.h"
 #include "net/upstream.h"
 
 struct origin {
     _Atomic unsigned refs;
     struct tls_context *tls; // NULL: plain
+    struct proxy *proxy;     // NULL: straight to host
+    bool refuse_private;     // addresses of RFC 1918 and the like are not for this one
     unsigned port;
     unsigned connect_ms, idle_ms, age_ms;
     unsigned conns_max, idle_max;
@@ -39,6 +45,8 @@ struct upstream_core {
     struct pool sends;   // struct upstream_send
     struct list conns;   // all, closing ones included
     struct list lenders; // connections whose inbox holds ring buffers, longest first
+    struct dial_memory dialled;
+    unsigned dial_delay_ms; // DIAL_DELAY_MS; tests have no time
     bool draining;
 };
 
@@ -98,10 +106,8 @@ struct upstream_conn {
     struct mono born;
     struct ring_timer timer;
     struct ring_task task; // begins the handshake on the loop's stack
-    struct ring_op connect_op;
     struct ring_op recv_op;
     struct ring_op send_op;
-    struct fiber_wait connected;
     struct fiber_wait flushed; // the send in flight, for who must wait for its end
     struct ring_bufs_waiter bufs_waiter;
     struct fiber *caller; // parked in upstream_call_await, or NULL
@@ -137,6 +143,18 @@ struct upstream_conn {
     bool part_out;
     size_t part_bytes;
 };
+
+// Requests go to an HTTP proxy itself, in absolute form: there is no tunnel.
+static inline bool origin__is_relayed(const struct origin *o)
+{
+    return o->proxy && o->proxy->type == PROXY_HTTP && !o->tls;
+}
+
+// ---- proxy_form.c ----------------------------------------------------------------------------
+
+// The call in absolute form, its pieces in the call's arena. 0, ERR_NOMEM, ERR_UNSUPPORTED (the
+// request line does not lie in the first piece).
+int proxy_form(const struct upstream_call *call, struct upstream_call *ret);
 
 // ---- upstream_pool.c -------------------------------------------------------------------------
 

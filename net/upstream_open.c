@@ -2,84 +2,12 @@
 //
 // upstream_open.c: from a provider's name to a connection that can take a request.
 //
-// Straight-line code on the caller's fiber. The origin's connect_ms bounds all of it by moving the
-// fiber's own deadline nearer; what is left of it is shared out evenly between the addresses not
-// yet tried, so one that swallows packets leaves time for the next. The first address that connects
-// is the one; a handshake that fails is the provider's last word.
+// Straight-line code on the caller's fiber. The origin's connect_ms bounds all of it, name, proxy
+// and TLS, by moving the fiber's own deadline nearer. dial.c finds the socket; a handshake that
+// fails is the provider's last word.
 #include "base/assert.h"
 #include "base/err.h"
-#include "net/dns.h"
 #include "net/upstream_internal.h"
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <unistd.h>
-
-static void on_connected(struct ring *ring, struct ring_op *op, const struct ring_event *event)
-{
-    struct upstream_conn *u = container_of(op, struct upstream_conn, connect_op);
-    (void)ring;
-    ASSERT(event->final);
-    fiber_wait_done(&u->connected, event->res);
-}
-
-static int open_socket(const struct dns_address *a)
-{
-    int one = 1;
-    int fd = socket(a->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd >= 0)
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    return fd;
-}
-
-// One address. 0; ERR_CONNECT, ERR_CONNECT_TIMEOUT; an interruption. No socket after an error.
-static int connect_one_await(struct upstream_conn *u, struct fiber *self,
-                             const struct dns_address *a)
-{
-    struct ring *ring = u->side->core->ring;
-    int res = 0;
-    u->fd = open_socket(a);
-    if (u->fd < 0)
-        return ERR_CONNECT;
-    fiber_wait_begin(&u->connected);
-    ring_connect(ring, &u->connect_op, on_connected, u->fd, (const struct sockaddr *)&a->address,
-                 a->len);
-    int rc = fiber_wait_await(&u->connected, self, &res);
-    if (rc != 0) {
-        ring_cancel(ring, &u->connect_op);
-        (void)fiber_wait_shielded_await(&u->connected, self);
-    } else if (res < 0) {
-        rc = res == -ETIMEDOUT ? ERR_CONNECT_TIMEOUT : ERR_CONNECT;
-    }
-    if (rc != 0) {
-        ring_close(ring, u->fd);
-        u->fd = -1;
-    }
-    return rc;
-}
-
-// Each address in turn, until `limit`.
-static int connect_await(struct upstream_conn *u, struct fiber *self,
-                         const struct dns_answer *answer, struct mono limit)
-{
-    int rc = ERR_CONNECT;
-    ASSERT(answer->count > 0);
-    for (unsigned i = 0; i < answer->count; i++) {
-        struct mono now = ring_now(u->side->core->ring);
-        int64_t share = mono_diff_ns(limit, now) / (int64_t)(answer->count - i);
-        if (share <= 0)
-            return ERR_DEADLINE;
-        fiber_set_deadline(self, (struct mono){now.ns + share});
-        upstream_conn__set_state(u, UPSTREAM_CONNECT);
-        rc = connect_one_await(u, self, &answer->address[i]);
-        if (rc == 0 || (rc < 0 && fiber_interrupted(self) != 0 && rc != ERR_DEADLINE))
-            break;
-        if (rc == ERR_DEADLINE)
-            rc = ERR_CONNECT_TIMEOUT;
-    }
-    fiber_set_deadline(self, limit);
-    return rc;
-}
 
 static int handshake_await(struct upstream_conn *u, struct fiber *self, struct origin *o)
 {
@@ -102,22 +30,23 @@ static int handshake_await(struct upstream_conn *u, struct fiber *self, struct o
     return 0;
 }
 
-static int open_until_await(struct upstream_conn *u, struct fiber *self, struct origin *o,
-                            struct mono limit)
+static int open_until_await(struct upstream_conn *u, struct fiber *self, struct origin *o)
 {
-    struct net_core *core = u->side->core;
-    struct dns_answer answer;
-    int rc = dns_resolve_await(core->dns, self, o->host, o->port, &answer);
-    if (rc == 0)
-        rc = connect_await(u, self, &answer, limit);
+    upstream_conn__set_state(u, UPSTREAM_CONNECT);
+    int rc = dial_await(u->side, self, o, &u->fd);
     if (rc != 0)
         return rc;
-    counter_add(&core->stats.upstream_connects, 1);
+    counter_add(&u->side->core->stats.upstream_connects, 1);
     if (o->tls)
         return handshake_await(u, self, o);
     upstream_conn__set_state(u, UPSTREAM_SEND);
     upstream_conn__receive(u);
     return 0;
+}
+
+static bool is_late(int rc)
+{
+    return rc == ERR_DEADLINE || rc == ERR_CONNECT_TIMEOUT || rc == ERR_PROXY_TIMEOUT;
 }
 
 int upstream_conn__open_await(struct upstream_conn *u, struct fiber *self, struct origin *o)
@@ -127,9 +56,12 @@ int upstream_conn__open_await(struct upstream_conn *u, struct fiber *self, struc
     struct mono limit = mono_min(before, own);
     ASSERT(u->state == UPSTREAM_RESOLVE && u->fd < 0);
     fiber_set_deadline(self, limit);
-    int rc = open_until_await(u, self, o, limit);
+    int rc = open_until_await(u, self, o);
     fiber_set_deadline(self, before);
-    if ((rc == ERR_DEADLINE || rc == ERR_CONNECT_TIMEOUT) && fiber_interrupted(self) == 0)
-        return ERR_CONNECT_TIMEOUT;
-    return rc == ERR_CONNECT_TIMEOUT ? ERR_DEADLINE : rc;
+    if (!is_late(rc))
+        return rc;
+    // Whose time was it?
+    if (fiber_interrupted(self) != 0)
+        return ERR_DEADLINE;
+    return rc == ERR_PROXY_TIMEOUT ? rc : ERR_CONNECT_TIMEOUT;
 }

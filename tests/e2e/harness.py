@@ -534,6 +534,13 @@ def send_stream(call, events):
     call.stream_end()
 
 
+def workers(gateway):
+    """How many worker threads the gateway has. They are made at the first job."""
+    task = "/proc/%d/task" % gateway.process.pid
+    names = [open("%s/%s/comm" % (task, t), encoding="utf-8").read() for t in os.listdir(task)]
+    return sum(n.strip() == "work" for n in names)
+
+
 def packed(data, coding):
     """`data` as a client or provider compresses it; "bare" is deflate without zlib's frame."""
     bits = {"gzip": 31, "deflate": 15, "bare": -15}

@@ -8,7 +8,7 @@ import zlib
 import pytest
 
 from harness import (CHAT, CHAT_EVENTS, DEADLINE_S, DONE, USAGE_EVENT, Hangup, chat, chat_chunk,
-                     config, event, packed)
+                     config, event, packed, workers)
 
 # How many times a stream is cut at random places.
 CUTS = pytest.mark.parametrize("cuts", [
@@ -274,6 +274,17 @@ def test_compressed_answers_are_decoded(gateway_of, provider_of, coding, size):
         assert a.status == 200 and a.body == body and "content-encoding" not in a.headers
         a = g.post("/v1/chat/completions", chat("openai/m"))
         assert a.json()["pad"] == "x" * size and "extra_fields" in a.json()
+
+
+def test_br_bomb_is_decoded_by_workers(gateway_of, provider_of):
+    body = b'{"pad":"' + b"x" * 100_000_000 + b'"}'
+    data = packed(body, "br")
+    assert len(data) < 10_000
+    provider = provider_of(lambda call: call.reply(200, data, [("Content-Encoding", "br")]))
+    g = gateway_of(config(provider))
+    assert workers(g) == 0
+    assert g.post("/openai/v1/chat/completions", chat("m")).body == body
+    assert workers(g) > 0
 
 
 def test_compressed_streams_are_decoded_event_by_event(gateway_of, provider_of):

@@ -240,6 +240,31 @@ static void copies_and_prints(void **state)
     block_pool_done(&pool);
 }
 
+static void what_was_taken_moves_along(void **state)
+{
+    (void)state;
+    struct block_pool from, to;
+    struct arena a;
+    block_pool_init(&from, 4);
+    block_pool_init(&to, 0);
+    arena_init(&a, &from, (size_t)1 << 20);
+    char *before = arena_bytes(&a, 100);
+    assert_non_null(arena_large(&a, 50000));
+    assert_non_null(arena_bytes(&a, BLOCK_BYTES - 100));
+    size_t bytes = a.bytes;
+    memset(before, 'x', 100);
+    arena_move(&a, &to);
+    assert_int_equal(from.live_count, 0);
+    assert_int_equal(to.live_count, 2);
+    assert_int_equal(a.bytes, bytes);
+    block_pool_done(&from);
+    assert_int_equal(before[99], 'x');
+    assert_non_null(arena_large(&a, 3000));
+    arena_done(&a);
+    assert_int_equal(to.live_count, 0);
+    block_pool_done(&to);
+}
+
 static void tail_is_poisoned(void **state)
 {
     (void)state;
@@ -279,6 +304,7 @@ int main(void)
         cmocka_unit_test(large_blocks_kept_have_a_ceiling),
         cmocka_unit_test(unwanted_large_blocks_are_trimmed),
         cmocka_unit_test(copies_and_prints),
+        cmocka_unit_test(what_was_taken_moves_along),
         cmocka_unit_test(tail_is_poisoned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

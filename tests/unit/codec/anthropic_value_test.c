@@ -1,26 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// anthropic_value_test.c: members by name, what a refusal calls them, strings that hold data.
+// anthropic_value_test.c: members by name, what a refusal calls them, base64.
 #include "tests/unit/codec/anthropic_desk.h"
-
-static void data_urls_are_taken_apart(void **state)
-{
-    struct slice type, data;
-    (void)state;
-    assert_true(anthropic__data_url(SLICE("data:image/png;base64,QQ=="), &type, &data));
-    same(type, "image/png");
-    same(data, "QQ==");
-    assert_true(
-        anthropic__data_url(SLICE("DATA:text/plain;charset=utf-8;BASE64,QQ"), &type, &data));
-    same(type, "text/plain");
-    same(data, "QQ");
-    assert_true(anthropic__data_url(SLICE("data:;base64,"), &type, &data));
-    same(type, "");
-    assert_false(anthropic__data_url(SLICE("data:text/plain,hello"), &type, &data));
-    assert_false(anthropic__data_url(SLICE("data:text/plain;base64"), &type, &data));
-    assert_false(anthropic__data_url(SLICE("data:,x"), &type, &data));
-    assert_false(anthropic__data_url(SLICE("https://example.com/a,b"), &type, &data));
-}
 
 static void base64_is_decoded(void **state)
 {
@@ -116,7 +97,6 @@ static void unknown_members_are_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(data_urls_are_taken_apart),
         cmocka_unit_test(base64_is_decoded),
         cmocka_unit_test(members_by_name_the_rest_is_extra),
         cmocka_unit_test(a_refusal_names_the_member),

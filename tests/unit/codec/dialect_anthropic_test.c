@@ -2,14 +2,7 @@
 //
 // dialect_anthropic_test.c: what the rows read out of events and answers.
 
-#include "base/container.h"
-#include "codec/dialect.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-// cmocka wants the four above.
-#include <cmocka.h>
+#include "tests/unit/codec/dialect_desk.h"
 
 #define MESSAGES &dialect_anthropic_messages
 #define COMPLETE &dialect_anthropic_complete
@@ -17,15 +10,6 @@
 
 #define ANY_INPUT  (DIALECT_USAGE_INPUT | DIALECT_USAGE_READ | DIALECT_USAGE_WRITE)
 #define EVERYTHING (ANY_INPUT | DIALECT_USAGE_OUTPUT)
-
-struct event_case {
-    const struct dialect *dialect;
-    const char *type;
-    const char *data; // NULL: a comment
-    enum dialect_event_kind kind;
-    bool is_object;
-    unsigned parts; // of usage; 0: not known
-};
 
 static const struct event_case event_cases[] = {
     {MESSAGES, "", NULL, DIALECT_EVENT_OTHER, false, 0},
@@ -88,19 +72,15 @@ static const struct event_case event_cases[] = {
     {COUNT, "", NULL, DIALECT_EVENT_OTHER, false, 0},
 };
 
+static uint64_t parts_of(const struct dialect_usage *usage)
+{
+    return usage->parts;
+}
+
 static void events_are_what_they_say(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(event_cases); i++) {
-        const struct event_case *c = &event_cases[i];
-        struct sse_event event = {
-            .type = slice_str(c->type), .data = slice_str(c->data), .has_data = c->data != NULL};
-        struct dialect_event got;
-        c->dialect->event(&event, &got);
-        if (got.kind != c->kind || got.is_object != c->is_object ||
-            got.usage.known != (c->parts > 0) || got.usage.parts != c->parts)
-            fail_msg("case %zu: %s: kind %d", i, c->data ? c->data : "(comment)", got.kind);
-    }
+    check_events(event_cases, ARRAY_LEN(event_cases), parts_of);
 }
 
 static void usage_of_an_answer(void **state)
@@ -133,33 +113,20 @@ static void usage_is_never_invented(void **state)
         "",
         "{\"usage\":{\"input_tokens\":1.5}}",
     };
-    struct dialect_usage u;
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        u = (struct dialect_usage){.known = true};
-        dialect_anthropic_messages.answer_usage(slice_str(texts[i]), &u);
-        if (u.known)
-            fail_msg("usage was found in %s", texts[i]);
-    }
     // A count is no usage, and completions have none.
-    u = (struct dialect_usage){.known = true};
-    dialect_anthropic_count_tokens.answer_usage(SLICE("{\"input_tokens\":7}"), &u);
-    assert_false(u.known);
-    u = (struct dialect_usage){.known = true};
-    dialect_anthropic_complete.answer_usage(SLICE("{\"completion\":\" Hi\"}"), &u);
-    assert_false(u.known);
+    static const char *const count[] = {"{\"input_tokens\":7}"};
+    static const char *const completion[] = {"{\"completion\":\" Hi\"}"};
+    (void)state;
+    check_no_usage(MESSAGES, texts, ARRAY_LEN(texts));
+    check_no_usage(COUNT, count, 1);
+    check_no_usage(COMPLETE, completion, 1);
 }
 
 static void every_row_names_every_member_once(void **state)
 {
     static const struct dialect *const rows[] = {MESSAGES, COMPLETE, COUNT};
     (void)state;
-    for (size_t r = 0; r < ARRAY_LEN(rows); r++)
-        for (size_t i = 0; i < DIALECT_MEMBER_COUNT; i++) {
-            assert_true(rows[r]->members[i].len > 0);
-            for (size_t k = 0; k < i; k++)
-                assert_false(slice_eq(rows[r]->members[i], rows[r]->members[k]));
-        }
+    check_members(rows, ARRAY_LEN(rows));
 }
 
 int main(void)

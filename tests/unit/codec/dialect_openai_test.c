@@ -2,23 +2,7 @@
 //
 // dialect_openai_test.c: what the rows read out of events and answers.
 
-#include "base/container.h"
-#include "codec/dialect.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-// cmocka wants the four above.
-#include <cmocka.h>
-
-struct event_case {
-    const struct dialect *dialect;
-    const char *type;
-    const char *data; // NULL: a comment
-    enum dialect_event_kind kind;
-    bool is_object;
-    uint64_t total; // 0: usage not known
-};
+#include "tests/unit/codec/dialect_desk.h"
 
 static const struct event_case event_cases[] = {
     {&dialect_openai_chat, "", NULL, DIALECT_EVENT_OTHER, false, 0},
@@ -67,19 +51,15 @@ static const struct event_case event_cases[] = {
     {&dialect_openai_responses, "", "[DONE]", DIALECT_EVENT_OTHER, false, 0},
 };
 
+static uint64_t total_of(const struct dialect_usage *usage)
+{
+    return usage->total_tokens;
+}
+
 static void events_are_what_they_say(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(event_cases); i++) {
-        const struct event_case *c = &event_cases[i];
-        struct sse_event event = {
-            .type = slice_str(c->type), .data = slice_str(c->data), .has_data = c->data != NULL};
-        struct dialect_event got;
-        c->dialect->event(&event, &got);
-        if (got.kind != c->kind || got.is_object != c->is_object ||
-            got.usage.known != (c->total > 0) || got.usage.total_tokens != c->total)
-            fail_msg("case %zu: %s: kind %d", i, c->data ? c->data : "(comment)", got.kind);
-    }
+    check_events(event_cases, ARRAY_LEN(event_cases), total_of);
 }
 
 static void usage_of_an_answer(void **state)
@@ -107,6 +87,15 @@ static void usage_of_an_answer(void **state)
     assert_int_equal(u.cached_read_tokens, 1);
 }
 
+// Nobody bills a count, and the number of an answer that is one is its content.
+static void a_count_is_no_usage(void **state)
+{
+    static const char *const count[] = {
+        "{\"object\":\"response.input_tokens\",\"input_tokens\":11}"};
+    (void)state;
+    check_no_usage(&dialect_openai_input_tokens, count, 1);
+}
+
 static void usage_is_never_invented(void **state)
 {
     static const char *const texts[] = {
@@ -121,12 +110,7 @@ static void usage_is_never_invented(void **state)
         "",
     };
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        struct dialect_usage u = {.known = true};
-        dialect_openai_chat.answer_usage(slice_str(texts[i]), &u);
-        if (u.known)
-            fail_msg("usage was found in %s", texts[i]);
-    }
+    check_no_usage(&dialect_openai_chat, texts, ARRAY_LEN(texts));
 }
 
 static void every_row_names_every_member_once(void **state)
@@ -135,12 +119,7 @@ static void every_row_names_every_member_once(void **state)
                                                  &dialect_openai_embeddings,
                                                  &dialect_openai_responses};
     (void)state;
-    for (size_t r = 0; r < ARRAY_LEN(rows); r++)
-        for (size_t i = 0; i < DIALECT_MEMBER_COUNT; i++) {
-            assert_true(rows[r]->members[i].len > 0);
-            for (size_t k = 0; k < i; k++)
-                assert_false(slice_eq(rows[r]->members[i], rows[r]->members[k]));
-        }
+    check_members(rows, ARRAY_LEN(rows));
 }
 
 int main(void)
@@ -148,6 +127,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_are_what_they_say),
         cmocka_unit_test(usage_of_an_answer),
+        cmocka_unit_test(a_count_is_no_usage),
         cmocka_unit_test(usage_is_never_invented),
         cmocka_unit_test(every_row_names_every_member_once),
     };

@@ -134,6 +134,22 @@ static void nothing_written_is_an_empty_text(void **state)
     desk_close(&d);
 }
 
+static void a_literal_stands_alone(void **state)
+{
+    struct block_pool pool;
+    struct arena arena;
+    (void)state;
+    block_pool_init(&pool, 0);
+    arena_init(&arena, &pool, 1 << 16);
+    assert_true(slice_eq(json_literal(&arena, SLICE("a\"\\\n")), SLICE("\"a\\\"\\\\\\n\"")));
+    assert_true(slice_eq(json_literal(&arena, SLICE_EMPTY), SLICE("\"\"")));
+    arena_done(&arena);
+    arena_init(&arena, &pool, 0);
+    assert_null(json_literal(&arena, SLICE("a")).ptr);
+    arena_done(&arena);
+    block_pool_done(&pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +159,7 @@ int main(void)
         cmocka_unit_test(a_text_grows_through_blocks_of_its_own),
         cmocka_unit_test(without_memory_the_error_stays),
         cmocka_unit_test(nothing_written_is_an_empty_text),
+        cmocka_unit_test(a_literal_stands_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -89,60 +89,6 @@ static void a_long_path_is_cut(void **state)
     desk_close(&d);
 }
 
-static void expect_url(const char *url, const char *type, const char *data)
-{
-    struct desk d;
-    struct slice got_type, got_data;
-    desk_open(&d, 1 << 20);
-    assert_int_equal(openai__read_data_url(&d.arena, quoted(&d, url), &got_type, &got_data), 0);
-    say(&d, got_type);
-    expect_said(&d, type);
-    say(&d, got_data);
-    expect_said(&d, data);
-    desk_close(&d);
-}
-
-static void data_urls_are_taken_apart(void **state)
-{
-    (void)state;
-    expect_url("'data:image/png;base64,QUFB'", "'image/png'", "'QUFB'");
-    expect_url("'data:image\\/png;base64,QU\\/B'", "'image/png'", "'QU\\/B'");
-    expect_url("'DATA:image/png;charset=x;BASE64,'", "'image/png'", "''");
-    expect_url("'data:;base64,QUFB'", "'text/plain'", "'QUFB'");
-    // Everything else is an address.
-    expect_url("'https://example.com/a,b'", "", "");
-    expect_url("'data:image/png,abc'", "", "");
-    expect_url("'data:image/png;base64'", "", "");
-    expect_url("'data:a b;base64,QUFB'", "", "");
-    expect_url("'data:\\u0000;base64,QUFB'", "", "");
-    expect_url("'data:base64,QUFB'", "", "");
-    expect_url("''", "", "");
-    expect_url("'data:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-               "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa;base64,QUFB'",
-               "", "");
-}
-
-static void expect_text_url(const char *text, const char *url)
-{
-    struct desk d;
-    desk_open(&d, 1 << 20);
-    assert_int_equal(openai__write_text_url(&d.w, &d.arena, quoted(&d, text)), 0);
-    expect_written(&d, url);
-    desk_close(&d);
-}
-
-// RFC 4648 section 10.
-static void plain_text_becomes_base64(void **state)
-{
-    (void)state;
-    expect_text_url("''", "'data:text/plain;base64,'");
-    expect_text_url("'f'", "'data:text/plain;base64,Zg=='");
-    expect_text_url("'fo'", "'data:text/plain;base64,Zm8='");
-    expect_text_url("'foo'", "'data:text/plain;base64,Zm9v'");
-    expect_text_url("'foob'", "'data:text/plain;base64,Zm9vYg=='");
-    expect_text_url("'\\u00ff\\n'", "'data:text/plain;base64,w78K'");
-}
-
 static struct canon_usage usage_of(const char *text)
 {
     struct canon_usage usage = {0};
@@ -210,13 +156,8 @@ static void made_identifiers_carry_the_answers(void **state)
 
 static int read_names(struct desk *d)
 {
-    struct slice type, data, name;
-    int rc = openai__read_data_url(&d->arena, SLICE("\"data:a/b;base64,QUFB\""), &type, &data);
-    if (rc == 0)
-        rc = openai__name(&d->arena, SLICE("\"\\u0041\""), &name);
-    if (rc == 0)
-        rc = openai__read_media_type(&d->arena, SLICE("\"a\\/b\""), &type);
-    return rc ? rc : openai__write_text_url(&d->w, &d->arena, SLICE("\"\\u0041\"")) ?: d->w.err;
+    struct slice name;
+    return openai__name(&d->arena, SLICE("\"\\u0041\""), &name);
 }
 
 static void memory_may_run_out(void **state)
@@ -232,8 +173,6 @@ int main(void)
         cmocka_unit_test(unknown_members_are_kept_and_counted),
         cmocka_unit_test(refusals_say_where),
         cmocka_unit_test(a_long_path_is_cut),
-        cmocka_unit_test(data_urls_are_taken_apart),
-        cmocka_unit_test(plain_text_becomes_base64),
         cmocka_unit_test(usage_has_many_names),
         cmocka_unit_test(usage_is_written_as_far_as_it_is_known),
         cmocka_unit_test(made_identifiers_carry_the_answers),

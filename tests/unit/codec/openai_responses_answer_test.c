@@ -384,10 +384,8 @@ static void counts(void **state)
     assert_int_equal(d.a.usage.input_tokens, 11);
     assert_int_equal(row->translation->write_answer(&d.a, &context, &d.w), 0);
     expect_written(&d, "{'object':'response.input_tokens','input_tokens':11}");
-    row->answer_usage(text, &usage);
-    assert_true(usage.known);
-    assert_int_equal(usage.input_tokens, 11);
-    assert_int_equal(usage.total_tokens, 11);
+    row->answer_usage(text, &usage); // nobody bills a count
+    assert_false(usage.known);
     static const char *const bad[] = {"{}", "{'input_tokens':'11'}", "{'input_tokens':-1}"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         text = text_in(buffer, bad[i]);

@@ -128,7 +128,7 @@ static void data_urls_of_files(void **state)
         const char *data, *type, *bytes, *url;
     } rows[] = {
         {"data:text/plain;base64,QQ==", "'text/plain'", "'QQ=='", ""},
-        {"data:;base64,QQ==", "", "", "'data:;base64,QQ=='"},
+        {"data:;base64,QQ==", "'text/plain'", "'QQ=='", ""}, // RFC 2397
         {"data:text/plain,QQ", "", "", "'data:text/plain,QQ'"},
         {"data:text/plain;base64", "", "", "'data:text/plain;base64'"},
         {"data:a\\;base64,QQ==", "", "", "'data:a\\;base64,QQ=='"},

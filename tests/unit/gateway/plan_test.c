@@ -153,10 +153,12 @@ static void the_header_is_read_as_bifrost_does(void **state)
         const char *value;
         unsigned want;
     } cases[] = {
-        {"true", COMPAT_TEXT_TO_CHAT | COMPAT_CHAT_TO_RESPONSES},
-        {"TRUE", COMPAT_TEXT_TO_CHAT | COMPAT_CHAT_TO_RESPONSES},
-        {"[\"*\"]", COMPAT_TEXT_TO_CHAT | COMPAT_CHAT_TO_RESPONSES},
-        {"[\"should_drop_params\",\"convert_text_to_chat\"]", COMPAT_TEXT_TO_CHAT},
+        {"true", COMPAT_ALL},
+        {"TRUE", COMPAT_ALL},
+        {"[\"*\"]", COMPAT_ALL},
+        {"[\"should_drop_params\",\"convert_text_to_chat\"]",
+         COMPAT_DROP_PARAMS | COMPAT_TEXT_TO_CHAT},
+        {"[\"should_convert_params\"]", COMPAT_CONVERT_PARAMS},
         {"[\"convert_chat_to_responses\"]", COMPAT_CHAT_TO_RESPONSES},
         {"[]", 0},
         {"[1,null]", 0},

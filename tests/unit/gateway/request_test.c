@@ -148,7 +148,7 @@ static void chat_bodies(void **state)
         {"openai", "{\"model\":\"openai/m\",\"messages\":[1]}", "m", false,
          "{\"model\":\"m\",\"messages\":[1]}"},
         {"openai", "{\"mod\\u0065l\":\"a\",\"messages\":[1]}", "q\"\\\n", false,
-         "{\"mod\\u0065l\":\"q\\\"\\\\\\u000a\",\"messages\":[1]}"},
+         "{\"mod\\u0065l\":\"q\\\"\\\\\\n\",\"messages\":[1]}"},
         {"openai", "{\"fallbacks\":[\"a/b\"],\"model\":\"m\",\"messages\":[1]}", "m", false,
          "{\"model\":\"m\",\"messages\":[1]}"},
         {"openai", "{\"model\":\"m\",\"messages\":[1],\"fallbacks\":[\"a/b\"]}", "m", false,
@@ -181,6 +181,52 @@ static void chat_bodies(void **state)
     };
     (void)state;
     check_bodies(OP_CHAT, cases, ARRAY_LEN(cases));
+}
+
+static void with_compat(unsigned compat, const char *provider, const char *model, const char *body,
+                        const char *want, const char *shed)
+{
+    prepare(provider, OP_CHAT, body, model, false);
+    unsigned before = made.built.config->compat;
+    made.built.config->compat = compat;
+    build();
+    made.built.config->compat = before;
+    assert_string_equal(made.body, want);
+    if (!slice_eq(made.x.shed, slice_str(shed)))
+        fail_msg("%.*s", SLICE_ARG(made.x.shed));
+    finish();
+}
+
+static void what_a_model_refuses_is_dropped_when_asked(void **state)
+{
+    static const char *const body =
+        "{\"model\":\"o3\",\"temperature\":0.5,\"messages\":[1],\"top_p\":1,\"seed\":7}";
+    (void)state;
+    with_compat(COMPAT_DROP_PARAMS, "openai", "o3", body,
+                "{\"model\":\"o3\",\"messages\":[1],\"seed\":7}", "\"temperature\",\"top_p\"");
+    with_compat(COMPAT_CONVERT_PARAMS, "openai", "o3", body, body, "");
+    with_compat(COMPAT_DROP_PARAMS, "openai", "gpt-4o",
+                "{\"model\":\"gpt-4o\",\"temperature\":0.5,\"messages\":[1]}",
+                "{\"model\":\"gpt-4o\",\"temperature\":0.5,\"messages\":[1]}", "");
+    // Other vendors' models of that name are theirs.
+    with_compat(COMPAT_DROP_PARAMS, "groq", "o3", "{\"model\":\"o3\",\"temperature\":0.5}",
+                "{\"model\":\"o3\",\"temperature\":0.5}", "");
+}
+
+static void the_limit_has_the_name_that_is_known_when_asked(void **state)
+{
+    static const char *const older = "{\"model\":\"o3\",\"max_tokens\":9}";
+    static const char *const newer = "{\"model\":\"m\",\"max_completion_tokens\":9}";
+    (void)state;
+    with_compat(COMPAT_CONVERT_PARAMS, "openai", "o3", older,
+                "{\"model\":\"o3\",\"max_completion_tokens\":9}", "");
+    with_compat(COMPAT_DROP_PARAMS, "openai", "o3", older, older, "");
+    with_compat(COMPAT_CONVERT_PARAMS, "openai", "m", "{\"model\":\"m\",\"max_tokens\":9}",
+                "{\"model\":\"m\",\"max_tokens\":9}", "");
+    with_compat(COMPAT_CONVERT_PARAMS, "openai", "o3",
+                "{\"model\":\"o3\",\"max_tokens\":9,\"max_completion_tokens\":8}",
+                "{\"model\":\"o3\",\"max_tokens\":9,\"max_completion_tokens\":8}", "");
+    with_compat(COMPAT_CONVERT_PARAMS, "openai", "m", newer, newer, "");
 }
 
 static void long_users_are_dropped_by_characters(void **state)
@@ -417,6 +463,8 @@ int main(void)
         cmocka_unit_test(what_was_written_gets_the_vendors_edits),
         cmocka_unit_test(messages_pass_and_so_does_their_query),
         cmocka_unit_test(chat_bodies),
+        cmocka_unit_test(what_a_model_refuses_is_dropped_when_asked),
+        cmocka_unit_test(the_limit_has_the_name_that_is_known_when_asked),
         cmocka_unit_test(long_users_are_dropped_by_characters),
         cmocka_unit_test(responses_have_no_usage_option),
         cmocka_unit_test(the_head),

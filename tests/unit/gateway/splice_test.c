@@ -202,14 +202,14 @@ static void the_member_says_who_served_and_what_was_dropped(void **state)
     arena_init(&stream.arena, &pool, 1 << 16);
     x.target[0] = (struct target){.provider = &provider, .model = SLICE("claude\"x")};
     x.model_sent = x.target[0].model;
-    assert_true(slice_eq(splice_member(&x, 7),
+    assert_true(slice_eq(splice_member(&x, 7, SLICE_EMPTY),
                          SLICE("\"extra_fields\":{\"request_type\":\"chat_completion\","
                                "\"provider\":\"anthropic\",\"model_requested\":\"claude\\\"x\","
                                "\"latency\":7}")));
     x.model_sent = SLICE("other");
     x.translated = &translated;
     x.stream_wanted = true;
-    assert_true(slice_eq(splice_member(&x, 7),
+    assert_true(slice_eq(splice_member(&x, 7, SLICE_EMPTY),
                          SLICE("\"extra_fields\":{\"request_type\":\"chat_completion_stream\","
                                "\"provider\":\"anthropic\",\"model_requested\":\"claude\\\"x\","
                                "\"model_deployment\":\"other\",\"dropped_params\":[\"seed\"],"

@@ -150,13 +150,13 @@ static void a_stream_is_turned_as_the_answer_it_would_have_been(void **state)
     answer = (struct translate_answer){.text = SLICE("data: ping\n\n"), .events = true};
     fake_run(f, turn);
     assert_int_equal(result, ERR_UPSTREAM_PROTOCOL);
-    translate_answer_failure(&answer, result, &failure);
+    translate_answer_failure(&answer, &f->stream.arena, result, &failure);
     assert_int_equal(failure.status, 502);
     translate_answer_done(&answer);
     answer = (struct translate_answer){.text = SLICE("data: err\n\n"), .events = true};
     fake_run(f, turn);
     assert_int_equal(result, ERR_UPSTREAM_PROTOCOL);
-    translate_answer_failure(&answer, result, &failure);
+    translate_answer_failure(&answer, &f->stream.arena, result, &failure);
     assert_true(slice_eq(failure.message, SLICE("busy")));
     assert_true(slice_eq(failure.type, SLICE("overloaded_error")));
     translate_answer_done(&answer);
@@ -232,7 +232,7 @@ static void each_event_gives_its_own_at_once(void **state)
     assert_turned(s, "say:a", "data: {\"say\":\"a\"}\n\n");
     assert_turned(s, "say:bcd", "data: {\"say\":\"bcd\"}\n\n");
     assert_int_equal(s->usage.output_tokens, 7); // the provider's, the last one told
-    translate_stream_rest(&f->x, s);
+    translate_stream_rest(s);
     assert_int_equal(s->texts.bytes, 0);
     assert_turned(s, "end", "data: [DONE]\n\n");
     assert_turned(s, "say:behind the end", "");
@@ -270,6 +270,63 @@ static void the_events_of_a_pull_live_together(void **state)
     fake_close(f);
 }
 
+// What a worker translates takes its memory where the core does not.
+static void a_long_event_moves_the_stream(void **state)
+{
+    static char word[TRANSLATE_TURN_BYTES + 64] = "say:";
+    struct block_pool far;
+    struct fake *f = open_toy();
+    struct translate_stream *s = translate_stream_new(&f->x);
+
+    (void)state;
+    block_pool_init(&far, 0);
+    assert_turned(s, "say:a", "data: {\"say\":\"a\"}\n\n");
+    memset(word + 4, 'b', TRANSLATE_TURN_BYTES - 4);
+    struct sse_event e = event_of(word);
+    e.raw = e.data;
+    assert_false(translate_is_long(s, &e));
+    word[TRANSLATE_TURN_BYTES] = 'b';
+    e = event_of(word);
+    e.raw = e.data;
+    assert_true(translate_is_long(s, &e));
+    size_t live = f->core.net.blocks.live_count;
+    translate_stream_move(s, &far);
+    assert_true(f->core.net.blocks.live_count < live);
+    live = f->core.net.blocks.live_count;
+    struct slice text;
+    assert_int_equal(translate_event(s, &e, &text), 0);
+    assert_int_equal(text.len, TRANSLATE_TURN_BYTES + 1 - 4 + strlen("data: {\"say\":\"\"}\n\n"));
+    assert_turned(s, "say:c", "data: {\"say\":\"c\"}\n\n");
+    translate_stream_rest(s);
+    assert_turned(s, "say:d", "data: {\"say\":\"d\"}\n\n");
+    assert_int_equal(f->core.net.blocks.live_count, live);
+    translate_stream_done(s);
+    block_pool_done(&far); // asserts that nothing is live
+    fake_close(f);
+}
+
+// Short events that end what a responses client is told again, once that is long.
+static void what_repeats_a_long_stream_is_long(void **state)
+{
+    struct translate_stream s = {.repeats = true, .said = TRANSLATE_TURN_BYTES};
+    struct sse_event e = event_of("{}");
+
+    (void)state;
+    e.type = SLICE("content_block_stop");
+    assert_false(translate_is_long(&s, &e));
+    s.said++;
+    assert_true(translate_is_long(&s, &e));
+    e.type = SLICE("message_delta");
+    assert_true(translate_is_long(&s, &e));
+    e.type = SLICE_EMPTY; // chat: any may be the end of something
+    assert_true(translate_is_long(&s, &e));
+    e.type = SLICE("content_block_delta");
+    assert_false(translate_is_long(&s, &e));
+    s.repeats = false;
+    e.type = SLICE("content_block_stop");
+    assert_false(translate_is_long(&s, &e));
+}
+
 static void what_went_wrong_is_told_as_far_as_it_was_said(void **state)
 {
     (void)state;
@@ -280,22 +337,22 @@ static void what_went_wrong_is_told_as_far_as_it_was_said(void **state)
     struct translate_stream *s = translate_stream_new(&f->x);
     int rc = translate_event(s, &bad, &text);
     assert_int_equal(rc, ERR_BAD_SSE);
-    translate_failure(s, rc, &failure);
+    translate_failure(s, &f->x.stream->arena, rc, &failure);
     assert_int_equal(failure.err, ERR_BAD_SSE);
     assert_int_equal(failure.status, 502);
-    translate_failure(s, ERR_LIMIT, &failure);
+    translate_failure(s, &f->x.stream->arena, ERR_LIMIT, &failure);
     assert_int_equal(failure.err, ERR_UPSTREAM_FOREIGN);
     translate_stream_done(s);
 
     s = translate_stream_new(&f->x);
     rc = translate_event(s, &err, &text);
     assert_int_equal(rc, ERR_UPSTREAM_PROTOCOL);
-    translate_failure(s, rc, &failure);
+    translate_failure(s, &f->x.stream->arena, rc, &failure);
     assert_int_equal(failure.err, 0);
     assert_int_equal(failure.status, 529); // by its type
     assert_true(failure.foreign);
-    assert_true(slice_eq(failure.message, SLICE("busy")));
     translate_stream_done(s);
+    assert_true(slice_eq(failure.message, SLICE("busy"))); // it outlives the stream
     fake_close(f);
 }
 
@@ -308,6 +365,8 @@ int main(void)
         cmocka_unit_test(a_large_answer_is_another_threads_work),
         cmocka_unit_test(each_event_gives_its_own_at_once),
         cmocka_unit_test(the_events_of_a_pull_live_together),
+        cmocka_unit_test(a_long_event_moves_the_stream),
+        cmocka_unit_test(what_repeats_a_long_stream_is_long),
         cmocka_unit_test(what_went_wrong_is_told_as_far_as_it_was_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

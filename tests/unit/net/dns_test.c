@@ -28,6 +28,7 @@ struct toy_dns {
     pthread_t udp_thread, tcp_thread;
     _Atomic unsigned queries; // for A
     _Atomic unsigned tcp_queries;
+    _Atomic unsigned lost; // queries for AAAA of late6.test
 };
 
 // The name of the question in dotted form; the length of the question section.
@@ -58,7 +59,18 @@ static size_t answer(struct toy_dns *d, unsigned char *m, bool tcp)
     }
     if (strcmp(name, "silent.test") == 0)
         return 0;
-    if (type == 1 && strcmp(name, "none.test") != 0)
+    if (type == 28 && strcmp(name, "late6.test") == 0 && atomic_fetch_add(&d->lost, 1) == 0)
+        return 0;
+    if ((type == 28 && strcmp(name, "slow6.test") == 0) ||
+        (type == 1 && strcmp(name, "slow4.test") == 0))
+        return 0;
+    bool six = type == 28 && (strcmp(name, "both.test") == 0 || strcmp(name, "late6.test") == 0 ||
+                              strcmp(name, "slow4.test") == 0);
+    if (six || (type == 1 && strcmp(name, "many6.test") == 0))
+        count = 1;
+    else if (type == 28 && strcmp(name, "many6.test") == 0)
+        six = (count = 12) > 0;
+    else if (type == 1 && strcmp(name, "none.test") != 0)
         count = strcmp(name, "many.test") == 0 ? 12 : 1;
     m[2] = 0x85; // an authoritative answer
     m[3] = strcmp(name, "none.test") == 0 ? 3 : 0;
@@ -69,7 +81,14 @@ static size_t answer(struct toy_dns *d, unsigned char *m, bool tcp)
     m[6] = 0;
     m[7] = (unsigned char)count;
     memset(m + 8, 0, 4); // no EDNS record in the answer
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count && six; i++) {
+        unsigned char record6[28] = {0xc0, 12, 0, 28, 0,    1,    0,    0,
+                                     0,    60, 0, 16, 0x20, 0x01, 0x0d, 0xb8};
+        record6[27] = (unsigned char)(9 + i);
+        memcpy(m + at, record6, sizeof(record6));
+        at += sizeof(record6);
+    }
+    for (unsigned i = 0; i < count && !six; i++) {
         record[15] = (unsigned char)(9 + i);
         memcpy(m + at, record, sizeof(record));
         at += sizeof(record);
@@ -282,6 +301,67 @@ static void more_addresses_than_fit_are_cut(void **state)
     world_close(&w);
 }
 
+static void both_families_are_asked_for(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w);
+    ask(&w, "both.test"); // AAAA may come first, and is then enough
+    struct ask a = ask(&w, "both.test");
+    while (a.answer.count < 2)
+        a = ask(&w, "both.test");
+    assert_first(&a, "2001:db8::9");
+    assert_int_equal(a.answer.address[1].address.ss_family, AF_INET);
+    world_close(&w);
+}
+
+static void a_family_without_an_answer_delays_nothing(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w);
+    // Well below c-ares' first try.
+    struct ask a = {.t = &w.t, .host = "slow6.test", .deadline_ms = 1000};
+    toy_core_run(&w.t, ask_fiber, &a);
+    assert_first(&a, "127.0.0.9");
+    struct ask b = {.t = &w.t, .host = "slow4.test", .deadline_ms = 1000};
+    toy_core_run(&w.t, ask_fiber, &b);
+    assert_first(&b, "2001:db8::9");
+    b = ask(&w, "slow4.test"); // served from the part that is there
+    assert_int_equal(b.answer.count, 1);
+    world_close(&w); // with queries running
+}
+
+static void a_late_answer_joins_the_early_one(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w);
+    struct ask a = ask(&w, "late6.test");
+    assert_first(&a, "127.0.0.9");
+    assert_int_equal(a.answer.count, 1);
+    while (a.answer.count < 2) { // c-ares asks again
+        ring_turn(w.t.ring, MONO_NEVER);
+        a = ask(&w, "late6.test");
+    }
+    assert_first(&a, "2001:db8::9");
+    assert_int_equal(w.d.queries, 1);
+    world_close(&w);
+}
+
+static void a_long_list_leaves_room_for_the_other_family(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w);
+    struct ask a = ask(&w, "many6.test");
+    while (a.answer.address[1].address.ss_family != AF_INET)
+        a = ask(&w, "many6.test");
+    assert_int_equal(a.answer.count, DNS_ADDRESSES_MAX);
+    assert_first(&a, "2001:db8::9");
+    world_close(&w);
+}
+
 static void a_truncated_answer_is_asked_again_over_tcp(void **state)
 {
     (void)state;
@@ -348,6 +428,10 @@ int main(void)
         cmocka_unit_test(those_who_ask_at_once_share_a_query),
         cmocka_unit_test(a_failure_is_remembered_for_a_moment),
         cmocka_unit_test(more_addresses_than_fit_are_cut),
+        cmocka_unit_test(both_families_are_asked_for),
+        cmocka_unit_test(a_family_without_an_answer_delays_nothing),
+        cmocka_unit_test(a_late_answer_joins_the_early_one),
+        cmocka_unit_test(a_long_list_leaves_room_for_the_other_family),
         cmocka_unit_test(a_truncated_answer_is_asked_again_over_tcp),
         cmocka_unit_test(a_deadline_ends_the_wait_not_the_query),
         cmocka_unit_test(names_that_cannot_be),

@@ -51,6 +51,30 @@ static void key_tells_apart_what_must_not_share_connections(void **state)
     origin_put(identity);
 }
 
+static void key_tells_proxies_apart(void **state)
+{
+    (void)state;
+    struct proxy_options po = {.host = SLICE("p"), .port = 1, .username = SLICE("u")};
+    struct origin_options o = {.host = SLICE("a"), .port = 80};
+    struct origin *straight = NULL, *by_u = NULL, *by_v = NULL, *by_u_again = NULL;
+    assert_int_equal(origin_new(&o, &straight), 0);
+    assert_int_equal(proxy_new(&po, &o.proxy), 0);
+    assert_int_equal(origin_new(&o, &by_u), 0);
+    assert_int_equal(origin_new(&o, &by_u_again), 0);
+    proxy_put(o.proxy);
+    po.username = SLICE("v");
+    assert_int_equal(proxy_new(&po, &o.proxy), 0);
+    assert_int_equal(origin_new(&o, &by_v), 0);
+    proxy_put(o.proxy);
+    assert_true(slice_eq(by_u->key, by_u_again->key));
+    assert_false(slice_eq(by_u->key, straight->key));
+    assert_false(slice_eq(by_u->key, by_v->key));
+    origin_put(straight);
+    origin_put(by_u);
+    origin_put(by_u_again);
+    origin_put(by_v);
+}
+
 static void zero_means_the_default(void **state)
 {
     (void)state;
@@ -82,6 +106,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(authority_leaves_out_the_default_port),
         cmocka_unit_test(key_tells_apart_what_must_not_share_connections),
+        cmocka_unit_test(key_tells_proxies_apart),
         cmocka_unit_test(zero_means_the_default),
         cmocka_unit_test(impossible_options_are_refused),
     };
