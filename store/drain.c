@@ -345,8 +345,9 @@ static int batch(struct drain *d)
     if (!s->logs)
         return ERR_SYSTEM;
     begin(d);
+    d->turn++; // a ring that is always full must not keep the others out
     for (unsigned i = 0; rc == 0 && i < d->rings; i++)
-        rc = gather_ring(d, &d->ring[i]);
+        rc = gather_ring(d, &d->ring[(d->turn + i) % d->rings]);
     if (rc != 0 && rc != ERR_MORE)
         return rc;
     if (!put_positions(d))
@@ -384,12 +385,28 @@ static int recover(struct store *s, int err)
     return rc;
 }
 
+static bool reached(const struct drain *d)
+{
+    for (unsigned i = 0; i < d->rings; i++) {
+        const struct drained *r = &d->ring[i];
+        if ((int64_t)(r->wanted - r->written) > 0)
+            return false;
+    }
+    return true;
+}
+
 int store__drain_all(struct store *s)
 {
+    struct drain *d = s->drain;
     bool tried = false;
     int rc;
 
+    // What comes meanwhile is not waited for: it may come for ever.
+    for (unsigned i = 0; i < d->rings; i++)
+        d->ring[i].wanted = spool_head(d->ring[i].spool);
     while ((rc = locked_batch(s)) != 0) {
+        if (rc == ERR_MORE && reached(d))
+            return 0;
         if (rc == ERR_MORE)
             continue;
         int err = recover(s, rc);

@@ -26,6 +26,7 @@
 struct drained {
     struct spool *spool;
     uint64_t written; // up to here it is in the database
+    uint64_t wanted;  // where the ring ended when store__drain_all began
 };
 
 struct counter_value {
@@ -39,6 +40,7 @@ struct drain {
     struct store *store;
     struct drained ring[SPOOL_RINGS_MAX];
     unsigned rings;
+    unsigned turn; // whose ring is the first of the next batch
     struct rocks_batch *batch;
     unsigned records; // in it
     uint64_t bytes;

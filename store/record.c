@@ -110,7 +110,7 @@ void record_put(struct spool *spool, const struct store_record *record, enum sto
     spool_add(spool, &head, sizeof(head));
     for (unsigned i = 0; i < record->moves; i++) {
         const struct store_move *move = &record->move[i];
-        ASSERT(move->counter.len <= STORE_WORD_BYTES_MAX);
+        ASSERT(move->counter.len > 0 && move->counter.len <= STORE_WORD_BYTES_MAX);
         unsigned char bytes[RECORD_MOVE_BYTES];
         memcpy(bytes, &move->window, 8);
         memcpy(bytes + 8, &move->delta, 8);

@@ -11,7 +11,9 @@
 // 20 rounds; RINGGATE_CRASH_ROUNDS asks for more (a soak runs 200).
 #include "tests/unit/store/fixture.h"
 
+#include "base/assert.h"
 #include "base/prng.h"
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -31,6 +33,23 @@ struct putter {
     unsigned thread;
     uint64_t round;
 };
+
+static void crash_options(struct place *p)
+{
+    p->options.cores = THREADS;
+    p->options.ring_bytes = 1 << 20;
+}
+
+static struct shared *map_shared(const char *path)
+{
+    int fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    struct shared *shared = MAP_FAILED;
+    if (fd >= 0 && ftruncate(fd, sizeof(*shared)) == 0)
+        shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    ASSERT(shared != MAP_FAILED);
+    close(fd);
+    return shared;
+}
 
 // The thread is told by its model, round and number by the time.
 static struct store_record record_of(unsigned thread, uint64_t round, uint64_t number)
@@ -66,23 +85,42 @@ static void *putter_main(void *arg)
     return NULL;
 }
 
-static void child_main(const struct store_options *options, struct shared *shared, uint64_t round)
+// The program again, with the place, the shared memory and the round as arguments: threads of the
+// engine do not survive a fork.
+static int child_main(char **argv)
 {
     struct store *s = NULL;
-    char reason[STORE_REASON_BYTES];
+    struct place p;
     struct putter putters[THREADS];
     pthread_t thread;
-    if (store_open(options, &s, reason) < 0) {
-        fprintf(stderr, "%s\n", reason);
-        _exit(1);
+    place_at(&p, argv[1]);
+    crash_options(&p);
+    if (store_open(&p.options, &s, p.reason) < 0) {
+        fprintf(stderr, "%s\n", p.reason);
+        return 1;
     }
     for (unsigned i = 0; i < THREADS; i++) {
-        putters[i] = (struct putter){s, shared, i, round};
+        putters[i] = (struct putter){s, map_shared(argv[2]), i, strtoull(argv[3], NULL, 10)};
         if (pthread_create(&thread, NULL, putter_main, &putters[i]) != 0)
-            _exit(1);
+            return 1;
     }
-    for (;;)
-        pause();
+    while (pause() < 0)
+        continue;
+    return 0;
+}
+
+static pid_t start_child(const struct place *p, const char *shared, uint64_t round)
+{
+    char number[32];
+    snprintf(number, sizeof(number), "%llu", (unsigned long long)round);
+    char *argv[] = {"crash_test", (char *)p->top, (char *)shared, number, NULL};
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        execv("/proc/self/exe", argv);
+        _exit(2);
+    }
+    return child;
 }
 
 // How many records of the thread and round are there; none is missing or twice.
@@ -130,38 +168,44 @@ static void kill_at_any_moment(void **state)
 {
     (void)state;
     const char *asked = getenv("RINGGATE_CRASH_ROUNDS");
-    uint64_t rounds = asked ? strtoull(asked, NULL, 10) : 20, all[THREADS] = {0};
+    uint64_t rounds = asked ? strtoull(asked, NULL, 10) : 20, all[THREADS] = {0}, sum = 0;
+    char path[128];
     struct prng prng;
     struct place p;
-    struct shared *shared =
-        mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_true(shared != MAP_FAILED);
     place_make(&p);
-    p.options.cores = THREADS;
-    p.options.ring_bytes = 1 << 20;
+    crash_options(&p);
+    snprintf(path, sizeof(path), "%s/shared", p.top);
+    struct shared *shared = map_shared(path);
     prng_seed(&prng, 42);
     for (uint64_t round = 0; round < rounds; round++) {
+        int status = 0;
         memset(shared, 0, sizeof(*shared));
         // Behind so many records; some die while they open the store.
         uint64_t until = prng_below(&prng, 8) == 0 ? 0 : prng_below(&prng, 6000);
-        fflush(NULL);
-        pid_t child = fork();
-        if (child == 0)
-            child_main(&p.options, shared, round);
-        while (atomic_load(&shared->ready) < until && waitpid(child, NULL, WNOHANG) == 0)
+        pid_t child = start_child(&p, path, round);
+        while (atomic_load(&shared->ready) < until && waitpid(child, &status, WNOHANG) == 0)
             sched_yield();
+        assert_true(atomic_load(&shared->ready) >= until);
         kill(child, SIGKILL);
-        (void)waitpid(child, NULL, 0);
+        (void)waitpid(child, &status, 0);
+        assert_true(WIFSIGNALED(status));
         struct store *s = place_open(&p);
         check(s, shared, round, all);
         store_close(s);
     }
-    place_done(&p);
+    for (unsigned i = 0; i < THREADS; i++)
+        sum += all[i];
+    print_message("%llu records in %llu rounds\n", (unsigned long long)sum,
+                  (unsigned long long)rounds);
+    assert_true(sum > rounds * 100);
     munmap(shared, sizeof(*shared));
+    place_done(&p);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(kill_at_any_moment)};
+    if (argc == 4)
+        return child_main(argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
