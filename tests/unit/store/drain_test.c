@@ -5,6 +5,8 @@
 
 #include "store/digest.h"
 #include "store/keys.h"
+#include "store/record.h"
+#include "store/spool_internal.h"
 #include <fcntl.h>
 #include <sys/wait.h>
 
@@ -179,6 +181,40 @@ static void rings_of_another_process_are_drained(void **state)
     place_done(&p);
 }
 
+// Killed when the batch was in the database and its room in the ring was not free yet.
+static void an_end_behind_the_write_counts_nothing_twice(void **state)
+{
+    (void)state;
+    struct place p;
+    place_make(&p);
+    struct store *s = place_open(&p);
+    struct spool *spool = store_ring(s, 0)->spool;
+    uint64_t tail = spool_tail(spool);
+    put_many(s, 0, 0, 100);
+    drain(s);
+    assert_int_equal(spool_tail(spool), spool_head(spool));
+    atomic_store(&spool->header->tail, tail);
+    store_close(s);
+    s = place_open(&p);
+    spool = store_ring(s, 0)->spool;
+    assert_int_equal(spool_tail(spool), spool_head(spool));
+    put_many(s, 0, 100, 5);
+    drain(s);
+    assert_int_equal(total(s), 105);
+    assert_int_equal(counter_value(s, "budget-1", window_s()), 3 * 105);
+    store_close(s);
+    place_done(&p);
+}
+
+// As a core does, without a store.
+static void put_into(struct spool *spool, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct store_record r = sample(T0_US + i);
+        record_put(spool, &r, STORE_KEPT_ALL, 0, spool_number(spool));
+    }
+}
+
 // The machine went down: the rings are gone, the database remembers their positions.
 static void a_ring_that_was_made_again_begins_at_its_beginning(void **state)
 {
@@ -191,12 +227,53 @@ static void a_ring_that_was_made_again_begins_at_its_beginning(void **state)
     store_close(s);
     snprintf(path, sizeof(path), "%s/ring-00000", p.rings);
     assert_int_equal(unlink(path), 0);
+    // More than there was before: the old position lies in the middle of it.
+    struct spool *made;
+    assert_int_equal(spool_claim(p.rings, p.options.ring_bytes, &made), 0);
+    put_into(made, 150);
+    spool_free(made);
     s = place_open(&p);
-    put_many(s, 0, 100, 7);
+    assert_int_equal(total(s), 250);
+    put_many(s, 0, 250, 7);
     drain(s);
-    assert_int_equal(total(s), 107);
+    assert_int_equal(total(s), 257);
     store_close(s);
     place_done(&p);
+}
+
+// They were put while there was space.
+static void rings_give_up_what_the_disk_has_no_room_for(void **state)
+{
+    (void)state;
+    struct store *s = memory_open();
+    struct store_health health;
+    struct store_record r = sample(T0_US);
+    r.request = SLICE("question");
+    pthread_mutex_lock(&s->batch_mutex);
+    put(s, 0, &r, STORE_KEPT_ALL);
+    atomic_store(&s->level, STORE_NO_CONTENT);
+    assert_int_equal(store__drain_all(s), 0);
+    store_health(s, &health);
+    assert_int_equal(health.content_dropped, 1);
+    assert_int_equal(health.rows_dropped, 0);
+    atomic_store(&s->level, STORE_ALL);
+    r.time = wall_us(T0_US + 1);
+    put(s, 0, &r, STORE_KEPT_ALL);
+    atomic_store(&s->level, STORE_NO_ROWS);
+    assert_int_equal(store__drain_all(s), 0);
+    pthread_mutex_unlock(&s->batch_mutex);
+    store_health(s, &health);
+    assert_int_equal(health.content_dropped, 2);
+    assert_int_equal(health.rows_dropped, 1);
+    struct asker a;
+    asker_open(&a, s);
+    struct store_page page = search_for(&a, (struct store_query){.ascending = true});
+    assert_int_equal(page.total, 2);
+    assert_true(page.found[0].row.len > 0);
+    assert_int_equal(page.found[1].row.len, 0);
+    assert_int_equal(page.found[1].facts.input_tokens, 100);
+    asker_close(&a);
+    store_close(s);
 }
 
 static void a_damaged_record_is_skipped_counted_and_kept_aside(void **state)
@@ -321,7 +398,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_closed_store_has_everything_when_it_opens_again),
         cmocka_unit_test(what_a_killed_process_left_in_its_rings_is_drained_once),
         cmocka_unit_test(rings_of_another_process_are_drained),
+        cmocka_unit_test(an_end_behind_the_write_counts_nothing_twice),
         cmocka_unit_test(a_ring_that_was_made_again_begins_at_its_beginning),
+        cmocka_unit_test(rings_give_up_what_the_disk_has_no_room_for),
         cmocka_unit_test(a_damaged_record_is_skipped_counted_and_kept_aside),
         cmocka_unit_test(old_records_that_come_late_have_digests_of_their_own),
         cmocka_unit_test(words_beyond_the_bound_are_others),
