@@ -37,7 +37,10 @@ fuzz: deps ## every fuzz target, FUZZ_SECONDS each
 	@$(MAKE) build PRESET=fuzz
 	@tools/fuzz $(FUZZ_SECONDS)
 
-soak: ## the long runs: marked end-to-end tests under ASan, ten minutes for each fuzz target
+soak: ## the long runs: attacks, marked tests under ASan, ten minutes for each fuzz target
+	@packaging/install-deps soak
+	@$(MAKE) build PRESET=release
+	@PYTEST_ARGS='-m soak -vv -s -k attacks' CTEST_ARGS='-R ^none$$' tools/test release
 	@$(MAKE) build PRESET=asan
 	@RINGGATE_GOLDEN_CUTS=10000 PYTEST_ARGS='-m soak -vv --durations=0' tools/test asan
 	@$(MAKE) fuzz FUZZ_SECONDS=600

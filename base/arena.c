@@ -216,10 +216,23 @@ void arena_init(struct arena *a, struct block_pool *pool, size_t bytes_max)
     *a = (struct arena){.pool = pool, .bytes_max = bytes_max};
 }
 
+// A larger block may be an announcement: the memory of a body of which nothing has come.
+static size_t certain(const struct block *b)
+{
+    return b->bytes <= LARGE_BYTES_MIN ? b->bytes : 0;
+}
+
+static void take_in(struct arena *a, const struct block *b)
+{
+    a->bytes += b->bytes;
+    a->pool->live_bytes += certain(b);
+}
+
 static void give_back(struct arena *a, struct block *b)
 {
-    ASSERT(a->bytes >= b->bytes);
+    ASSERT(a->bytes >= b->bytes && a->pool->live_bytes >= certain(b));
     a->bytes -= b->bytes;
+    a->pool->live_bytes -= certain(b);
     if (b->bytes == BLOCK_BYTES)
         pool_give(a->pool, b);
     else
@@ -246,12 +259,16 @@ static size_t room(const struct arena *a)
 void arena_move(struct arena *a, struct block_pool *to)
 {
     ASSERT(to->keep_max == 0); // a large one would be kept as if it had one of the kept sizes
-    for (const struct block *b = a->blocks; b; b = b->next)
+    for (const struct block *b = a->blocks; b; b = b->next) {
+        ASSERT(a->pool->live_bytes >= certain(b));
+        a->pool->live_bytes -= certain(b);
+        to->live_bytes += certain(b);
         if (b->bytes == BLOCK_BYTES) {
             ASSERT(a->pool->live_count > 0);
             a->pool->live_count--;
             to->live_count++;
         }
+    }
     a->pool = to;
 }
 
@@ -277,7 +294,7 @@ void *arena_large(struct arena *a, size_t size)
     struct block *b = large_take(a->pool, sizeof(struct block) + size + extra);
     if (!b)
         return NULL;
-    a->bytes += b->bytes;
+    take_in(a, b);
     link_behind(a, b);
     return block_data(b);
 }
@@ -306,7 +323,7 @@ static char *alloc_slow(struct arena *a, size_t size)
     struct block *b = pool_take(a->pool);
     if (!b)
         return NULL;
-    a->bytes += b->bytes;
+    take_in(a, b);
     char *data = block_data(b);
     if (BLOCK_ROOM - size > room(a)) {
         b->next = a->blocks;

@@ -41,6 +41,7 @@ struct block_pool {
     size_t free_low; // the least free_count of this period
     size_t keep_max;
     size_t live_count; // handed out now; for tests and metrics
+    size_t live_bytes; // the same and blocks up to LARGE_BYTES_MIN: those are filled once taken
     struct block *large[LARGE_SIZES];
     size_t large_bytes; // of all of those
     size_t large_low;   // the least large_bytes of this period

@@ -31,6 +31,7 @@
     X(BAD_LENGTH, "conflicting or malformed body length", 400, false)                              \
     X(BAD_CHUNK, "malformed chunk framing", 400, false)                                            \
     X(BAD_HOST, "missing or repeated Host header", 400, false)                                     \
+    X(FOREIGN_HOST, "this host is not served here", 421, false)                                    \
     X(BAD_METHOD, "method not allowed", 405, false)                                                \
     X(BAD_VERSION, "HTTP version not supported", 505, false)                                       \
     X(BAD_EXPECT, "expectation not supported", 417, false)                                         \

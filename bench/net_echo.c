@@ -7,6 +7,7 @@
 // GET requests get a fixed kilobyte. Prints nothing; runs until killed.
 #include "base/err.h"
 #include "net/core.h"
+#include "net/sockets.h"
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -19,7 +20,8 @@ struct echo {
     struct net_shared *shared;
     struct net_core core;
     struct log log;
-    unsigned index, port;
+    unsigned index;
+    const struct net_sockets *sockets;
 };
 
 static void echo_fiber(struct fiber *self, void *arg)
@@ -59,7 +61,7 @@ static void *run(void *arg)
     struct ring *ring;
     struct fiber_sched *fibers;
     const char *reason = "";
-    struct net_options options = {.port = e->port};
+    struct net_options options = {0};
     cpu_set_t cpus;
     CPU_ZERO(&cpus);
     CPU_SET(e->index, &cpus);
@@ -69,7 +71,7 @@ static void *run(void *arg)
         fiber_sched_new(ring, &FIBER_OPTIONS_DEFAULT, &fibers) ||
         log_init(&e->log, LOG_INFO, LOG_JSON) ||
         net_core_init(&e->core, e->index, e->shared, ring, fibers, &e->log, &e->server, &options) ||
-        net_listen(&e->core, &e->port)) {
+        net_listen(&e->core, e->sockets)) {
         (void)fprintf(stderr, "net_echo: cannot start: %s\n", reason);
         exit(1);
     }
@@ -81,6 +83,8 @@ int main(int argc, char **argv)
 {
     static struct net_shared shared;
     static struct echo echo[CORES_MAX];
+    static struct net_sockets sockets;
+    struct net_want want = {.wanted = true};
     uint64_t port, cores = 1;
     if (argc < 2 || slice_to_u64(slice_str(argv[1]), &port) || port > UINT16_MAX)
         return 2;
@@ -88,10 +92,15 @@ int main(int argc, char **argv)
         return 2;
     memset(kilobyte, 'k', sizeof(kilobyte));
     shared.cores = (unsigned)cores;
+    want.port = (unsigned)port;
+    if (net_sockets_open(&sockets, NET_ROLE_MAIN, &want, (unsigned)cores, &want.port)) {
+        perror("net_echo: listen");
+        return 1;
+    }
     for (unsigned i = 0; i < cores; i++) {
         pthread_t thread;
         echo[i].index = i;
-        echo[i].port = (unsigned)port;
+        echo[i].sockets = &sockets;
         echo[i].shared = &shared;
         if (pthread_create(&thread, NULL, run, &echo[i]))
             return 1;

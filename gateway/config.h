@@ -35,6 +35,8 @@ struct limiter;
 #define CONFIG_DRAIN_TIMEOUT_S 30
 // A turn of the loop is to take 1 ms; what takes a thousand hangs.
 #define CONFIG_WATCHDOG_MS 1000
+// A new process that hangs before it serves: it is killed, the old one goes on.
+#define CONFIG_UPGRADE_TIMEOUT_S 60
 
 struct config_alias {
     struct slice name;                           // as clients say it; compared ignoring letter case
@@ -140,12 +142,23 @@ struct config_core {
     bool retired;
 };
 
+// `server`: who may take how long and how much (net/limits.h). Read at the start.
+struct config_limits {
+    unsigned head_ms, head_rate, body_ms, body_rate, send_ms, send_rate, idle_ms;
+    unsigned connections_max, per_address_max; // 0: no bound
+    unsigned memory_mb;                        // of a core; 0: a share of the machine's
+};
+
 struct config {
     _Atomic unsigned cores; // that have not retired it; 0: never published
     struct config_core core[CORES_MAX];
     unsigned version;
     size_t body_bytes_max;
     unsigned head_bytes_max;
+    struct config_limits limits;
+    struct slice *allowed_hosts; // lower case; "*.a.com" for the names below a.com, "*" for all
+    unsigned allowed_host_count;
+    bool check_host;             // on loopback, or because there is a list
     struct config_listener *tls; // NULL: the listener is plain
     struct proxy_senders senders;
     struct forwarded_rules forwarded;
@@ -162,6 +175,7 @@ struct config {
     unsigned required_header_count;
     unsigned drain_delay_ms, drain_timeout_ms; // the way down: gateway/process_control.c
     unsigned watchdog_ms;                      // 0: off; gateway/watchdog.h
+    unsigned upgrade_timeout_ms;               // of a new process's silence
     struct config_provider *providers;
     unsigned provider_count;
     struct map by_name;  // provider name → struct config_provider
@@ -178,6 +192,7 @@ void config_report_init(struct config_report *r);
 void config_report_done(struct config_report *r);
 
 struct config_source {
+    bool on_loopback;      // nobody but this machine connects
     const char *app_dir;   // config.json is read from it when it exists
     bool allow_unenforced; // --allow-unenforced
     // Looks up an environment variable; NULL: getenv. Tests give their own.

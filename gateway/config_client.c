@@ -4,6 +4,7 @@
 #include "gateway/config_build.h"
 
 #include "base/assert.h"
+#include "net/http.h"
 #include "net/limits.h"
 
 #define MIB (1024u * 1024)
@@ -90,13 +91,51 @@ static unsigned number(yyjson_val *object, const char *member, unsigned absent)
     return value != NULL ? (unsigned)yyjson_get_uint(value) : absent;
 }
 
+static void load_limits(struct config_limits *l, yyjson_val *server)
+{
+    l->head_ms = number(server, "head_timeout_ms", LIMIT_HEAD_MS);
+    l->head_rate = number(server, "head_min_rate", LIMIT_HEAD_RATE);
+    l->body_ms = number(server, "body_timeout_ms", LIMIT_BODY_MS);
+    l->body_rate = number(server, "body_min_rate", LIMIT_BODY_RATE);
+    l->send_ms = number(server, "send_timeout_ms", LIMIT_SEND_MS);
+    l->send_rate = number(server, "send_min_rate", LIMIT_SEND_RATE);
+    l->idle_ms = number(server, "idle_timeout_ms", LIMIT_IDLE_MS);
+    l->connections_max = number(server, "max_connections", 0);
+    l->per_address_max = number(server, "max_connections_per_address", 0);
+    l->memory_mb = number(server, "max_memory_per_core_mb", 0);
+}
+
+static void load_hosts(struct config_builder *b, yyjson_val *server)
+{
+    struct config *c = b->config;
+    struct config_path up = CONFIG_MEMBER(NULL, "server");
+    struct config_path path = CONFIG_MEMBER(&up, "allowed_hosts");
+    config__texts(b, &path, config__get(server, "allowed_hosts"), &c->allowed_hosts,
+                  &c->allowed_host_count);
+    c->check_host = b->source->on_loopback || c->allowed_host_count > 0;
+    for (unsigned i = 0; i < c->allowed_host_count; i++) {
+        struct slice given = c->allowed_hosts[i], host;
+        bool below = slice_starts(given, SLICE("*."));
+        bool good = http_authority_host(below ? slice_skip(given, 2) : given, &host);
+        if (slice_eq(given, SLICE("*")))
+            c->check_host = false;
+        else if (!good || host.len != given.len - (below ? 2 : 0) ||
+                 slice_find_char(host, '*') >= 0)
+            config__error(b, &CONFIG_ELEMENT(&path, i), "not the name of a host (without a port)");
+        lower(b, &c->allowed_hosts[i]);
+    }
+}
+
 static void load_server(struct config_builder *b, yyjson_val *server)
 {
     struct config *c = b->config;
     c->head_bytes_max = config__uint(server, "read_buffer_size", LIMIT_HEAD_BYTES);
     c->drain_delay_ms = 1000 * number(server, "drain_delay_s", 0);
     c->drain_timeout_ms = 1000 * number(server, "drain_timeout_s", CONFIG_DRAIN_TIMEOUT_S);
+    load_limits(&c->limits, server);
+    load_hosts(b, server);
     c->watchdog_ms = number(server, "watchdog_ms", CONFIG_WATCHDOG_MS);
+    c->upgrade_timeout_ms = 1000 * number(server, "upgrade_timeout_s", CONFIG_UPGRADE_TIMEOUT_S);
 }
 
 void config__load_client(struct config_builder *b, yyjson_val *root)

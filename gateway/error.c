@@ -28,6 +28,7 @@
 #include "base/err.h"
 #include "codec/json_scan.h"
 #include "gateway/headers.h"
+#include "net/limits.h"
 #include "ring/fiber.h"
 
 // Bounds what a provider's essay makes us hold and send.
@@ -37,7 +38,7 @@
 #define PLAIN_BYTES_MAX 1024
 // Shorter secrets are placeholders ("dummy"); cutting them out would mangle plain words.
 #define SECRET_BYTES_MIN 8
-#define FIELDS_OWN       (1 + ERROR_FIELDS_EXTRA + GATEWAY_CORS_FIELDS)
+#define FIELDS_OWN       (2 + ERROR_FIELDS_EXTRA + GATEWAY_CORS_FIELDS)
 // What headers_down adds to a provider's fields: provider, model, request id, what was dropped.
 #define FIELDS_DOWN 4
 
@@ -483,6 +484,13 @@ static unsigned down_fields(const struct exchange *x, const struct failure *f,
     return n;
 }
 
+static struct http_field retry_after(void)
+{
+    _Static_assert(LIMIT_RETRY_AFTER_S == 1, "the text says so");
+    return (struct http_field){
+        .id = HTTP_N_RETRY_AFTER, .name = SLICE("retry-after"), .value = SLICE("1")};
+}
+
 void error_answer_with_await(struct exchange *x, struct fiber *self, const struct failure *f,
                              const struct http_field *fields, unsigned count)
 {
@@ -505,6 +513,8 @@ void error_answer_with_await(struct exchange *x, struct fiber *self, const struc
     out[n++] = content_type(type);
     for (unsigned i = 0; i < count; i++)
         out[n++] = fields[i];
+    if (f->status == 503 && !f->head) // ours, and soon over
+        out[n++] = retry_after();
     n += gateway_cors_fields(x, &out[n]);
     answer_await(x, self, f->status, out, n, error_body(x, f));
 }

@@ -7,6 +7,7 @@
 // have to wait for a slow client.
 //
 //   on_request ─► fiber ─► exchange_fiber ─► gateway_serve_await ─┬─ OPTIONS   200 or 403
+//                  │                                              ├─ host      421
 //                  │                                              ├─ no route  404
 //                  └ counted for hand-over                        ├─ method    405 + Allow
 //                                                                 └─ route->serve_await
@@ -16,6 +17,7 @@
 #include "base/err.h"
 #include "gateway/error.h"
 #include "gateway/exchange.h"
+#include "gateway/host.h"
 
 // A client's request id beyond this is replaced: it is stored and logged.
 #define REQUEST_ID_BYTES_MAX 128
@@ -40,6 +42,7 @@ void gateway_on_request(struct net_server *server, struct http_stream *s)
     struct fiber *fiber = NULL;
     int rc = fiber_spawn(s->core->fibers, serve_fiber, s, &fiber);
     if (rc < 0) {
+        counter_add(&s->core->stats.shed[NET_SHED_REQUESTS], 1);
         http_refuse(s, ERR_OVERLOAD);
         return;
     }
@@ -174,12 +177,21 @@ static void wrong_method_await(struct exchange *x, struct fiber *self)
     error_answer_with_await(x, self, &f, &allow, 1);
 }
 
+// No word of the host it named: a page that rebinds names learns nothing here.
+static void foreign_host_await(struct exchange *x, struct fiber *self)
+{
+    error_reply_await(x, self, ERR_FOREIGN_HOST,
+                      SLICE("this host is not served here: see server.allowed_hosts"), SLICE_EMPTY);
+}
+
 void gateway_serve_await(struct exchange *x, struct fiber *self)
 {
     ASSERT(x->state == EXCHANGE_READING && x->config != NULL);
     const struct http_head *head = &x->stream->request;
     x->route = route_find(&x->core->gateway->routes, head->path, &x->route_part);
-    if (head->method == HTTP_OPTIONS)
+    if (!host_is_served(x->config, head))
+        foreign_host_await(x, self);
+    else if (head->method == HTTP_OPTIONS)
         preflight_await(x, self);
     else if (x->route == NULL)
         unknown_route_await(x, self);

@@ -19,6 +19,8 @@ struct limiters;
 struct sessions;
 struct work_pool;
 
+struct handover_area;
+
 struct gateway {
     struct net_shared net;
     struct gateway_core *core[CORES_MAX];
@@ -29,7 +31,8 @@ struct gateway {
     struct work_pool *work;    // for what would hold a loop too long; NULL: done on it all the same
     const char *version;       // RINGGATE_VERSION
     struct wall started;
-    _Atomic bool draining; // /health answers 503
+    _Atomic bool draining;            // /health answers 503
+    const struct handover_area *area; // what several processes count together; NULL: nothing
 };
 
 // Random bytes fetched at once, so that an identifier costs a sixteenth of a system call.

@@ -139,6 +139,23 @@ static void put_field(struct http_field *out, unsigned *count, unsigned max, str
         out[(*count)++] = (struct http_field){.name = name, .value = value};
 }
 
+// Is `name` listed in the message's own Connection field (RFC 9110 7.6.1)?
+static bool named_by_connection(const struct http_head *head, struct slice name)
+{
+    const struct http_field *connection = http_head_get(head, HTTP_N_CONNECTION);
+    if (!connection)
+        return false;
+    struct slice rest = connection->value;
+    while (rest.len > 0) {
+        ptrdiff_t comma = slice_find_char(rest, ',');
+        struct slice item = comma < 0 ? rest : slice_take(rest, (size_t)comma);
+        if (slice_ieq(slice_trim(item), name))
+            return true;
+        rest = comma < 0 ? SLICE_EMPTY : slice_skip(rest, (size_t)comma + 1);
+    }
+    return false;
+}
+
 // The gateway's own fields that nobody named before.
 static void put_own(struct http_field *out, unsigned *count, unsigned max, struct slice name,
                     struct slice value)
@@ -208,7 +225,8 @@ unsigned headers_up(const struct exchange *x, const struct target *target, struc
         struct slice name = name_up(x->config, &request->fields[i]);
         if (claude && name.len == 0)
             name = anthropic_name_up(x->config, &request->fields[i]);
-        if (name.len > 0 && !field_in(name, out, operators))
+        if (name.len > 0 && !field_in(name, out, operators) &&
+            !named_by_connection(request, request->fields[i].name))
             put_clients(x, target, out, &count, clients_max, name, request->fields[i].value);
     }
 
@@ -231,23 +249,6 @@ unsigned headers_up(const struct exchange *x, const struct target *target, struc
 }
 
 // ---- Down ------------------------------------------------------------------------------------
-
-// Is `name` listed in the answer's own Connection field (RFC 9110 7.6.1)?
-static bool named_by_connection(const struct http_head *head, struct slice name)
-{
-    const struct http_field *connection = http_head_get(head, HTTP_N_CONNECTION);
-    if (!connection)
-        return false;
-    struct slice rest = connection->value;
-    while (rest.len > 0) {
-        ptrdiff_t comma = slice_find_char(rest, ',');
-        struct slice item = comma < 0 ? rest : slice_take(rest, (size_t)comma);
-        if (slice_ieq(slice_trim(item), name))
-            return true;
-        rest = comma < 0 ? SLICE_EMPTY : slice_skip(rest, (size_t)comma + 1);
-    }
-    return false;
-}
 
 static bool may_come_down(const struct http_head *head, const struct http_field *f)
 {

@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "gateway/handover.h"
 #include "gateway/limiter.h"
 #include "gateway/metrics_series.h"
 #include "gateway/tour.h"
@@ -74,6 +75,7 @@ struct core_figures {
     uint64_t h2_limits[H2_LIMIT_COUNT];
     uint64_t tls_failures[TLS_FAILURE_COUNT];
     uint64_t proxy_failures[PROXY_FAILURE_COUNT];
+    uint64_t shed[NET_SHED_COUNT];
 };
 
 // Everything a scrape has added up; one allocation.
@@ -207,6 +209,8 @@ static void add_figures(struct core_figures *f, struct gateway_core *core)
         f->tls_failures[i] = counter_get(&net->tls_failures[i]);
     for (unsigned i = 0; i < PROXY_FAILURE_COUNT; i++)
         f->proxy_failures[i] = counter_get(&net->proxy_failures[i]);
+    for (unsigned i = 0; i < NET_SHED_COUNT; i++)
+        f->shed[i] = counter_get(&net->shed[i]);
 }
 
 static bool visit(struct tour *tour, struct gateway_core *core)
@@ -470,6 +474,22 @@ static void write_proxy_failures(struct buf *out, const struct sum *sum, unsigne
     }
 }
 
+static void write_sheds(struct buf *out, const struct sum *sum, unsigned cores)
+{
+    static const char *const reasons[] = {
+#define X(name, label) label,
+        NET_SHED_MAP(X)
+#undef X
+    };
+    add_family(out, "ringgate_clients_shed_total", "counter",
+               "Connections and requests let down for being slow or too many.");
+    for (unsigned c = 0; c < cores; c++) {
+        for (unsigned i = 0; i < NET_SHED_COUNT; i++)
+            buf_printf(out, "ringgate_clients_shed_total{core=\"%u\",reason=\"%s\"} %llu\n", c,
+                       reasons[i], (unsigned long long)sum->core[c].shed[i]);
+    }
+}
+
 static void write_limiters(struct buf *out, const struct config *config)
 {
     static const char *const names[] = {"ringgate_provider_running", "ringgate_provider_waiting"};
@@ -511,6 +531,28 @@ static uint64_t resident_bytes(void)
     if (sscanf(text, "%llu %llu", &size, &resident) != 2)
         return 0;
     return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void write_upgrades(struct buf *out, const struct handover_area *a)
+{
+    if (a == NULL)
+        return;
+    const struct {
+        const char *result;
+        uint64_t count;
+    } rows[] = {
+        {"succeeded", atomic_load_explicit(&a->upgrades, memory_order_relaxed)},
+        {"failed", atomic_load_explicit(&a->failed, memory_order_relaxed)},
+        {"refused", atomic_load_explicit(&a->refused, memory_order_relaxed)},
+    };
+    add_family(out, "ringgate_upgrades_total", "counter",
+               "SIGUSR2, since the first of the processes that replaced each other.");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        buf_printf(out, "ringgate_upgrades_total{result=\"%s\"} %llu\n", rows[i].result,
+                   (unsigned long long)rows[i].count);
+    write_single(out, "ringgate_generation", "gauge",
+                 "Processes that have served, replacing each other, up to the newest.",
+                 atomic_load_explicit(&a->generation, memory_order_relaxed));
 }
 
 static void write_process(struct buf *out, const struct gateway *g)
@@ -580,7 +622,9 @@ int metrics_scrape_await(struct gateway *g, struct gateway_core *core, struct fi
         write_h2_limits(out, sum, g->cores);
         write_tls_failures(out, sum, g->cores);
         write_proxy_failures(out, sum, g->cores);
+        write_sheds(out, sum, g->cores);
         write_limiters(out, core->config);
+        write_upgrades(out, g->area);
         write_process(out, g);
         rc = out->err;
     }

@@ -52,3 +52,10 @@ void notify_stopping(void)
 {
     notify("STOPPING=1");
 }
+
+void notify_replaced(pid_t pid)
+{
+    char text[64];
+    snprintf(text, sizeof(text), "READY=1\nMAINPID=%ld", (long)pid);
+    notify(text);
+}

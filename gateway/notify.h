@@ -7,10 +7,14 @@
 #ifndef RINGGATE_GATEWAY_NOTIFY_H
 #define RINGGATE_GATEWAY_NOTIFY_H
 
+#include <sys/types.h>
+
 // Accepting; also the end of a reload.
 void notify_ready(void);
 // With the time, by which the reload's READY is told from an older one.
 void notify_reloading(void);
 void notify_stopping(void);
+// By the main process: from now on that is `pid`, and it serves.
+void notify_replaced(pid_t pid);
 
 #endif

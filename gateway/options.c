@@ -94,6 +94,12 @@ static bool set_allow_unenforced(struct options *o, const char *value)
     return o->allow_unenforced = true;
 }
 
+static bool set_core_dumps(struct options *o, const char *value)
+{
+    (void)value;
+    return o->core_dumps = true;
+}
+
 static bool set_version(struct options *o, const char *value)
 {
     (void)value;
@@ -120,6 +126,8 @@ static const struct flag flags[] = {
     {"check-config", NULL, "read the configuration, say what is wrong, and end", set_check_config},
     {"allow-unenforced", NULL, "start although the file restricts access in ways not enforced yet",
      set_allow_unenforced},
+    {"core-dumps", NULL, "leave core dumps and debuggers possible: secrets are in this memory",
+     set_core_dumps},
     {"version", NULL, "print the version", set_version},
     {"help", NULL, "print this", set_help},
 };

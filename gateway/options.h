@@ -26,6 +26,7 @@ struct options {
     bool only_6_1;
     bool check_config;
     bool allow_unenforced;
+    bool core_dumps; // for whoever debugs it: memory with secrets in it may be written out
     bool version;
     bool help;
 };

@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "gateway/host.h"
 #include "gateway/limiter.h"
 #include "gateway/notify.h"
 #include "gateway/process_internal.h"
@@ -18,6 +19,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -27,6 +29,8 @@
 #define MAPS_DEFAULT 65530
 #define FIBERS_MAX   16384
 #define FIBERS_MIN   64
+// Below this no body of the largest size could be served.
+#define MEMORY_PER_CORE_MIN ((uint64_t)256 << 20)
 
 // ---- Gates -----------------------------------------------------------------------------------
 
@@ -88,6 +92,17 @@ static void raise_files(void)
     (void)setrlimit(RLIMIT_NOFILE, &files);
 }
 
+// No core dump, no debugger and no /proc/PID/mem of another process of this user's: keys of
+// providers and of TLS lie in this memory. Both, because a core_pattern that is a pipe is not asked
+// about RLIMIT_CORE.
+static int keep_secrets_in(void)
+{
+    struct rlimit none = {0, 0};
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0)
+        return ERR_SYSTEM;
+    return 0;
+}
+
 static unsigned fibers_per_core(unsigned cores)
 {
     unsigned long maps = MAPS_DEFAULT;
@@ -99,6 +114,27 @@ static unsigned fibers_per_core(unsigned cores)
     }
     unsigned long fibers = maps > MAPS_SPARED ? (maps - MAPS_SPARED) / 2 / cores : 0;
     return fibers > FIBERS_MAX ? FIBERS_MAX : fibers < FIBERS_MIN ? FIBERS_MIN : (unsigned)fibers;
+}
+
+// The least of a number in a file and `bytes`; "max" and no file say nothing.
+static uint64_t least_of_file(const char *path, uint64_t bytes)
+{
+    unsigned long long n = 0;
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return bytes;
+    if (fscanf(file, "%llu", &n) != 1 || n > bytes)
+        n = bytes;
+    fclose(file);
+    return n;
+}
+
+// Half of the machine's memory, or of the container's, is for what is in flight.
+static uint64_t memory_per_core(unsigned cores)
+{
+    uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    bytes = least_of_file("/sys/fs/cgroup/memory.max", bytes) / 2 / cores;
+    return bytes > MEMORY_PER_CORE_MIN ? bytes : MEMORY_PER_CORE_MIN;
 }
 
 // ---- Configuration ---------------------------------------------------------------------------
@@ -114,6 +150,7 @@ struct config_source process__source(const struct process_setup *setup)
     return (struct config_source){
         .app_dir = setup->options->app_dir,
         .allow_unenforced = setup->options->allow_unenforced,
+        .on_loopback = host_is_loopback(slice_str(setup->options->host)),
     };
 }
 
@@ -150,6 +187,14 @@ static int first_config(struct process *p)
     return rc;
 }
 
+void process__wants(const struct process *p, struct net_want ret[NET_ROLE_COUNT])
+{
+    const struct options *o = p->setup->options;
+    ret[NET_ROLE_MAIN] = (struct net_want){true, o->host, o->port};
+    ret[NET_ROLE_PLAIN] =
+        (struct net_want){p->plain, o->host, p->plain ? p->config->tls->plain_port : 0};
+}
+
 // ---- Life ------------------------------------------------------------------------------------
 
 static int gateway_init(struct process *p)
@@ -157,6 +202,8 @@ static int gateway_init(struct process *p)
     struct gateway *g = &p->gateway;
     uint64_t seed[2];
     int rc = random_bytes(seed, sizeof(seed));
+    if (rc == 0)
+        rc = random_bytes(g->net.addresses.seed, sizeof(g->net.addresses.seed));
     g->version = p->setup->version;
     g->started = clock_wall();
     g->cores = p->setup->options->cores > 0 ? p->setup->options->cores : cores_allowed();
@@ -182,11 +229,15 @@ static void process_free(struct process *p)
         return;
     for (unsigned i = 0; i < p->gateway.cores; i++)
         free(p->thread[i]);
+    if (p->config != NULL)
+        atomic_store(&p->config->cores, 0); // still ours: the start has failed, no core uses it
     config_free(p->config);
     route_table_done(&p->gateway.routes);
     limiters_free(p->gateway.limiters);
     sessions_free(p->gateway.sessions);
     work_pool_free(p->gateway.work);
+    process__upgrade_free(p);
+    explicit_bzero(&p->care, sizeof(p->care));
     free(p);
 }
 
@@ -278,7 +329,8 @@ static int serve(struct process *p)
     if (started) {
         p->config = NULL; // the cores' now; the last to retire it frees it
         say_serving(p);
-        notify_ready();
+        if (!p->upgrade.successor) // else the process before says which is the main one now
+            notify_ready();
         watched = watch_cores(p, limit_ms);
     }
     if (watched)
@@ -304,10 +356,13 @@ int process_run(const struct process_setup *setup)
     p->setup = setup;
     p->control.signal_fd = -1;
     p->care.inotify_fd = -1;
+    process__upgrade_init(p);
     raise_files();
-    int rc = process__block_signals();
+    int rc = setup->options->core_dumps ? 0 : keep_secrets_in(); // before a secret is read
     if (rc == 0)
-        rc = tls_ticket_key_make(&p->care.key);
+        rc = process__block_signals();
+    if (rc == 0)
+        rc = process__take_over(p);
     if (rc == 0)
         rc = gateway_init(p);
     if (rc < 0) {
@@ -318,9 +373,9 @@ int process_run(const struct process_setup *setup)
         goto out;
     p->secure = p->config->tls != NULL;
     p->plain = p->secure && p->config->tls->plain;
-    p->plain_port = p->plain ? p->config->tls->plain_port : 0;
     atomic_store(&p->config->cores, p->gateway.cores);
     p->fibers_max = fibers_per_core(p->gateway.cores);
+    p->memory_max = memory_per_core(p->gateway.cores);
     unsigned wanted = p->setup->options->requests_max;
     if (wanted > 0 && wanted < p->fibers_max)
         p->fibers_max = wanted;

@@ -13,6 +13,7 @@
 
 struct process_setup {
     const struct options *options;
+    char *const *argv; // how this program was started, and how the one that replaces it is
     const char *version;
     struct {
         const struct route *rows;

@@ -15,11 +15,18 @@
 //                                    │                    └──────────┘ every ring is told      │
 //                                    └── a second signal, here and in DRAINING ────────────────┘
 //
+// A new process that serves (process_upgrade.c) takes RUNNING to DRAINING at once, by give_way:
+// nobody has to look away, the port is still served. What runs has the same drain_timeout_s; a
+// signal that comes then is the first, and changes nothing.
+//
 //   LEAVING   /health says 503, answers say Connection: close; connections are accepted and served:
 //             balancers need time to look away
 //   DRAINING  no connection is accepted, running exchanges finish, idle connections wait for a
 //             request whose answer tells them
 //   ABORTING  idle connections are closed, what runs is reset, its fibers cancelled
+//
+// /health says 503 from the first signal on, but not when a new process has taken over: a balancer
+// that asks on an old connection would take the port for dead.
 //
 // From LEAVING on core 0 sends rounds (tours), every ROUND_MS from DRAINING on: each core is told
 // what the state asks for, which is harmless to repeat, and counted when it is not idle.
@@ -33,8 +40,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define ABORT_MS     5000
-#define ROUND_MS     20
+#define ABORT_MS 5000
+#define ROUND_MS 20
+// While a new process waits for the last socket: who is in its queue may be waiting for that.
+#define ROUND_MS_MIN 1
 #define QUIT_TURNS   1000
 #define QUIT_TURN_MS 1
 
@@ -76,6 +85,7 @@ static bool visit(struct tour *tour, struct gateway_core *core)
     struct control *c = container_of(tour, struct control, tour);
     orders[c->order](&core->net);
     c->requests += fiber_live(core->net.fibers);
+    c->accepting_cores += net_listen_over(&core->net) ? 0 : 1;
     if (!net_idle(&core->net) || fiber_live(core->net.fibers) > 0)
         c->busy_cores++;
     return true;
@@ -126,14 +136,18 @@ static void round_done(struct tour *tour)
     struct process *p = process_of(c);
     struct core_thread *t = first_core(p);
     struct mono now = ring_now(t->ring);
-    if (c->order >= CONTROL_DRAINING && c->busy_cores == 0 && !p->reload.busy) {
+    if (c->order >= CONTROL_DRAINING && c->accepting_cores == 0)
+        process__upgrade_stopped(p);
+    if (c->order >= CONTROL_DRAINING && c->busy_cores == 0 && !p->reload.busy &&
+        !process__upgrade_busy(p)) {
         stop(p);
         return;
     }
     if (c->order == c->state && !mono_before(now, c->until))
         next_state(p, now);
     bool waits = c->state == CONTROL_LEAVING; // until then a round would find nothing to do
-    ring_timer_set(t->ring, &c->timer, waits ? c->until : mono_add_ms(now, ROUND_MS), send_round);
+    unsigned pause = process__upgrade_waits(p) ? ROUND_MS_MIN : ROUND_MS;
+    ring_timer_set(t->ring, &c->timer, waits ? c->until : mono_add_ms(now, pause), send_round);
 }
 
 static void send_round(struct ring *ring, struct ring_timer *timer)
@@ -141,34 +155,52 @@ static void send_round(struct ring *ring, struct ring_timer *timer)
     struct control *c = container_of(timer, struct control, timer);
     struct core_thread *t = first_core(process_of(c));
     ASSERT(ring == t->ring && c->state >= CONTROL_LEAVING);
+    c->accepting_cores = 0;
     c->busy_cores = 0;
     c->requests = 0;
     c->order = c->state;
     tour_start(&c->tour, &t->core, visit, round_done);
 }
 
+static void begin(struct process *p, unsigned delay_ms)
+{
+    struct control *c = &p->control;
+    struct core_thread *t = first_core(p);
+    c->timeout_ms = t->core.config->drain_timeout_ms;
+    set_state(c, delay_ms > 0 ? CONTROL_LEAVING : CONTROL_DRAINING);
+    c->until = mono_add_ms(ring_now(t->ring), delay_ms > 0 ? delay_ms : c->timeout_ms);
+    send_round(t->ring, &c->timer);
+}
+
+void process__give_way(struct process *p)
+{
+    ASSERT(p->control.state == CONTROL_RUNNING);
+    begin(p, 0);
+}
+
 static void begin_end(struct process *p, unsigned signal)
 {
     struct control *c = &p->control;
     struct core_thread *t = first_core(p);
-    struct mono now = ring_now(t->ring);
-    if (c->state == CONTROL_RUNNING) {
-        const struct config *config = t->core.config;
+    if (c->state == CONTROL_STOPPING)
+        return; // over; there is no snapshot any more
+    const struct config *config = t->core.config;
+    bool first = !c->told;
+    c->told = true;
+    if (first)
         LOG(&t->core.log, ring_wall(t->ring), LOG_INFO, "finishing the requests that are running",
             LOG_N("signal", signal), LOG_N("delay_ms", config->drain_delay_ms),
             LOG_N("timeout_ms", config->drain_timeout_ms));
+    if (c->state == CONTROL_RUNNING) {
         notify_stopping();
         atomic_store(&p->gateway.draining, true);
-        bool delayed = config->drain_delay_ms > 0;
-        c->timeout_ms = config->drain_timeout_ms;
-        set_state(c, delayed ? CONTROL_LEAVING : CONTROL_DRAINING);
-        c->until = mono_add_ms(now, delayed ? config->drain_delay_ms : c->timeout_ms);
-        send_round(t->ring, &c->timer);
-    } else if (c->state < CONTROL_ABORTING) {
+        process__upgrade_end_asked(p);
+        begin(p, config->drain_delay_ms);
+    } else if (!first && c->state < CONTROL_ABORTING) {
         set_state(c, CONTROL_ABORTING); // patience is over
-        c->until = mono_add_ms(now, ABORT_MS);
+        c->until = mono_add_ms(ring_now(t->ring), ABORT_MS);
         if (ring_timer_is_set(&c->timer)) // else a round is on its way, and the next one sees it
-            ring_timer_set(t->ring, &c->timer, now, send_round);
+            ring_timer_set(t->ring, &c->timer, ring_now(t->ring), send_round);
     }
 }
 
@@ -180,20 +212,28 @@ static void signals(sigset_t *ret)
     sigaddset(ret, SIGHUP);
     sigaddset(ret, SIGINT);
     sigaddset(ret, SIGTERM);
+    sigaddset(ret, SIGUSR2);
+}
+
+static void take_signal(struct process *p, unsigned signal)
+{
+    if (signal == SIGUSR2) {
+        process__upgrade(p);
+    } else if (signal != SIGHUP) {
+        begin_end(p, signal);
+    } else if (p->control.state == CONTROL_RUNNING) {
+        process__upgrade_reload_asked(p);
+        process__reload(p, RELOAD_ALL);
+    }
 }
 
 static void on_signal(struct ring *ring, struct ring_op *op, const struct ring_event *event)
 {
     struct control *c = container_of(op, struct control, signal_op);
-    struct process *p = process_of(c);
     struct signalfd_siginfo info;
     // The descriptor does not block; a handful of signals can be waiting.
-    while (read(c->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (info.ssi_signo != SIGHUP)
-            begin_end(p, info.ssi_signo);
-        else if (c->state == CONTROL_RUNNING)
-            process__reload(p, RELOAD_ALL);
-    }
+    while (read(c->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+        take_signal(process_of(c), info.ssi_signo);
     if (event->final && event->res >= 0 && c->state != CONTROL_STOPPING)
         ring_poll(ring, op, on_signal, c->signal_fd, POLLIN);
 }

@@ -84,22 +84,38 @@ static int make_ring(struct core_thread *t)
     return rc;
 }
 
+static void set_limits(struct net_options *net, const struct config_limits *l)
+{
+    net->head_ms = l->head_ms;
+    net->head_rate = l->head_rate;
+    net->body_ms = l->body_ms;
+    net->body_rate = l->body_rate;
+    net->send_ms = l->send_ms;
+    net->send_rate = l->send_rate;
+    net->idle_ms = l->idle_ms;
+    net->connections_max = l->connections_max;
+    net->per_address_max = l->per_address_max;
+    net->memory_max = (uint64_t)l->memory_mb << 20;
+}
+
 static int make_core(struct core_thread *t)
 {
     struct process *p = t->process;
     struct gateway_core *core = &t->core;
     const struct options *o = p->setup->options;
     struct fiber_options fibers = FIBER_OPTIONS_DEFAULT;
-    struct net_options net = {.host = o->host, .port = o->port};
+    struct net_options net = {0};
     uint64_t seed[2];
     fibers.fibers_max = p->fibers_max;
     net.head_bytes_max = p->config->head_bytes_max;
     net.senders = &p->config->senders;
+    set_limits(&net, &p->config->limits);
+    if (net.memory_max == 0)
+        net.memory_max = p->memory_max;
     if (p->config->tls != NULL) {
         net.tls = p->config->tls->context;
         net.ticket_key = &p->care.key;
-        net.plain = p->plain;
-        net.plain_port = p->plain_port;
+        net.ticket_key_before = p->care.has_before ? &p->care.before : NULL;
     }
     int rc = make_ring(t);
     if (rc == 0)
@@ -127,29 +143,28 @@ static int make_core(struct core_thread *t)
     return rc;
 }
 
-static void listen_on(struct core_thread *t)
+static void cannot_listen(struct process *p, const struct net_want *want)
 {
-    struct process *p = t->process;
-    struct net_options *options = &t->core.net.options;
-    if (t->core.index > 0) {
-        options->port = p->port;
-        options->plain_port = p->plain_port;
-    }
-    unsigned port = 0;
-    errno = 0;
-    if (net_listen(&t->core.net, &port) < 0) {
-        const char *reason = errno != 0 ? strerror(errno) : "address unknown";
-        if (p->plain)
-            process__fail(p, "cannot listen on %s ports %u (TLS) and %u (plain): %s",
-                          p->setup->options->host, options->port, options->plain_port, reason);
-        else
-            process__fail(p, "cannot listen on %s port %u: %s", p->setup->options->host,
-                          options->port, reason);
+    const char *reason = errno != 0 ? strerror(errno) : "address unknown";
+    process__fail(p, "cannot listen on %s port %u: %s", want->host, want->port, reason);
+}
+
+// Core 0, for all of them.
+static void open_sockets(struct process *p)
+{
+    struct net_want want[NET_ROLE_COUNT];
+    unsigned *port[NET_ROLE_COUNT] = {
+        [NET_ROLE_MAIN] = &p->port, [NET_ROLE_PLAIN] = &p->plain_port};
+    process__wants(p, want);
+    if (process__inherit_sockets(p, want) < 0)
         return;
-    }
-    if (t->core.index == 0) {
-        p->port = port;
-        p->plain_port = options->plain_port;
+    for (unsigned r = 0; r < NET_ROLE_COUNT; r++) {
+        errno = 0;
+        if (want[r].wanted && net_sockets_open(&p->sockets, (enum net_role)r, &want[r],
+                                               p->gateway.cores, port[r]) < 0) {
+            cannot_listen(p, &want[r]);
+            return;
+        }
     }
 }
 
@@ -197,16 +212,21 @@ static bool start(struct core_thread *t)
     if (!process__pass(p, PHASE_MADE))
         return false;
     if (t->core.index == 0)
-        listen_on(t);
+        open_sockets(p);
     if (!process__pass(p, PHASE_FIRST))
         return false;
-    if (t->core.index > 0)
-        listen_on(t);
-    else if (process__control_begin(p) < 0)
+    if (net_listen(&t->core.net, &p->sockets) < 0)
+        process__fail(p, "core %u: %s", t->core.index, err_text(ERR_NOMEM));
+    if (t->core.index == 0 && process__control_begin(p) < 0)
         process__fail(p, "signals: %s", strerror(errno));
-    else
+    else if (t->core.index == 0)
         process__tls_begin(p);
-    return process__pass(p, PHASE_ALL);
+    if (t->core.index == 0)
+        process__takeover_begin(p);
+    bool passed = process__pass(p, PHASE_ALL);
+    if (passed && t->core.index == 0)
+        process__takeover_serving(p);
+    return passed;
 }
 
 void *process__core_main(void *core_thread)
@@ -229,6 +249,7 @@ void *process__core_main(void *core_thread)
         config_retire(t->core.config, t->core.index);
     }
     if (t->core.index == 0) {
+        process__takeover_end(p);
         process__tls_end(p);
         process__control_end(p);
     }

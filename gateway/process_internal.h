@@ -7,19 +7,20 @@
 // start, and a gate opens when all have come or one has failed:
 //
 //   main    ─ config ─ threads ─┐
-//   core 0  ─ ring, net ────────┤ MADE ─ listen ─┐        ┌─► runs ─► stop ─┐
-//   core 1  ─ ring, net ────────┘                ┤ FIRST ─ listen ─ ALL ─►  ├ ENDED ─► taken apart
+//   core 0  ─ ring, net ────────┤ MADE ─ sockets ┐        ┌─► runs ─► stop ─┐
+//   core 1  ─ ring, net ────────┘                ┤ FIRST ─ accept ─ ALL ─►  ├ ENDED ─► taken apart
 //   core n  ─ …                                  ┘                          ┘
 //
-// Nobody accepts before every core can take a connection over; the first to listen decides the port
-// when it was left open. No ring is freed before all loops have ended, because they mail each
-// other.
+// Nobody accepts before every core can take a connection over. No ring is freed before all loops
+// have ended, because they mail each other.
 #ifndef RINGGATE_GATEWAY_PROCESS_INTERNAL_H
 #define RINGGATE_GATEWAY_PROCESS_INTERNAL_H
 
+#include "gateway/handover.h"
 #include "gateway/process.h"
 #include "gateway/tour.h"
 #include "gateway/watchdog.h"
+#include "net/sockets.h"
 #include "net/tls_ticket.h"
 #include <pthread.h>
 
@@ -59,8 +60,10 @@ struct reload {
 struct listener_care {
     struct tls_context *current; // what handshakes use; NULL: there is no TLS
     struct ring_timer rotation, settle;
-    struct mono settle_by;     // whatever else changes meanwhile
-    struct tls_ticket_key key; // the newest, until every core has it
+    struct mono settle_by; // whatever else changes meanwhile
+    struct mono rotate_at;
+    struct tls_ticket_key key, before; // the newest; the next process gets both
+    bool has_before;
     struct tour tour;
     int inotify_fd; // -1: none
     struct ring_op watch_op;
@@ -83,10 +86,55 @@ struct control {
     struct ring_timer timer;
     struct tour tour;
     enum control_state order; // what this round tells the cores
-    unsigned busy_cores;      // found by this round
-    uint64_t requests;        // the same
-    struct mono until;        // end of the state's patience
-    unsigned timeout_ms;      // that of DRAINING
+    bool told;                // a signal has asked for the end
+    unsigned accepting_cores; // found by this round
+    unsigned busy_cores;      // the same
+    uint64_t requests;
+    struct mono until;   // end of the state's patience
+    unsigned timeout_ms; // that of DRAINING
+};
+
+enum upgrade_state {
+    UPGRADE_NONE,
+    UPGRADE_STARTING,
+    UPGRADE_CALLED_OFF,
+    UPGRADE_DONE,
+    UPGRADE_STATE_COUNT
+};
+
+// A socket that systemd has named keeps its role whatever its address is.
+#define PROCESS_NAMED ".named"
+
+// Both sides of a new program's taking this one's place: process_upgrade.c, process_takeover.c.
+struct upgrade {
+    // To be replaced.
+    enum upgrade_state state;
+    pthread_t thread;
+    pthread_mutex_t mutex; // holds `child` and `early`
+    pid_t child;           // 0: not there yet, or collected
+    int pidfd;             // says that it has ended
+    int early[2];          // signals it is to get as soon as it is there
+    int link;              // to it; -1: none
+    int far_link;          // its end, until it is started
+    int wake;              // eventfd: called off
+    unsigned timeout_ms;
+    bool served;
+    char reason[256];
+    struct handover offer;
+    struct ring_mail mail; // the thread's, to core 0
+    struct tour tour;
+    // To take over.
+    struct handover inherited;
+    bool by_systemd;  // that is where it comes from
+    bool successor;   // of a ringgate
+    bool taking_over; // and that one still accepts
+    int before;       // link to it; -1: none
+    struct ring_op before_op;
+    struct handover_message heard;
+    struct tour before_tour;
+    // Shared by both.
+    struct handover_area *area;
+    int area_fd;
 };
 
 struct core_thread {
@@ -104,13 +152,16 @@ struct process {
     struct gates gates;
     struct control control;
     struct reload reload;
+    struct upgrade upgrade;
     struct watchdog watchdog;
     struct listener_care care;
-    struct config *config; // the first snapshot, until the cores have it
-    unsigned port;         // as bound
-    unsigned plain_port;   // the same, beside TLS
-    bool secure, plain;    // TLS on `port`; plain on `plain_port`
-    unsigned fibers_max;   // per core
+    struct config *config;      // the first snapshot, until the cores have it
+    struct net_sockets sockets; // the cores' once they accept: each closes its own
+    unsigned port;              // as bound
+    unsigned plain_port;        // the same, beside TLS
+    bool secure, plain;         // TLS on `port`; plain on `plain_port`
+    unsigned fibers_max;        // per core
+    uint64_t memory_max;        // of a core, unless the configuration says
     struct core_thread *thread[CORES_MAX];
 };
 
@@ -119,6 +170,8 @@ bool process__pass(struct process *p, enum phase phase); // false: the start has
 void process__fail(struct process *p, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 struct config_source process__source(const struct process_setup *setup);
+// What the first snapshot and the flags want to be listened on.
+void process__wants(const struct process *p, struct net_want ret[NET_ROLE_COUNT]);
 
 // process_core.c: the thread's function.
 void *process__core_main(void *core_thread);
@@ -127,6 +180,28 @@ void *process__core_main(void *core_thread);
 int process__control_begin(struct process *p); // 0 or ERR_SYSTEM
 void process__control_end(struct process *p);
 int process__block_signals(void); // in the main thread, before any other
+
+// A new process serves: no connection is accepted any more, what runs finishes.
+void process__give_way(struct process *p);
+
+// process_upgrade.c. In the main thread, before any other.
+void process__upgrade_init(struct process *p);
+void process__upgrade_free(struct process *p);
+// On core 0's thread.
+void process__upgrade(struct process *p);              // SIGUSR2
+void process__upgrade_reload_asked(struct process *p); // SIGHUP
+void process__upgrade_end_asked(struct process *p);    // SIGTERM, SIGINT
+bool process__upgrade_busy(const struct process *p);   // the process may not end yet
+bool process__upgrade_waits(const struct process *p);  // for process__upgrade_stopped
+void process__upgrade_stopped(struct process *p);      // no core accepts
+bool process__listen_anew(struct tour *tour, struct gateway_core *core);
+
+// process_takeover.c. In the main thread, before any other; on core 0's thread, in this order.
+int process__take_over(struct process *p); // negative: said on standard error
+int process__inherit_sockets(struct process *p, const struct net_want want[NET_ROLE_COUNT]);
+void process__takeover_begin(struct process *p);
+void process__takeover_serving(struct process *p);
+void process__takeover_end(struct process *p);
 
 // process_reload.c, on core 0's thread.
 void process__reload(struct process *p, enum reload_kind kind);

@@ -3,7 +3,8 @@
 // process_tls.c: what a TLS listener needs while it runs: fresh keys, fresh certificates. Core 0.
 //
 //     every hour ─► a new ticket key ─► tour: every core seals with it, and still opens with the
-//                                       one before
+//                                       one before; a process that takes over gets both, and the
+//                                       time that is left
 //
 //     inotify ─► wait SETTLE_MS for silence ─► worker reads the files ─► the same as before:
 //     nothing
@@ -30,6 +31,8 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+// A key that could not be made now.
+#define ROTATE_AGAIN_MS (60 * 1000)
 // A renewal writes two files or more; the pair is read when it has been still for this long.
 #define SETTLE_MS 500
 // A folder that is never still (a log beside the certificates) must not put it off for ever.
@@ -61,18 +64,32 @@ static bool give_key(struct tour *tour, struct gateway_core *core)
 static void key_given(struct tour *tour)
 {
     struct listener_care *care = container_of(tour, struct listener_care, tour);
-    explicit_bzero(care->key.secret, sizeof(care->key.secret));
     if (process_of(care)->control.state == CONTROL_RUNNING)
         arm_rotation(care);
+}
+
+// Not while a new process starts: it has been given the keys that there were.
+static bool rotate(struct listener_care *care)
+{
+    struct tls_ticket_key fresh;
+    if (process__upgrade_busy(process_of(care)) || tls_ticket_key_make(&fresh) < 0)
+        return false;
+    care->before = care->key;
+    care->has_before = true;
+    care->key = fresh;
+    explicit_bzero(&fresh, sizeof(fresh));
+    return true;
 }
 
 static void on_rotation(struct ring *ring, struct ring_timer *timer)
 {
     struct listener_care *care = container_of(timer, struct listener_care, rotation);
-    (void)ring;
     if (process_of(care)->control.state != CONTROL_RUNNING)
         return;
-    if (tls_ticket_key_make(&care->key) == 0)
+    bool done = rotate(care);
+    care->rotate_at =
+        mono_add_ms(ring_now(ring), done ? (int64_t)TLS_TICKET_ROTATE_S * 1000 : ROTATE_AGAIN_MS);
+    if (done)
         tour_start(&care->tour, &process_of(care)->thread[0]->core, give_key, key_given);
     else
         arm_rotation(care);
@@ -80,9 +97,7 @@ static void on_rotation(struct ring *ring, struct ring_timer *timer)
 
 static void arm_rotation(struct listener_care *care)
 {
-    struct ring *ring = ring_of(care);
-    ring_timer_set(ring, &care->rotation,
-                   mono_add_ms(ring_now(ring), (int64_t)TLS_TICKET_ROTATE_S * 1000), on_rotation);
+    ring_timer_set(ring_of(care), &care->rotation, care->rotate_at, on_rotation);
 }
 
 // ---- Files -------------------------------------------------------------------------------------

@@ -12,7 +12,9 @@
 #include "base/container.h"
 #include "base/err.h"
 #include <dlfcn.h>
+#include <elf.h>
 #include <errno.h>
+#include <link.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -88,6 +90,41 @@ void watchdog_thread_end(void *memory)
     (void)munmap(memory, SIGNAL_STACK_BYTES);
 }
 
+// ---- Which program this is -------------------------------------------------------------------
+
+// The id in a note of GNU's, as hex. Names and contents are padded to four bytes (elf(5)).
+static void read_notes(const char *notes, size_t size, char *out)
+{
+    size_t at = 0;
+    ElfW(Nhdr) note;
+    while (at + sizeof(note) <= size) {
+        memcpy(&note, notes + at, sizeof(note));
+        size_t name = at + sizeof(note), id = name + (((size_t)note.n_namesz + 3) & ~(size_t)3);
+        if (id > size || note.n_descsz > size - id)
+            return;
+        if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == sizeof("GNU") &&
+            memcmp(notes + name, "GNU", sizeof("GNU")) == 0) {
+            for (size_t i = 0; i < note.n_descsz && 2 * i < WATCHDOG_BUILD_CHARS; i++)
+                snprintf(out + 2 * i, 3, "%02x", (unsigned char)notes[id + i]);
+            return;
+        }
+        at = id + (((size_t)note.n_descsz + 3) & ~(size_t)3);
+    }
+}
+
+// Of the first object, which is the program itself.
+static int on_object(struct dl_phdr_info *object, size_t size, void *out)
+{
+    (void)size;
+    for (unsigned i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *h = &object->dlpi_phdr[i];
+        const char *notes = (const char *)(object->dlpi_addr + h->p_vaddr); // NOLINT
+        if (h->p_type == PT_NOTE)
+            read_notes(notes, h->p_memsz, out);
+    }
+    return 1;
+}
+
 // ---- On the thread that looks ----------------------------------------------------------------
 
 int watchdog_init(struct watchdog *w, unsigned limit_ms, enum log_style style)
@@ -97,6 +134,8 @@ int watchdog_init(struct watchdog *w, unsigned limit_ms, enum log_style style)
     ASSERT(limit_ms > 0);
     w->limit_ms = limit_ms;
     w->cores = 0;
+    memset(w->build, 0, sizeof(w->build));
+    (void)dl_iterate_phdr(on_object, w->build);
     sigfillset(&action.sa_mask);
     if (sigaction(STACK_SIGNAL, &action, NULL) != 0)
         return ERR_SYSTEM;
@@ -175,7 +214,8 @@ static void look_at(struct watchdog *w, unsigned index, struct mono now)
         return;
     struct slice stack = stack_text(c, text, sizeof(text));
     LOG(&w->log, clock_wall(), LOG_ERROR, "the core's loop does not turn", LOG_N("core", index),
-        LOG_N("for_ms", took / NS_PER_MS), LOG_S("stack", stack));
+        LOG_N("for_ms", took / NS_PER_MS), LOG_S("stack", stack),
+        LOG_S("build", slice_str(w->build)));
     c->since = since;
     c->next_ns = 2 * took;
 }

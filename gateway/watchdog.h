@@ -13,8 +13,8 @@
 //          └──────── stack ◄── core's thread, on a stack for signals
 //
 // The stack is one of addresses, `ringgate+0x1a2b3`: `addr2line -fpe build/release/ringgate
-// 0x1a2b3` names the line. A thread that hangs inside the kernel does not answer; then there is
-// none.
+// 0x1a2b3` names the line, given the file with the build's id that the line has as well. A thread
+// that hangs inside the kernel does not answer; then there is none.
 #ifndef RINGGATE_GATEWAY_WATCHDOG_H
 #define RINGGATE_GATEWAY_WATCHDOG_H
 
@@ -22,7 +22,8 @@
 #include "net/core.h"
 #include <pthread.h>
 
-#define WATCHDOG_FRAMES_MAX 24
+#define WATCHDOG_FRAMES_MAX  24
+#define WATCHDOG_BUILD_CHARS 40 // a SHA-1 in hex
 
 // Filled by the signal's handler. A handler may run late, so it outlives the thread.
 struct watchdog_stack {
@@ -43,7 +44,8 @@ struct watchdog {
     unsigned limit_ms;
     unsigned cores;
     struct watchdog_core core[CORES_MAX];
-    struct log log; // written to standard error by whoever looks
+    char build[WATCHDOG_BUILD_CHARS + 1]; // what `readelf -n` says of the program; "": nothing
+    struct log log;                       // written to standard error by whoever looks
 };
 
 // On the thread that looks, before the cores' threads turn. limit_ms is not 0. 0, ERR_NOMEM,

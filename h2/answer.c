@@ -80,6 +80,7 @@ static void date_writes(struct h2_server *h)
         struct h2_stream *s = container_of(l, struct h2_stream, writing);
         if (s->deadline.ns != 0)
             return;
+        s->mark = s->ready;
         s->deadline = h->options.write_ms ? mono_add_ms(h->now, h->options.write_ms) : MONO_NEVER;
     }
 }
@@ -361,6 +362,26 @@ struct mono h2_server_deadline(const struct h2_server *h)
     return s->deadline.ns != 0 ? s->deadline : MONO_NEVER;
 }
 
+// Enough of the write was taken: another window for the rest.
+static bool goes_on(struct h2_server *h, struct h2_stream *s)
+{
+    size_t taken = s->mark - s->ready;
+    ASSERT(s->ready <= s->mark);
+    if (taken == 0 ||
+        (uint64_t)taken * 1000 < (uint64_t)h->options.write_rate * h->options.write_ms)
+        return false;
+    s->mark = s->ready;
+    s->deadline = mono_add_ms(h->now, h->options.write_ms);
+    list_remove(&s->writing);
+    // Behind those that have a time, in front of those that have none yet (see date_writes).
+    struct list *behind = h->writing.prev;
+    while (behind != &h->writing &&
+           container_of(behind, struct h2_stream, writing)->deadline.ns == 0)
+        behind = behind->prev;
+    list_push_front(behind, &s->writing);
+    return true;
+}
+
 void h2_server_expire(struct h2_server *h, struct mono now)
 {
     h->now = now;
@@ -368,6 +389,8 @@ void h2_server_expire(struct h2_server *h, struct mono now)
         struct h2_stream *s = container_of(h->writing.next, struct h2_stream, writing);
         if (s->deadline.ns == 0 || mono_before(now, s->deadline))
             return;
+        if (goes_on(h, s))
+            continue;
         h2__count(h, H2_LIMIT_STALLED);
         h2_stream_reset(s, H2_CANCEL);
     }

@@ -126,7 +126,8 @@ struct h2_stream {
     unsigned spans_count;
     size_t offset;        // in the first span
     size_t ready;         // bytes not taken yet
-    struct mono deadline; // for taking them
+    struct mono deadline; // for taking them, or enough of them
+    size_t mark;          // how many were ready when it was set
     bool answered, last, deferred;
 };
 
@@ -157,7 +158,9 @@ struct h2_options {
     unsigned streams_max;     // at once; 0: H2_STREAMS_MAX
     unsigned head_bytes_max;  // 0: H2_HEAD_BYTES_MAX
     unsigned head_fields_max; // 0: H2_HEAD_FIELDS_MAX
-    unsigned write_ms;        // a write that is not taken this long resets its stream; 0: never
+    // In each window of so long write_rate bytes a second of a write must be taken, and one at
+    // least; else its stream is reset. 0: never.
+    unsigned write_ms, write_rate;
     struct h2_counts *counts; // where hits are counted; of one core
 };
 
@@ -166,6 +169,9 @@ struct h2_options {
 
 struct h2_memory {
     size_t bytes, max;
+    // Whose pages an idle session can do without: its buffer for one frame, its table of streams.
+    char *frame, *table;
+    size_t frame_bytes, table_bytes;
 };
 
 struct h2_server {
@@ -226,6 +232,10 @@ bool h2_server_wants_output(const struct h2_server *h);
 struct mono h2_server_deadline(const struct h2_server *h);
 // Resets the streams whose writes the client has not made room for in time (H2_CANCEL).
 void h2_server_expire(struct h2_server *h, struct mono now);
+
+// Gives memory back that a silent connection does without. May be called at any time; costs two
+// system calls, and the next frames a page fault each.
+void h2_server_rest(struct h2_server *h);
 
 // Begins a graceful close; again: does not wait for the ping.
 void h2_server_shutdown(struct h2_server *h);

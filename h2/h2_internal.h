@@ -38,5 +38,8 @@ bool h2__head_finish(struct h2_stream *s);
 // ---- memory.c --------------------------------------------------------------------------------
 
 nghttp2_mem h2__memory(struct h2_memory *m);
+// Gives pages back to the kernel, which are then read as zeros: those of the buffer for one frame,
+// with `frame` (nothing in it is needed), and those of the table that hold zeros anyway.
+void h2__memory_rest(struct h2_memory *m, bool frame);
 
 #endif

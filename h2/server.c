@@ -441,6 +441,13 @@ bool h2_server_head_open(const struct h2_server *h)
     return h->head_open;
 }
 
+void h2_server_rest(struct h2_server *h)
+{
+    bool silent =
+        h->pending.len == 0 && list_empty(&h->streams) && !nghttp2_session_want_write(h->session);
+    h2__memory_rest(&h->memory, silent);
+}
+
 void h2_server_shutdown(struct h2_server *h)
 {
     int rc = 0;

@@ -45,8 +45,11 @@ static void set_options(struct net_core *c, const struct net_options *o)
     c->options.proxy_header_ms = or_default(o->proxy_header_ms, LIMIT_PROXY_HEADER_MS);
     c->options.idle_ms = or_default(o->idle_ms, LIMIT_IDLE_MS);
     c->options.head_ms = or_default(o->head_ms, LIMIT_HEAD_MS);
-    c->options.body_silence_ms = or_default(o->body_silence_ms, LIMIT_BODY_SILENCE_MS);
+    c->options.body_ms = or_default(o->body_ms, LIMIT_BODY_MS);
     c->options.send_ms = or_default(o->send_ms, LIMIT_SEND_MS);
+    c->options.head_rate = or_default(o->head_rate, LIMIT_HEAD_RATE);
+    c->options.body_rate = or_default(o->body_rate, LIMIT_BODY_RATE);
+    c->options.send_rate = or_default(o->send_rate, LIMIT_SEND_RATE);
 }
 
 static int make_bufs(struct net_core *c)
@@ -97,7 +100,8 @@ void net_core_done(struct net_core *c)
 {
     if (!c || !c->ring)
         return;
-    ASSERT(list_empty(&c->connections) && net__listen_idle(c));
+    ASSERT(list_empty(&c->connections));
+    net__listen_done(c);
     ring_timer_clear(c->ring, &c->trim_timer);
     ring_timer_clear(c->ring, &c->h2_drain_timer);
     net__tls_done(c);

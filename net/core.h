@@ -20,6 +20,7 @@
 #include "base/prng.h"
 #include "base/stats.h"
 #include "h2/limit.h"
+#include "net/admit.h"
 #include "net/http.h"
 #include "net/proxy_header.h"
 #include "ring/fiber.h"
@@ -30,6 +31,7 @@
 
 struct dns;
 struct net_core;
+struct net_sockets;
 struct page;
 struct tls_context;
 struct tls_ticket_key;
@@ -47,21 +49,23 @@ struct net_shared {
     struct net_core *_Atomic core[CORES_MAX]; // set by each core's init
     struct net_load load[CORES_MAX];
     _Atomic uint64_t body_bytes; // request bytes in flight
+    struct admit_table addresses;
 };
 
 struct net_options {
-    const char *host; // NULL or "": every address, IPv6 with IPv4
-    unsigned port;    // 0: any (see net_listen)
-    // TLS on `port`; NULL: plain. Both are borrowed for net_core_init; no key: one of its own.
+    // TLS on the sockets of NET_ROLE_MAIN; NULL: plain. All are borrowed for net_core_init; no key:
+    // one of its own; the one before it may be NULL.
     struct tls_context *tls;
-    const struct tls_ticket_key *ticket_key;
-    bool plain;          // plain on plain_port beside it
-    unsigned plain_port; // 0: any; net_listen sets the one bound
-    // Of `port`; NULL: no PROXY header. Borrowed for net_core_init.
+    const struct tls_ticket_key *ticket_key, *ticket_key_before;
+    // Of the sockets of NET_ROLE_MAIN; NULL: no PROXY header.
     const struct proxy_senders *senders;
     unsigned handshake_ms, proxy_header_ms;
     unsigned head_bytes_max;
-    unsigned idle_ms, head_ms, body_silence_ms, send_ms;
+    unsigned idle_ms, head_ms, body_ms, send_ms; // 0: the defaults of limits.h
+    unsigned head_rate, body_rate, send_rate;    // bytes a second; 0: the same
+    unsigned connections_max;                    // of the process; 0: what descriptors allow
+    unsigned per_address_max;                    // of a client's address; 0: no bound
+    uint64_t memory_max;                         // of a core, see admit.h; 0: no bound
 };
 
 // Who answers requests; embedded by the gateway's core. Called on the loop, never parks.
@@ -103,6 +107,24 @@ enum proxy_failure {
         PROXY_FAILURE_COUNT
 };
 
+// Why a client was let down that had broken no rule. X(name, label of its metric)
+#define NET_SHED_MAP(X)                                                                            \
+    X(SLOW_HEAD, "slow_head")                                                                      \
+    X(SLOW_BODY, "slow_body")                                                                      \
+    X(SLOW_READ, "slow_read")                                                                      \
+    X(DESCRIPTORS, "descriptors")                                                                  \
+    X(CONNECTIONS, "connections")                                                                  \
+    X(ADDRESS, "address")                                                                          \
+    X(MEMORY, "memory")                                                                            \
+    X(REQUESTS, "requests")
+
+enum net_shed {
+#define X(name, label) NET_SHED_##name,
+    NET_SHED_MAP(X)
+#undef X
+        NET_SHED_COUNT
+};
+
 struct net_stats {
     struct counter accepted, handed_over, closed, requests, bad_requests, timeouts;
     struct counter upstream_connects, upstream_reuses, upstream_retries, upstream_handshakes,
@@ -112,6 +134,7 @@ struct net_stats {
     struct counter tls_handshakes, tls_resumptions; // with clients, resumed ones in both
     struct counter tls_failures[TLS_FAILURE_COUNT];
     struct counter proxy_failures[PROXY_FAILURE_COUNT];
+    struct counter shed[NET_SHED_COUNT];
     struct counter loop_turn_ns_max;
     _Atomic uint64_t connections; // open now
 };
@@ -126,11 +149,9 @@ struct net_handover {
     _Atomic bool busy;
 };
 
-// Two families, TLS and plain.
-#define NET_LISTEN_SOCKETS 4
-#define NET_HANDOVERS      64
+#define NET_HANDOVERS 64
 
-// A socket that accepts, while sockets > its index.
+// A socket that accepts.
 struct net_acceptor {
     struct ring_op op;
     struct net_core *core;
@@ -140,7 +161,7 @@ struct net_acceptor {
 
 // What listen.c keeps on a core; private to it.
 struct net_listener {
-    struct net_acceptor acceptor[NET_LISTEN_SOCKETS];
+    struct net_acceptor *acceptor; // of this core's sockets
     unsigned sockets;
     bool paused; // no accept is armed until the timer or a freed connection
     struct ring_timer pause;
@@ -182,6 +203,7 @@ struct net_core {
     struct net_server *server;
     struct net_options options;
     struct net_stats stats;
+    uint64_t body_bytes;     // this core's part of shared->body_bytes
     struct list connections; // all client connections
     struct net_listener listener;
     struct net_tls tls;
@@ -200,9 +222,14 @@ int net_core_init(struct net_core *c, unsigned index, struct net_shared *shared,
                   const struct net_options *options);
 void net_core_done(struct net_core *c); // no connection, no upstream left; half-built is fine
 
-// Opens this core's listening socket (SO_REUSEPORT) and accepts from now on. *ret_port is the port
-// bound (for port 0). ERR_SYSTEM with errno kept.
-int net_listen(struct net_core *c, unsigned *ret_port);
+// Accepts from now on on this core's share of the sockets, which are closed when it stops. The same
+// set on every core of the process. 0 or ERR_NOMEM.
+int net_listen(struct net_core *c, const struct net_sockets *sockets);
+// Asks the kernel anew who waits in the sockets' queues: another process, which shared them, has
+// stopped accepting.
+void net_listen_anew(struct net_core *c);
+// Draining has come so far that none of this core's sockets is open.
+bool net_listen_over(const struct net_core *c);
 // Of a core that listens with TLS: what handshakes use from now on. Connections keep theirs.
 void net_tls_use(struct net_core *c, struct tls_context *context); // takes a reference of its own
 // Who must begin with a PROXY header, from now on. Copies. Connections stay what they are.

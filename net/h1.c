@@ -97,16 +97,6 @@ static bool is_target(struct slice s, bool in_path)
     return true;
 }
 
-static bool is_authority(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if (c <= 0x20 || c >= 0x7f || strchr("\"#/<>?@\\^`{|},", c))
-            return false;
-    }
-    return true;
-}
-
 // Origin form, absolute form (reduced to its path) or the asterisk of OPTIONS (RFC 9112 3.2).
 static int parse_target(struct http_head *h)
 {
@@ -118,6 +108,7 @@ static int parse_target(struct http_head *h)
     if (t.len == 0)
         return ERR_BAD_HEAD;
     if (t.ptr[0] != '/') {
+        struct slice host;
         size_t scheme = slice_istarts(t, SLICE("http://"))    ? 7
                         : slice_istarts(t, SLICE("https://")) ? 8
                                                               : 0;
@@ -127,7 +118,7 @@ static int parse_target(struct http_head *h)
         size_t n = 0;
         while (n < t.len && t.ptr[n] != '/' && t.ptr[n] != '?')
             n++;
-        if (n == 0 || !is_authority(slice_take(t, n)))
+        if (!http_authority_host(slice_take(t, n), &host))
             return ERR_BAD_HEAD;
         t = slice_skip(t, n);
     }
@@ -167,7 +158,8 @@ static int parse_status_line(struct slice line, struct http_head *h)
     if (line.len < 12 || line.ptr[8] != ' ' || (line.len > 12 && line.ptr[12] != ' '))
         return ERR_BAD_HEAD;
     uint64_t status;
-    if (slice_to_u64(slice_of(line.ptr + 9, 3), &status) || status < 100)
+    // RFC 9110 15: beyond 599 it is invalid, and the next hop's guess.
+    if (slice_to_u64(slice_of(line.ptr + 9, 3), &status) || status < 100 || status > 599)
         return ERR_BAD_HEAD;
     h->status = (unsigned)status;
     return http__is_value(slice_skip(line, 12)) ? 0 : ERR_BAD_HEAD;
@@ -239,10 +231,13 @@ static void note_connection(struct http_head *h, struct framing_facts *facts, st
 static int note_field(struct http_head *h, struct framing_facts *facts, const struct http_field *f,
                       bool answer)
 {
+    struct slice host;
     switch (f->id) {
     case HTTP_N_HOST:
         facts->hosts++;
-        return answer || is_authority(f->value) ? 0 : ERR_BAD_HOST;
+        if (answer || f->value.len == 0 || http_authority_host(f->value, &host))
+            return 0;
+        return ERR_BAD_HOST;
     case HTTP_N_CONTENT_LENGTH:
         note_length(h, facts, f->value, answer);
         return 0;

@@ -83,6 +83,7 @@ static const struct reason reasons[] = {
     REASON(414, "URI Too Long"),
     REASON(415, "Unsupported Media Type"),
     REASON(417, "Expectation Failed"),
+    REASON(421, "Misdirected Request"),
     REASON(422, "Unprocessable Content"),
     REASON(424, "Failed Dependency"),
     REASON(426, "Upgrade Required"),
@@ -147,7 +148,8 @@ static bool is_ours_to_drop(const struct http_field *f, unsigned status)
     case HTTP_N_UPGRADE:
         return status != 426; // which must name what to upgrade to (RFC 9110 15.5.22)
     default:
-        return !http__is_token(f->name) || !http__is_value(f->value);
+        return !http__is_token(f->name) || !http__is_value(f->value) ||
+               slice_ieq(f->name, HTTP__SNIFF_NAME);
     }
 }
 
@@ -187,6 +189,7 @@ static struct slice write_head(struct h1_conn *c, const struct http_answer *a)
     struct writer w = {.at = memory, .end = memory + bytes - CHUNK_LINE_BYTES};
     put_status_line(&w, a->status);
     put(&w, net__date(c->stream.core));
+    put_field(&w, HTTP__SNIFF_NAME, HTTP__SNIFF_VALUE);
     put_framing(c, &w, a);
     for (unsigned i = 0; i < a->count; i++) {
         if (!is_ours_to_drop(&a->fields[i], a->status))
@@ -216,7 +219,8 @@ static int send_iov_await(struct h1_conn *c, struct fiber *self, struct iovec *i
     struct ring *ring = c->stream.core->ring;
     int res = 0;
     fiber_wait_begin(&c->sent);
-    h1_conn__deadline(c, c->stream.core->options.send_ms);
+    pace_begin(&c->pace);
+    h1_conn__deadline(c, pace_half_ms(c->stream.core->options.send_ms));
     ring_sendmsg(ring, &c->send, on_sent, c->fd, &message);
     int rc = fiber_wait_await(&c->sent, self, &res);
     if (rc) {
@@ -451,6 +455,12 @@ void h1_answer__refuse(struct h1_conn *c, int err)
     struct writer w = {.at = all, .end = all + bytes};
     put_status_line(&w, status);
     put(&w, net__date(core));
+    put_field(&w, HTTP__SNIFF_NAME, HTTP__SNIFF_VALUE);
+    if (status == 503) {
+        put(&w, SLICE("Retry-After: "));
+        put_u64(&w, LIMIT_RETRY_AFTER_S);
+        put(&w, SLICE("\r\n"));
+    }
     put(&w, SLICE("Content-Type: application/json\r\nConnection: close\r\nContent-Length: "));
     put_u64(&w, body.len);
     if (status == 405)

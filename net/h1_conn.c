@@ -18,6 +18,8 @@
 // The client's FIN or reset while it is served cancels the fiber, unless the whole answer has been
 // handed to the socket: then there is nothing left to cancel for.
 //
+// Heads, bodies and sends that are slow are judged window by window (pace.h).
+//
 // There is one timer. `deadline` is what counts; the timer fires at it or earlier and aims again,
 // so moving a deadline further away costs an assignment.
 //
@@ -71,8 +73,7 @@ struct buf h1_conn__take_held(struct h1_conn *c)
 {
     struct buf all = c->held;
     if (c->held_counted > 0)
-        atomic_fetch_sub_explicit(&c->stream.core->shared->body_bytes, c->held_counted,
-                                  memory_order_relaxed);
+        admit_bytes_sub(c->stream.core, c->held_counted);
     c->held_counted = 0;
     buf_init(&c->held, all.max);
     c->held_at = 0;
@@ -91,10 +92,9 @@ static bool held_count(struct h1_conn *c)
     if (c->held.cap <= LIMIT_PIPELINE_BYTES || c->held.cap == c->held_counted)
         return true;
     size_t more = c->held.cap - c->held_counted;
-    uint64_t before =
-        atomic_fetch_add_explicit(&c->stream.core->shared->body_bytes, more, memory_order_relaxed);
+    admit_bytes_add(c->stream.core, more);
     c->held_counted = c->held.cap;
-    return before + more <= LIMIT_BODY_IN_FLIGHT;
+    return !admit_is_full(c->stream.core);
 }
 
 // ---- The end ---------------------------------------------------------------------------------
@@ -108,6 +108,7 @@ static void free_task(struct ring *ring, struct ring_task *task)
     h2_conn__free(c);
     tls_free(c->tls);
     list_remove(&c->link);
+    admit_leave(&core->shared->addresses, &c->address);
     pool_put(&core->conns, c);
     counter_add(&core->stats.closed, 1);
     atomic_fetch_sub_explicit(&core->stats.connections, 1, memory_order_relaxed);
@@ -190,8 +191,50 @@ void h1_conn__gone(struct h1_conn *c)
 
 // ---- Deadlines -------------------------------------------------------------------------------
 
+// Input goes on fast enough, so another window of it is granted.
+static bool goes_on(struct h1_conn *c, unsigned rate, unsigned ms, enum net_shed otherwise)
+{
+    if (!c->turned_away && pace_kept(&c->pace, rate, ms)) {
+        h1_conn__deadline(c, ms);
+        return true;
+    }
+    net__count_shed(c->stream.core, otherwise);
+    return false;
+}
+
+// The same for a send that has not ended.
+static bool is_read(struct h1_conn *c)
+{
+    const struct net_options *o = &c->stream.core->options;
+    if (pace_reads(&c->pace, c->fd, o->send_rate, o->send_ms)) {
+        h1_conn__deadline(c, pace_half_ms(o->send_ms));
+        return true;
+    }
+    net__count_shed(c->stream.core, NET_SHED_SLOW_READ);
+    return false;
+}
+
+// True: not yet.
+static bool is_granted(struct h1_conn *c)
+{
+    const struct net_options *o = &c->stream.core->options;
+    if (c->state == CONN_HEAD)
+        return goes_on(c, o->head_rate, o->head_ms, NET_SHED_SLOW_HEAD);
+    if (c->state == CONN_SERVE && ring_op_busy(&c->send))
+        return is_read(c);
+    if (c->state == CONN_SERVE && c->reader)
+        return goes_on(c, o->body_rate, o->body_ms, NET_SHED_SLOW_BODY);
+    return false;
+}
+
 static void on_deadline(struct h1_conn *c)
 {
+    if (c->state == CONN_H2) {
+        h2_conn__on_deadline(c);
+        return;
+    }
+    if (is_granted(c))
+        return;
     counter_add(&c->stream.core->stats.timeouts, 1);
     switch ((enum conn_state)c->state) {
     case CONN_PROXY:
@@ -203,9 +246,6 @@ static void on_deadline(struct h1_conn *c)
         return;
     case CONN_HEAD:
         h1_answer__refuse(c, ERR_CLIENT_TIMEOUT);
-        return;
-    case CONN_H2:
-        h2_conn__on_deadline(c);
         return;
     case CONN_SERVE:
         if (ring_op_busy(&c->send)) {
@@ -362,9 +402,8 @@ static void on_sealed(struct h1_conn *c, struct ring_loan loan)
 
 static void on_bytes(struct h1_conn *c, struct ring_loan loan)
 {
-    if (c->reader)
-        h1_conn__deadline(c, c->stream.core->options.body_silence_ms);
     struct slice in = slice_of(loan.ptr, loan.len);
+    pace_note(&c->pace, loan.len);
     if (c->state == CONN_PROXY) {
         h1_proxy__take(c, in);
         ring_loan_put(&loan);
@@ -490,7 +529,7 @@ static void on_recv_into(struct ring *ring, struct ring_op *op, const struct rin
     struct h1_conn *c = container_of(op, struct h1_conn, recv);
     ASSERT(event->final && c->state == CONN_SERVE);
     if (event->res > 0) {
-        h1_conn__deadline(c, c->stream.core->options.body_silence_ms);
+        pace_note(&c->pace, (size_t)event->res);
         h1_request__received(c, (size_t)event->res);
     }
     if (c->body_err && c->reader)
@@ -627,28 +666,45 @@ void h1_conn__serve(struct h1_conn *c)
     h1_conn__aim(c);
 }
 
+int h1_conn__enter(struct h1_conn *c)
+{
+    struct net_core *core = c->stream.core;
+    unsigned max = core->options.per_address_max;
+    uint32_t n = admit_enter(&core->shared->addresses, c->stream.peer, &c->address);
+    if (max == 0 || n <= max)
+        return 0;
+    net__count_shed(core, NET_SHED_ADDRESS);
+    c->turned_away = true;
+    return n - max <= net__turned_away_max(max) ? 0 : ERR_LIMIT;
+}
+
 static int open_conn(struct net_core *core, int fd, bool secure, bool turned_away)
 {
     struct h1_conn *c = pool_get(&core->conns);
     if (!c)
         return ERR_NOMEM;
+    c->fd = fd;
+    c->stream.core = core;
+    c->turned_away = turned_away;
+    note_peer(c);
+    bool proxied = net__proxy_wanted(core, secure);
+    if (!proxied && h1_conn__enter(c) != 0) {
+        admit_leave(&core->shared->addresses, &c->address);
+        pool_put(&core->conns, c);
+        return ERR_LIMIT;
+    }
     size_t held_max = core->options.head_bytes_max > LIMIT_PIPELINE_BYTES
                           ? core->options.head_bytes_max
                           : LIMIT_PIPELINE_BYTES;
-    c->fd = fd;
     c->secure = secure;
     c->stream.ops = &h1_ops;
-    c->stream.core = core;
     arena_init(&c->stream.arena, &core->blocks, LIMIT_EXCHANGE_BYTES);
     arena_init(&c->stream.early, &core->blocks, LIMIT_EXCHANGE_BYTES);
     buf_init(&c->held, held_max + OVERSHOOT_BYTES);
     list_init(&c->starved.link);
     c->starved.fn = on_bufs;
     list_push_back(&core->connections, &c->link);
-    bool proxied = net__proxy_wanted(core, secure);
     c->state = proxied ? CONN_PROXY : secure ? CONN_HANDSHAKE : CONN_IDLE;
-    c->turned_away = turned_away;
-    note_peer(c);
     counter_add(&core->stats.accepted, 1);
     atomic_fetch_add_explicit(&core->stats.connections, 1, memory_order_relaxed);
     net__load_add(core, 1);

@@ -54,8 +54,13 @@ void h1_proxy__begin(struct h1_conn *c)
 // The header has been read; `rest` is the client's own.
 static void finish(struct h1_conn *c, const struct proxy_header *h, struct slice rest)
 {
-    if (h->has_source)
+    if (h->has_source) {
         ip_print(&h->source, c->stream.peer);
+        if (h1_conn__enter(c) != 0) {
+            h1_conn__close(c, false);
+            return;
+        }
+    }
     h1_conn__serve(c);
     if (rest.len == 0 || c->state >= CONN_REFUSE)
         return;

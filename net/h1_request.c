@@ -188,8 +188,10 @@ static bool is_preface(struct slice in)
 
 static void wait_for_head(struct h1_conn *c)
 {
-    if (c->deadline.ns == 0)
-        h1_conn__deadline(c, c->stream.core->options.head_ms);
+    if (c->deadline.ns != 0)
+        return;
+    pace_begin(&c->pace);
+    h1_conn__deadline(c, c->stream.core->options.head_ms);
 }
 
 bool h1_request__take_head(struct h1_conn *c, struct slice *in)
@@ -225,7 +227,7 @@ bool h1_request__take_head(struct h1_conn *c, struct slice *in)
     c->keep = !c->stream.request.close;
     c->stream.started = ring_now(core->ring);
     counter_add(&core->stats.requests, 1);
-    if (c->turned_away) {
+    if (c->turned_away || net__sheds_request(core)) {
         h1_answer__refuse(c, ERR_OVERLOAD);
         return true;
     }
@@ -277,7 +279,8 @@ static int wait_for_body_await(struct h1_conn *c, struct fiber *self)
 {
     int rc = 0;
     c->reader = self;
-    h1_conn__deadline(c, c->stream.core->options.body_silence_ms);
+    pace_begin(&c->pace);
+    h1_conn__deadline(c, c->stream.core->options.body_ms);
     h1_conn__receive_now(c);
     h1_conn__aim(c);
     while (!rc && !c->framing.complete && !c->body_err)

@@ -341,7 +341,10 @@ int net__tls_init(struct net_core *c, const struct net_options *o)
     int rc = o->ticket_key ? 0 : tls_ticket_key_make(&own);
     if (rc)
         return rc;
-    side->tickets = tls_tickets_new(o->ticket_key ? o->ticket_key : &own);
+    const struct tls_ticket_key *key = o->ticket_key ? o->ticket_key : &own;
+    side->tickets = tls_tickets_new(o->ticket_key_before ? o->ticket_key_before : key);
+    if (side->tickets)
+        tls_tickets_rotate(side->tickets, key); // the same one: nothing happens
     side->plain = page_get(NULL);
     if (!side->tickets || !side->plain)
         return ERR_NOMEM;

@@ -36,6 +36,10 @@
 // Connections told to go in one turn: tens of thousands at once would stop the streams that a drain
 // is there to protect.
 #define DRAIN_SLICE 128
+// Silence after which a connection rests: as long as unused memory is kept elsewhere (trim.c).
+#define REST_MS 2000
+
+static void on_sent(struct ring *ring, struct ring_op *op, const struct ring_event *event);
 
 static struct net_core *core_of(const struct h2_conn *h)
 {
@@ -49,12 +53,17 @@ static struct ring *ring_of(const struct h2_conn *h)
 
 // ---- Deadlines -------------------------------------------------------------------------------
 
+static struct mono next_deadline(const struct h2_conn *h)
+{
+    struct mono when =
+        mono_min(mono_min(h->idle_at, h->head_at), mono_min(h->send_at, h->drain_at));
+    return mono_min(when, h2_server_deadline(&h->server));
+}
+
 static void aim_timer(struct h2_conn *h)
 {
     struct mono now = ring_now(ring_of(h));
-    struct mono when =
-        mono_min(mono_min(h->idle_at, h->head_at), mono_min(h->send_at, h->drain_at));
-    when = mono_min(when, h2_server_deadline(&h->server));
+    struct mono when = mono_min(h->rest_at, next_deadline(h));
     if (when.ns == MONO_NEVER.ns) {
         h->conn->deadline = MONO_NEVER;
         return;
@@ -66,6 +75,8 @@ static void aim_timer(struct h2_conn *h)
 static void note_idle(struct h2_conn *h)
 {
     const struct net_core *core = core_of(h);
+    if (h->exchanges == 0)
+        h->rest_at = mono_add_ms(ring_now(core->ring), REST_MS);
     h->idle_at = h->exchanges == 0 && !h->conn->turned_away
                      ? mono_add_ms(ring_now(core->ring), core->options.idle_ms)
                      : MONO_NEVER;
@@ -76,16 +87,69 @@ static bool is_past(struct mono when, struct mono now)
     return !mono_before(now, when);
 }
 
+static void give_up(const struct h2_conn *h, enum net_shed why)
+{
+    counter_add(&core_of(h)->stats.timeouts, 1);
+    net__count_shed(core_of(h), why);
+}
+
+static void begin_send(struct h2_conn *h)
+{
+    const struct net_core *core = core_of(h);
+    pace_begin(&h->conn->pace);
+    h->send_at = mono_add_ms(ring_now(core->ring), pace_half_ms(core->options.send_ms));
+    ring_sendmsg(core->ring, &h->conn->send, on_sent, h->conn->fd, &h->msg);
+}
+
+// The send in flight makes progress: half a window more.
+static bool is_read(struct h2_conn *h, struct mono now)
+{
+    const struct net_options *o = &core_of(h)->options;
+    if (!pace_reads(&h->conn->pace, h->conn->fd, o->send_rate, o->send_ms)) {
+        give_up(h, NET_SHED_SLOW_READ);
+        return false;
+    }
+    h->send_at = mono_add_ms(now, pace_half_ms(o->send_ms));
+    return true;
+}
+
+static bool head_goes_on(struct h2_conn *h, struct mono now)
+{
+    const struct net_options *o = &core_of(h)->options;
+    if (!pace_kept(&h->head_pace, o->head_rate, o->head_ms)) {
+        give_up(h, NET_SHED_SLOW_HEAD);
+        return false;
+    }
+    h->head_at = mono_add_ms(now, o->head_ms);
+    return true;
+}
+
+// A silent one gives back what it does without. False: that is not due, or another thing is too.
+static bool has_rested(struct h2_conn *h, struct mono now)
+{
+    if (!is_past(h->rest_at, now))
+        return false;
+    h->rest_at = MONO_NEVER;
+    if (h->exchanges == 0 && !h->page)
+        h2_server_rest(&h->server);
+    if (is_past(next_deadline(h), now))
+        return false;
+    aim_timer(h);
+    return true;
+}
+
 void h2_conn__on_deadline(struct h1_conn *c)
 {
     struct h2_conn *h = c->h2;
     struct mono now = ring_now(ring_of(h));
     ASSERT(c->state == CONN_H2);
-    if (is_past(h->send_at, now)) {
-        h1_conn__close(c, true); // it reads nothing
+    if (has_rested(h, now))
+        return;
+    if (is_past(h->send_at, now) && !is_read(h, now)) {
+        h1_conn__close(c, true);
         return;
     }
-    if (is_past(h->head_at, now)) {
+    if (is_past(h->head_at, now) && !head_goes_on(h, now)) {
         h->head_at = MONO_NEVER;
         h2_server_terminate(&h->server, H2_ENHANCE_YOUR_CALM);
     }
@@ -178,19 +242,15 @@ void h2_conn__end_exchange(struct h2_exchange *x)
 
 // ---- Output ----------------------------------------------------------------------------------
 
-static void on_sent(struct ring *ring, struct ring_op *op, const struct ring_event *event);
-
 // The session's records. True: a send is in flight.
 static bool send_sealed(struct h2_conn *h)
 {
-    struct net_core *core = core_of(h);
     struct iovec *iov = (struct iovec *)(void *)h->page->data;
     unsigned n = tls_output_iov(h->conn->tls, iov, OUT_IOV);
     if (n == 0)
         return false;
     h->msg = (struct msghdr){.msg_iov = iov, .msg_iovlen = n};
-    h->send_at = mono_add_ms(ring_now(core->ring), core->options.send_ms);
-    ring_sendmsg(core->ring, &h->conn->send, on_sent, h->conn->fd, &h->msg);
+    begin_send(h);
     return true;
 }
 
@@ -236,8 +296,7 @@ static void send_out(struct h2_conn *h, const struct h2_output *out)
         return;
     }
     h->msg = (struct msghdr){.msg_iov = out->iov, .msg_iovlen = out->count};
-    h->send_at = mono_add_ms(ring_now(core->ring), core->options.send_ms);
-    ring_sendmsg(core->ring, &h->conn->send, on_sent, h->conn->fd, &h->msg);
+    begin_send(h);
 }
 
 static void output(struct h2_conn *h)
@@ -292,14 +351,21 @@ void h2_conn__take(struct h1_conn *c, struct slice *in)
     struct h2_conn *h = c->h2;
     const struct net_core *core = core_of(h);
     struct mono now = ring_now(core->ring);
+    size_t bytes = in->len;
     (void)h2_server_feed(&h->server, now, *in); // its errors are in what it then says
     *in = slice_skip(*in, in->len);
     if (!h2_server_head_open(&h->server))
         h->head_at = MONO_NEVER;
-    else if (h->head_at.ns == MONO_NEVER.ns)
+    else if (h->head_at.ns != MONO_NEVER.ns)
+        pace_note(&h->head_pace, bytes);
+    else {
+        pace_begin(&h->head_pace);
         h->head_at = mono_add_ms(now, core->options.head_ms);
+    }
     if (h->exchanges == 0 && h->idle_at.ns == MONO_NEVER.ns)
         note_idle(h);
+    else if (h->exchanges == 0 && h->rest_at.ns == MONO_NEVER.ns)
+        h->rest_at = mono_add_ms(now, REST_MS);
     if (h2_server_wants_output(&h->server) || h2_server_over(&h->server))
         h2_conn__want_output(h);
     aim_timer(h);
@@ -347,6 +413,7 @@ bool h2_conn__begin(struct h1_conn *c)
     struct h2_options options = {.head_bytes_max = core->options.head_bytes_max,
                                  .head_fields_max = LIMIT_HEAD_FIELDS,
                                  .write_ms = core->options.send_ms,
+                                 .write_rate = core->options.send_rate,
                                  .counts = &core->stats.h2};
     ASSERT(c->state == CONN_HEAD && !c->h2);
     struct h2_conn *h = pool_get(&core->h2_conns);
@@ -359,7 +426,7 @@ bool h2_conn__begin(struct h1_conn *c)
     c->h2 = h;
     list_init(&h->all);
     list_init(&h->sending);
-    h->idle_at = h->head_at = h->send_at = h->drain_at = MONO_NEVER;
+    h->idle_at = h->head_at = h->send_at = h->drain_at = h->rest_at = MONO_NEVER;
     h1_conn__set_state(c, CONN_H2);
     counter_add(&core->stats.h2_connections, 1);
     list_push_back(&core->h2_open, &h->link);

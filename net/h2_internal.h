@@ -37,8 +37,10 @@ struct h2_conn {
     struct page *page;     // of the send in flight
     struct msghdr msg;
     struct mono idle_at, head_at, send_at, drain_at; // deadlines; MONO_NEVER
-    bool lost;                                       // streams have been let go
-    bool torn;                                       // one of them in the middle of its answer
+    struct mono rest_at; // when it gives memory back that a silent one does without
+    struct pace head_pace;
+    bool lost; // streams have been let go
+    bool torn; // one of them in the middle of its answer
 };
 
 struct h2_exchange {
@@ -48,9 +50,9 @@ struct h2_exchange {
     struct list link;          // in conn->all
     struct list sending;       // in conn->sending
     struct fiber_wait written; // of the write in progress
-    struct ring_timer timer;   // silence of the body
-    struct mono deadline;
-    struct fiber *reader; // in read_body_await
+    struct ring_timer timer;   // the body's window
+    struct pace pace;          // of the body
+    struct fiber *reader;      // in read_body_await
     char *body;
     size_t body_len, body_cap, body_max;
     size_t body_count; // its part of shared->body_bytes

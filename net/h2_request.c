@@ -118,6 +118,9 @@ int h2_request__head(struct h2_exchange *x)
     r->fields = arena_alloc(&x->stream.arena, (h->count + 1) * sizeof(*r->fields));
     if (!r->fields)
         return ERR_NOMEM;
+    struct slice host;
+    if (!http_authority_host(h->authority, &host))
+        return ERR_BAD_HOST;
     set_target(r, h->path);
     int rc = add_fields(x, h, r);
     return rc ? rc : note_expect(r);
@@ -128,17 +131,15 @@ int h2_request__head(struct h2_exchange *x)
 static void count_back(struct h2_exchange *x)
 {
     if (x->body_count > 0)
-        atomic_fetch_sub_explicit(&x->stream.core->shared->body_bytes, x->body_count,
-                                  memory_order_relaxed);
+        admit_bytes_sub(x->stream.core, x->body_count);
     x->body_count = 0;
 }
 
 static int count(struct h2_exchange *x, size_t n)
 {
-    uint64_t before =
-        atomic_fetch_add_explicit(&x->stream.core->shared->body_bytes, n, memory_order_relaxed);
+    admit_bytes_add(x->stream.core, n);
     x->body_count += n;
-    return before + n > LIMIT_BODY_IN_FLIGHT ? ERR_OVERLOAD : 0;
+    return net__sheds_request(x->stream.core) ? ERR_OVERLOAD : 0;
 }
 
 void h2_request__fail(struct h2_exchange *x, int err)
@@ -205,8 +206,7 @@ void h2_request__data(struct h2_exchange *x, struct slice bytes)
         h2_stream_consume(&x->h2, bytes.len);
     else
         x->unread += bytes.len;
-    x->deadline =
-        mono_add_ms(ring_now(x->stream.core->ring), x->stream.core->options.body_silence_ms);
+    pace_note(&x->pace, bytes.len);
 }
 
 void h2_request__end(struct h2_exchange *x)
@@ -216,14 +216,17 @@ void h2_request__end(struct h2_exchange *x)
         fiber_wake(x->reader);
 }
 
-static void on_silence(struct ring *ring, struct ring_timer *timer)
+static void on_window(struct ring *ring, struct ring_timer *timer)
 {
     struct h2_exchange *x = container_of(timer, struct h2_exchange, timer);
-    if (mono_before(ring_now(ring), x->deadline)) {
-        ring_timer_set(ring, timer, x->deadline, on_silence);
+    struct net_core *core = x->stream.core;
+    unsigned ms = core->options.body_ms;
+    if (pace_kept(&x->pace, core->options.body_rate, ms)) {
+        ring_timer_set(ring, timer, mono_add_ms(ring_now(ring), ms), on_window);
         return;
     }
-    counter_add(&x->stream.core->stats.timeouts, 1);
+    counter_add(&core->stats.timeouts, 1);
+    net__count_shed(core, NET_SHED_SLOW_BODY);
     h2_request__fail(x, ERR_CLIENT_TIMEOUT);
 }
 
@@ -247,8 +250,9 @@ static void wait_for_body_await(struct h2_exchange *x, struct fiber *self)
     struct ring *ring = x->stream.core->ring;
     int rc = 0;
     x->reader = self;
-    x->deadline = mono_add_ms(ring_now(ring), x->stream.core->options.body_silence_ms);
-    ring_timer_set(ring, &x->timer, x->deadline, on_silence);
+    pace_begin(&x->pace);
+    ring_timer_set(ring, &x->timer, mono_add_ms(ring_now(ring), x->stream.core->options.body_ms),
+                   on_window);
     while (!rc && !x->whole && !x->body_err)
         rc = fiber_park_await(self);
     if (rc)

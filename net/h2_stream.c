@@ -25,7 +25,7 @@
 #include "net/limits.h"
 
 // Date and Content-Length.
-#define OWN_FIELDS 2
+#define OWN_FIELDS 3
 
 static struct h2_exchange *exchange_of(struct h2_stream *s)
 {
@@ -67,7 +67,8 @@ static bool is_ours_to_drop(const struct http_field *f)
     case HTTP_N_UPGRADE:
         return true;
     default:
-        return !http__is_token(f->name) || !http__is_value(f->value);
+        return !http__is_token(f->name) || !http__is_value(f->value) ||
+               slice_ieq(f->name, HTTP__SNIFF_NAME);
     }
 }
 
@@ -98,6 +99,7 @@ static struct h2_field *make_fields(struct h2_exchange *x, const struct http_ans
         return NULL;
     struct slice date = net__date(s->core); // "Date: …\r\n"
     out[n++] = (struct h2_field){SLICE("date"), slice_of(date.ptr + 6, date.len - 8)};
+    out[n++] = (struct h2_field){HTTP__SNIFF_NAME, HTTP__SNIFF_VALUE};
     if (a->content_length >= 0 && a->status != 204)
         out[n++] =
             (struct h2_field){SLICE("content-length"),
@@ -241,7 +243,7 @@ void h2_stream__refuse(struct http_stream *s, int err)
     static const struct h2_field json = {{"content-type", 12}, {"application/json", 16}};
     static const struct h2_field allow = {{"allow", 5},
                                           {"GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS", 44}};
-    char digits[20];
+    char digits[20], seconds[20];
     unsigned status = (unsigned)err_http_status(err);
     ASSERT(!s->fiber && !s->answered);
     x->served = false;
@@ -249,11 +251,14 @@ void h2_stream__refuse(struct http_stream *s, int err)
     struct slice date = net__date(s->core);
     const struct h2_field fields[] = {
         {SLICE("date"), slice_of(date.ptr + 6, date.len - 8)},
+        {HTTP__SNIFF_NAME, HTTP__SNIFF_VALUE},
         {SLICE("content-length"), slice_of(digits, fmt_u64(digits, x->refusal.len))},
         json,
-        allow,
+        status == 405 ? allow
+                      : (struct h2_field){SLICE("retry-after"),
+                                          slice_of(seconds, fmt_u64(seconds, LIMIT_RETRY_AFTER_S))},
     };
-    unsigned count = status == 405 ? 4 : 3;
+    unsigned count = status == 405 || status == 503 ? 5 : 4;
     unsigned spans = s->request.method == HTTP_HEAD ? 0 : 1;
     s->answered = true;
     if (h2_stream_answer(&x->h2, status, fields, count, &x->refusal, spans, true))
@@ -285,7 +290,7 @@ static struct h2_stream *on_open(struct h2_server *server)
     memcpy(x->stream.peer, h->conn->stream.peer, sizeof(x->stream.peer));
     x->h2.arena = &x->stream.arena;
     h->exchanges++;
-    h->idle_at = MONO_NEVER;
+    h->idle_at = h->rest_at = MONO_NEVER;
     return &x->h2;
 }
 
@@ -302,7 +307,7 @@ static void on_head(struct h2_server *server, struct h2_stream *s, int err)
     }
     x->stream.started = ring_now(core->ring);
     counter_add(&core->stats.requests, 1);
-    if (x->conn->conn->turned_away) {
+    if (x->conn->conn->turned_away || net__sheds_request(core)) {
         h2_stream__refuse(&x->stream, ERR_OVERLOAD);
         return;
     }

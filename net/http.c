@@ -149,6 +149,60 @@ bool http__is_value(struct slice s)
     return true;
 }
 
+// RFC 3986 3.2.2: what stands between the brackets of an IPv6 address.
+static bool is_v6_byte(unsigned char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f') || c == ':' ||
+           c == '.';
+}
+
+static bool is_name_byte(unsigned char c)
+{
+    return c > 0x20 && c < 0x7f && !strchr("\"#/:<>?@[\\]^`{|},", c);
+}
+
+static bool is_port(struct slice s)
+{
+    uint64_t port;
+    if (s.len == 0)
+        return true; // the scheme's own (RFC 9110 4.2.3)
+    return s.len <= 5 && slice_to_u64(s, &port) == 0 && port <= 65535;
+}
+
+bool http_authority_host(struct slice authority, struct slice *ret_host)
+{
+    struct slice s = authority;
+    bool v6 = s.len > 0 && s.ptr[0] == '[';
+    size_t begin = v6 ? 1 : 0, n = begin;
+    while (n < s.len &&
+           (v6 ? is_v6_byte((unsigned char)s.ptr[n]) : is_name_byte((unsigned char)s.ptr[n])))
+        n++;
+    if (n == begin || (v6 && (n == s.len || s.ptr[n] != ']')))
+        return false;
+    n += v6;
+    if (n < s.len && (s.ptr[n] != ':' || !is_port(slice_skip(s, n + 1))))
+        return false;
+    *ret_host = slice_take(s, n);
+    return true;
+}
+
+bool http_head_host(const struct http_head *request, struct slice *ret_host)
+{
+    struct slice t = request->target;
+    if (t.len > 0 && t.ptr[0] != '/' && t.ptr[0] != '*') {
+        ptrdiff_t colon = slice_find(t, SLICE("://"));
+        if (colon < 0)
+            return false;
+        t = slice_skip(t, (size_t)colon + 3);
+        size_t n = 0;
+        while (n < t.len && t.ptr[n] != '/' && t.ptr[n] != '?')
+            n++;
+        return http_authority_host(slice_take(t, n), ret_host);
+    }
+    const struct http_field *host = http_head_get(request, HTTP_N_HOST);
+    return host && http_authority_host(host->value, ret_host);
+}
+
 const struct http_field *http_head_get(const struct http_head *h, enum http_name token)
 {
     ASSERT(token != HTTP_N_OTHER);
@@ -175,15 +229,14 @@ void http_uncount_body(struct http_stream *s, size_t bytes)
     ASSERT(bytes <= s->body_bytes);
     s->body_bytes -= bytes;
     if (bytes > 0)
-        atomic_fetch_sub_explicit(&s->core->shared->body_bytes, bytes, memory_order_relaxed);
+        admit_bytes_sub(s->core, bytes);
 }
 
 int http_count_body(struct http_stream *s, size_t bytes)
 {
-    uint64_t before =
-        atomic_fetch_add_explicit(&s->core->shared->body_bytes, bytes, memory_order_relaxed);
+    admit_bytes_add(s->core, bytes);
     s->body_bytes += bytes;
-    return before + bytes > LIMIT_BODY_IN_FLIGHT ? ERR_OVERLOAD : 0;
+    return net__sheds_request(s->core) ? ERR_OVERLOAD : 0;
 }
 
 void http__forget_body(struct http_stream *s)

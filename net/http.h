@@ -145,6 +145,14 @@ struct http_head {
     bool expect_continue;
 };
 
+// The host in "host", "host:port", "[v6]:port" (RFC 3986 3.2 without user information, as Host and
+// :authority are); false when it is none of these: an empty host, a port that is no port.
+bool http_authority_host(struct slice authority, struct slice *ret_host);
+
+// The host a request names: of its target in absolute form, which wins over Host (RFC 9112 3.2.2),
+// else of Host or :authority. False when it names none.
+bool http_head_host(const struct http_head *request, struct slice *ret_host);
+
 // The first field with the token, or NULL.
 const struct http_field *http_head_get(const struct http_head *h, enum http_name token);
 const struct http_field *http_head_find(const struct http_head *h, struct slice name);

@@ -34,12 +34,19 @@
 #define LIMIT_LINGER_BYTES      (1024 * 1024)
 // An unread body of known length is drained to keep the connection if no more than this is missing.
 #define LIMIT_DRAIN_BYTES       65536
-// A head that trickles in (slowloris). 408.
+// A head that trickles in (slowloris): in each window of so long LIMIT_HEAD_RATE bytes a second
+// must come, see net/pace.h. 408. (config: server.head_timeout_ms, server.head_min_rate)
 #define LIMIT_HEAD_MS           10000
-// A body that trickles in: silence between two receives. 408.
-#define LIMIT_BODY_SILENCE_MS   30000
-// A client that never reads: one send may not take longer. Reset.
+#define LIMIT_HEAD_RATE         500
+// A body that trickles in (R.U.D.Y.), the same. 408. (config: server.body_timeout_ms,
+// server.body_min_rate)
+#define LIMIT_BODY_MS           30000
+#define LIMIT_BODY_RATE         500
+// A client that never reads, or a byte at a time: in each half window of a send that is stuck it
+// must take LIMIT_SEND_RATE bytes a second. Reset. (config: server.send_timeout_ms,
+// server.send_min_rate)
 #define LIMIT_SEND_MS           60000
+#define LIMIT_SEND_RATE         500
 // A PROXY header that trickles in, or never begins: a balancer sends it with its first packet.
 // Closed. (Its size: proxy_header.h.)
 #define LIMIT_PROXY_HEADER_MS   5000
@@ -50,10 +57,15 @@
 #define LIMIT_HANDSHAKES        4096
 // Bytes before a ClientHello is whole: one that never ends, in records of one byte. Alert, closed.
 #define LIMIT_HELLO_BYTES       (20 * 1024)
-// A keep-alive connection without a request. Closed.
+// A keep-alive connection without a request. Closed. (config: server.idle_timeout_ms)
 #define LIMIT_IDLE_MS           75000
 // Connections a core holds; beyond it accepting pauses.
 #define LIMIT_CONNECTIONS       65536
+// Clients that are told 503 because there is no room, held beyond it: one in so many. The rest are
+// closed without a word.
+#define LIMIT_TURNED_AWAY_SHARE 12
+// What a 503 of ours asks a client to wait before it comes again, seconds.
+#define LIMIT_RETRY_AFTER_S     1
 // Requests of HTTP/2 clients a core holds, those whose fiber is ending included. REFUSED_STREAM.
 // (What one connection may do stands in h2/limit.h.)
 #define LIMIT_H2_EXCHANGES      65536

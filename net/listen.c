@@ -2,8 +2,8 @@
 //
 // listen.c: where connections come in, and which core gets them.
 //
-// Every core listens for itself (SO_REUSEPORT): the kernel spreads connections by a hash, without a
-// lock and without a thundering herd. A hash of eight connections over four cores is rarely even,
+// Every core has sockets of its own (sockets.h): the kernel spreads connections by a hash, without
+// a lock and without a thundering herd. A hash of eight connections over four cores is rarely even,
 // so the core that accepts looks at the load table: when it stands above HANDOVER_FACTOR_PERCENT of
 // the mean and another core would still have less after taking the connection, the descriptor is
 // mailed there. This happens once a connection, before its first byte is read.
@@ -17,26 +17,25 @@
 // clients meanwhile, and retrying at once would only burn the core. Clients get three descriptors
 // in four: idle ones could otherwise take them all, and a request would find none left to reach its
 // provider with. Accepting pauses as soon as they are taken, so that the backlog holds who comes
-// next; those the kernel had accepted by then are told 503, as far as TURNED_AWAY_SHARE goes.
-// TCP_NODELAY is set on the listening socket and inherited.
+// next; those the kernel had accepted by then are told 503, as far as LIMIT_TURNED_AWAY_SHARE goes.
+// Above a number that the operator sets accepting goes on, so that the newest hear of it at once.
+//
+// While a process is being replaced two of them accept from the same sockets, and the kernel wakes
+// one for each connection. If that one stops accepting before it has looked, nobody is woken again:
+// so whoever goes on accepting asks anew when the other has stopped (net_listen_anew).
 #include "base/assert.h"
 #include "base/err.h"
 #include "net/limits.h"
 #include "net/net_internal.h"
+#include "net/sockets.h"
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BACKLOG                 4096
 #define ACCEPT_PAUSE_MS         100
 #define HANDOVER_FACTOR_PERCENT 125
-#define FAMILIES                2 // addresses of one listener
-// One in so many descriptors beyond the clients' may be held by who is turned away.
-#define TURNED_AWAY_SHARE 12
 
 static void arm(struct net_core *c);
 
@@ -59,13 +58,34 @@ static bool is_full(const struct net_core *c)
     return clients(c) >= c->listener.clients_max;
 }
 
-// It is full: the client hears so, and no more than that.
-static void turn_away(struct net_core *c, int fd, bool secure)
+// Are they as many as the operator allows? Then who comes next is told so; nobody waits in the
+// backlog for what may never come.
+static bool is_capped(const struct net_core *c)
 {
-    uint64_t held = clients(c), max = c->listener.clients_max;
-    bool crowded = held > max && held - max >= max / TURNED_AWAY_SHARE;
+    unsigned max = c->options.connections_max;
+    return max > 0 && clients(c) >= max;
+}
+
+// There is no room for it: the client hears so, and no more than that.
+static void turn_away(struct net_core *c, int fd, bool secure, uint64_t max, enum net_shed why)
+{
+    uint64_t held = clients(c);
+    bool crowded = held > max && held - max >= net__turned_away_max(max);
+    net__count_shed(c, why);
     if (crowded || h1_conn__turn_away(c, fd, secure) != 0)
         (void)close(fd);
+}
+
+// True: there was no room for it.
+static bool shed(struct net_core *c, int fd, bool secure)
+{
+    if (is_full(c))
+        turn_away(c, fd, secure, c->listener.clients_max, NET_SHED_DESCRIPTORS);
+    else if (is_capped(c))
+        turn_away(c, fd, secure, c->options.connections_max, NET_SHED_CONNECTIONS);
+    else
+        return false;
+    return true;
 }
 
 // ---- Hand-over -------------------------------------------------------------------------------
@@ -79,9 +99,7 @@ static void on_handover(struct ring *ring, struct ring_mail *mail)
     bool secure = h->secure;
     net__load_add(c, -1); // the sender's advance; open adds the connection itself
     atomic_store_explicit(&h->busy, false, memory_order_release);
-    if (is_full(c))
-        turn_away(c, fd, secure);
-    else if (h1_conn__open(c, fd, secure))
+    if (!shed(c, fd, secure) && h1_conn__open(c, fd, secure))
         (void)close(fd);
 }
 
@@ -155,14 +173,15 @@ static void place(struct net_core *c, int fd, bool secure)
 {
     struct net_core *to = choose(c);
     // Also when accepting has just ended: the kernel has told the client that it is connected.
-    if (is_full(c)) { // several came in one go
-        turn_away(c, fd, secure);
-        pause_accepting(c);
+    bool full = is_full(c); // several came in one go
+    if (shed(c, fd, secure)) {
+        if (full)
+            pause_accepting(c);
     } else if (to == c || !hand_over(c, to, fd, secure)) {
-        bool opened = h1_conn__open(c, fd, secure) == 0;
-        if (!opened)
+        int rc = h1_conn__open(c, fd, secure);
+        if (rc)
             (void)close(fd);
-        if (!opened || is_full(c))
+        if ((rc && rc != ERR_LIMIT) || is_full(c))
             pause_accepting(c);
     }
 }
@@ -215,12 +234,26 @@ void net__listen_stop(struct net_core *c)
     }
 }
 
-bool net__listen_idle(const struct net_core *c)
+void net_listen_anew(struct net_core *c)
+{
+    struct net_listener *l = &c->listener;
+    for (unsigned i = 0; i < l->sockets; i++)
+        ring_cancel(c->ring, &l->acceptor[i].op); // its end arms it again
+}
+
+bool net_listen_over(const struct net_core *c)
 {
     for (unsigned i = 0; i < c->listener.sockets; i++) {
         if (c->listener.acceptor[i].fd >= 0)
             return false;
     }
+    return true;
+}
+
+bool net__listen_idle(const struct net_core *c)
+{
+    if (!net_listen_over(c))
+        return false;
     for (unsigned i = 0; i < NET_HANDOVERS; i++) {
         if (atomic_load_explicit(&c->listener.handover[i].busy, memory_order_acquire))
             return false;
@@ -228,85 +261,7 @@ bool net__listen_idle(const struct net_core *c)
     return true;
 }
 
-// ---- Opening ---------------------------------------------------------------------------------
-
-static void set_port(struct sockaddr_storage *address, unsigned port)
-{
-    if (address->ss_family == AF_INET6)
-        ((struct sockaddr_in6 *)address)->sin6_port = htons((uint16_t)port);
-    else
-        ((struct sockaddr_in *)address)->sin_port = htons((uint16_t)port);
-}
-
-static unsigned get_port(int fd)
-{
-    struct sockaddr_storage address;
-    socklen_t len = sizeof(address);
-    if (getsockname(fd, (struct sockaddr *)&address, &len))
-        return 0;
-    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                               : ((struct sockaddr_in *)&address)->sin_port);
-}
-
-// A listening socket, or -1 with errno.
-static int open_socket(const struct sockaddr_storage *address, bool dual)
-{
-    int on = 1, off = 0;
-    socklen_t len =
-        address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-    int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) ||
-        (address->ss_family == AF_INET6 &&
-         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, dual ? &off : &on, sizeof(on))) ||
-        bind(fd, (const struct sockaddr *)address, len) || listen(fd, BACKLOG)) {
-        int saved = errno;
-        (void)close(fd);
-        errno = saved;
-        return -1;
-    }
-    return fd;
-}
-
-// The addresses to bind, most wanted first: *ret_all says that one of them is enough.
-static unsigned find_addresses(const char *host, struct sockaddr_storage *out, bool *ret_all)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-    struct addrinfo *found = NULL;
-    unsigned n = 0;
-    *ret_all = !host || !host[0];
-    if (*ret_all) {
-        out[0] = (struct sockaddr_storage){.ss_family = AF_INET6}; // in6addr_any is all zeros
-        out[1] = (struct sockaddr_storage){.ss_family = AF_INET};
-        return 2;
-    }
-    if (strcmp(host, "localhost") == 0) {
-        out[0] = (struct sockaddr_storage){.ss_family = AF_INET};
-        ((struct sockaddr_in *)&out[0])->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        out[1] = (struct sockaddr_storage){.ss_family = AF_INET6};
-        ((struct sockaddr_in6 *)&out[1])->sin6_addr = in6addr_loopback;
-        return 2;
-    }
-    if (getaddrinfo(host, NULL, &hints, &found))
-        return 0;
-    for (struct addrinfo *a = found; a && n < FAMILIES; a = a->ai_next) {
-        out[n] = (struct sockaddr_storage){0};
-        memcpy(&out[n++], a->ai_addr, a->ai_addrlen);
-    }
-    freeaddrinfo(found);
-    return n;
-}
-
-static void close_opened(struct net_listener *l)
-{
-    int saved = errno;
-    while (l->sockets > 0)
-        (void)close(l->acceptor[--l->sockets].fd);
-    errno = saved;
-}
+// ---- Beginning -------------------------------------------------------------------------------
 
 static uint64_t clients_max(void)
 {
@@ -316,46 +271,43 @@ static uint64_t clients_max(void)
     return files.rlim_cur - files.rlim_cur / 4;
 }
 
-// On every address wanted; *port 0 takes a free one and says which.
-static int listen_on(struct net_core *c, unsigned *port, bool secure)
+static bool is_mine(const struct net_core *c, const struct net_socket *s)
 {
-    struct sockaddr_storage address[FAMILIES];
-    struct net_listener *l = &c->listener;
-    bool one_is_enough, failed = false;
-    unsigned n = find_addresses(c->options.host, address, &one_is_enough), opened = 0;
-    if (n == 0)
-        errno = EADDRNOTAVAIL;
-    for (unsigned i = 0; i < n && !(one_is_enough && opened > 0); i++) {
-        set_port(&address[i], *port);
-        int fd = open_socket(&address[i], one_is_enough);
-        if (fd < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
-            continue; // this host has only one of the two families
-        failed = fd < 0;
-        if (failed)
-            break;
-        *port = *port ? *port : get_port(fd);
-        ASSERT(l->sockets < NET_LISTEN_SOCKETS);
-        l->acceptor[l->sockets++] = (struct net_acceptor){.core = c, .fd = fd, .secure = secure};
-        opened++;
-    }
-    return failed || opened == 0 ? ERR_SYSTEM : 0;
+    return s->nth % c->shared->cores == c->index;
 }
 
-int net_listen(struct net_core *c, unsigned *ret_port)
+static struct net_acceptor *acceptors_new(unsigned count)
+{
+    return calloc(count > 0 ? count : 1, sizeof(struct net_acceptor));
+}
+
+int net_listen(struct net_core *c, const struct net_sockets *sockets)
 {
     struct net_listener *l = &c->listener;
-    unsigned port = c->options.port;
-    ASSERT(l->sockets == 0 && !c->draining);
-    ASSERT(c->tls.context || !c->options.plain); // plain is what there is without TLS
-    int rc = listen_on(c, &port, c->tls.context != NULL);
-    if (!rc && c->options.plain)
-        rc = listen_on(c, &c->options.plain_port, false);
-    if (rc) {
-        close_opened(l);
-        return rc;
+    unsigned mine = 0;
+    ASSERT(!l->acceptor && !c->draining);
+    for (unsigned i = 0; i < sockets->count; i++)
+        mine += is_mine(c, &sockets->socket[i]) ? 1 : 0;
+    l->acceptor = acceptors_new(mine);
+    if (!l->acceptor)
+        return ERR_NOMEM;
+    for (unsigned i = 0; i < sockets->count; i++) {
+        const struct net_socket *s = &sockets->socket[i];
+        if (!is_mine(c, s))
+            continue;
+        bool secure = s->role == NET_ROLE_MAIN && c->tls.context != NULL;
+        l->acceptor[l->sockets++] = (struct net_acceptor){.core = c, .fd = s->fd, .secure = secure};
     }
+    ASSERT(l->sockets == mine);
     l->clients_max = clients_max();
     arm(c);
-    *ret_port = port;
     return 0;
+}
+
+void net__listen_done(struct net_core *c)
+{
+    ASSERT(net__listen_idle(c));
+    free(c->listener.acceptor);
+    c->listener.acceptor = NULL;
+    c->listener.sockets = 0;
 }

@@ -53,11 +53,18 @@
 #include "base/buf.h"
 #include "net/core.h"
 #include "net/h1.h"
+#include "net/limits.h"
+#include "net/pace.h"
 
 // ---- Names and characters (http.c) -----------------------------------------------------------
 
 // RFC 9110 tchar in lower case; 0 for every other byte.
 extern const uint8_t http__token_lower[256];
+
+// On every answer, refusals and relayed ones too: what a provider or a client wrote into a JSON
+// text is nothing for a browser to take for a page.
+#define HTTP__SNIFF_NAME  SLICE("x-content-type-options")
+#define HTTP__SNIFF_VALUE SLICE("nosniff")
 
 bool http__is_token(struct slice s); // not empty, tchar only
 bool http__is_value(struct slice s); // no control byte but tab
@@ -135,6 +142,8 @@ struct h1_conn {
     int fd;
     int body_err;     // why the body cannot be read; sticky
     uint32_t dropped; // bytes read and dropped in REFUSE and LINGER; before: of the ClientHello
+    struct admit_slots address; // where its client's address is counted
+    struct pace pace;           // of the head, body or send that `deadline` is for
     uint8_t state;
     uint8_t armed;
     uint8_t answer;
@@ -152,7 +161,8 @@ struct h1_conn {
     bool body_large;     // `body` came from arena_large
 };
 
-// Takes the descriptor. ERR_NOMEM (then the caller still owns it).
+// Takes the descriptor. ERR_NOMEM, ERR_LIMIT: its address has too many (then the caller still owns
+// it).
 int h1_conn__open(struct net_core *core, int fd, bool secure);
 // The same, but its request is answered with 503, and it is gone within LIMIT_LINGER_MS (twice that
 // when it has to shake hands first).
@@ -167,8 +177,10 @@ void h1_conn__set_state(struct h1_conn *c, enum conn_state next);
 void h1_conn__close(struct h1_conn *c, bool reset);
 void h1_conn__closed_send(struct h1_conn *c); // in CLOSING, the send or the last exchange has ended
 void h1_conn__linger(struct h1_conn *c);
-void h1_conn__next(struct h1_conn *c);        // IDLE, or the bytes already here
-void h1_conn__serve(struct h1_conn *c);       // it is a client's: HANDSHAKE or IDLE
+void h1_conn__next(struct h1_conn *c);  // IDLE, or the bytes already here
+void h1_conn__serve(struct h1_conn *c); // it is a client's: HANDSHAKE or IDLE
+// Counts it under its address. ERR_LIMIT: not even a refusal can be afforded.
+int h1_conn__enter(struct h1_conn *c);
 void h1_conn__aim(struct h1_conn *c);         // arms the receive the state wants
 void h1_conn__receive_now(struct h1_conn *c); // a large body's bytes that are here already
 void h1_conn__feed_held(struct h1_conn *c);   // offers what is held
@@ -179,6 +191,26 @@ void h1_conn__offer(struct h1_conn *c, struct slice in); // bytes for the state,
 void h1_conn__hold(struct h1_conn *c, struct slice in);  // behind what is held
 struct buf h1_conn__take_held(struct h1_conn *c);        // all of it; the caller frees it
 void h1_conn__drop(struct h1_conn *c, struct slice *in); // counted against LIMIT_LINGER_BYTES
+
+static inline void net__count_shed(struct net_core *core, enum net_shed why)
+{
+    counter_add(&core->stats.shed[why], 1);
+}
+
+// How many beyond `max` are told so.
+static inline uint64_t net__turned_away_max(uint64_t max)
+{
+    return max < LIMIT_TURNED_AWAY_SHARE ? 1 : max / LIMIT_TURNED_AWAY_SHARE;
+}
+
+// The core holds all that it may: the newest request goes.
+static inline bool net__sheds_request(struct net_core *core)
+{
+    if (!admit_is_full(core))
+        return false;
+    net__count_shed(core, NET_SHED_MEMORY);
+    return true;
+}
 
 static inline size_t h1_conn__held(const struct h1_conn *c)
 {
@@ -238,6 +270,7 @@ void net__trim_soon(struct net_core *c);
 struct slice net__date(struct net_core *c);
 void net__listen_stop(struct net_core *c); // stops accepting, closes the sockets
 bool net__listen_idle(const struct net_core *c);
+void net__listen_done(struct net_core *c);
 
 bool net__proxy_wanted(const struct net_core *c, bool secure); // of a new connection: h1_proxy.c
 int net__tls_init(struct net_core *c, const struct net_options *o); // h1_tls.c

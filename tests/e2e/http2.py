@@ -83,7 +83,7 @@ class Client:
         """HEADERS of a new stream; its id."""
         stream, self.next_id = self.next_id, self.next_id + 2
         head = pseudo if pseudo is not None else [
-            (":method", method), (":scheme", "http"), (":authority", "test"), (":path", path)]
+            (":method", method), (":scheme", "http"), (":authority", "localhost"), (":path", path)]
         self.frame(HEADERS, END_HEADERS | (END_STREAM if end else 0), stream,
                    self.block(list(head) + list(fields)))
         return stream

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from harness import BIN, CHAT, CHAT_EVENTS, DONE, FLAGS, chat, config
+from harness import BIN, CHAT, CHAT_EVENTS, DEADLINE_S, DONE, FLAGS, Gateway, chat, config
 
 
 def check(tmp_path, cfg, *flags):
@@ -62,6 +62,14 @@ def test_known_but_not_served_is_a_warning(tmp_path):
 
 def test_not_json_is_refused(tmp_path):
     assert check(tmp_path, "{").returncode != 0
+
+
+def test_a_port_that_is_taken_ends_the_start(provider):
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        port = s.getsockname()[1]
+        g = Gateway(config(provider), flags=["-port", str(port)], expect_start=False)
+        g.wait_log("cannot listen on 127.0.0.1 port %d: Address already in use" % port)
+        assert g.process.wait(DEADLINE_S) == 1
 
 
 def test_start_without_a_file_takes_the_environment(gateway_of):

@@ -267,3 +267,37 @@ def test_an_exception_nobody_needs_is_a_finding(tree):
     (tree.root / "tools").mkdir()
     (tree.root / "tools" / "tidy.allow").write_text("base/thing.c length: it was long once\n")
     assert tree() == [("tools/tidy.allow", 1, "allow")]
+
+
+# ---- limits -----------------------------------------------------------------------------------
+
+PAGE = "# Limits\n\n<!-- begin: tools/limits -->\n%s<!-- end: tools/limits -->\n"
+ROWS = ("\n| constant | value | |\n|---|---|---|\n| **`base/limits.h`** | | |\n"
+        "| `LIMIT_HEAD_BYTES` | 64 KiB | A head that never ends. 431. |\n"
+        "| `LIMIT_FIELDS` | 1,024 | Many fields, and what they cost. |\n"
+        "| `THINGS_MAX` | 2,048 | Many fields, and what they cost. |\n"
+        "| `OTHER_MAX` | (2 * THINGS_MAX) | made of another |\n\n")
+LIMITS = HEAD + """
+// A head that never ends. 431.
+#define LIMIT_HEAD_BYTES ((size_t)64 * 1024)
+// Many fields,
+// and what they cost.
+#define LIMIT_FIELDS 1024u
+#define THINGS_MAX   2048
+#define OTHER_MAX (2 * THINGS_MAX) // made of another
+#define UNRELATED 7
+
+int x_MAX(void);
+"""
+
+
+def test_a_page_of_limits_that_is_current(tree):
+    tree("base/limits.h", LIMITS)
+    assert tree("docs/limits.md", PAGE % ROWS) == []
+
+
+@pytest.mark.parametrize("page", [PAGE % "", PAGE % ROWS.replace("1,024", "1,025"), "# Limits\n",
+                                  PAGE % (ROWS + "| `GONE_MAX` | 1 | |\n")])
+def test_a_page_of_limits_that_is_not(tree, page):
+    tree("base/limits.h", LIMITS)
+    assert tree("docs/limits.md", page) == [("docs/limits.md", 1, "limits")]

@@ -56,13 +56,15 @@ static void the_way_down_has_defaults_and_zeros(void **state)
     (void)state;
     static const struct {
         const char *text;
-        unsigned delay_ms, timeout_ms, watchdog_ms;
+        unsigned delay_ms, timeout_ms, watchdog_ms, upgrade_ms;
     } cases[] = {
-        {"{}", 0, 30000, 1000},
-        {"{\"server\":{\"drain_timeout_s\":null}}", 0, 30000, 1000},
-        {"{\"server\":{\"drain_delay_s\":0,\"drain_timeout_s\":0,\"watchdog_ms\":0}}", 0, 0, 0},
-        {"{\"server\":{\"drain_delay_s\":15,\"drain_timeout_s\":86400,\"watchdog_ms\":250}}", 15000,
-         86400000, 250},
+        {"{}", 0, 30000, 1000, 60000},
+        {"{\"server\":{\"drain_timeout_s\":null}}", 0, 30000, 1000, 60000},
+        {"{\"server\":{\"drain_delay_s\":0,\"drain_timeout_s\":0,\"watchdog_ms\":0}}", 0, 0, 0,
+         60000},
+        {"{\"server\":{\"drain_delay_s\":15,\"drain_timeout_s\":86400,\"watchdog_ms\":250,"
+         "\"upgrade_timeout_s\":3600}}",
+         15000, 86400000, 250, 3600000},
     };
     struct built b;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -71,13 +73,13 @@ static void the_way_down_has_defaults_and_zeros(void **state)
         assert_int_equal(b.config->drain_delay_ms, cases[i].delay_ms);
         assert_int_equal(b.config->drain_timeout_ms, cases[i].timeout_ms);
         assert_int_equal(b.config->watchdog_ms, cases[i].watchdog_ms);
+        assert_int_equal(b.config->upgrade_timeout_ms, cases[i].upgrade_ms);
         built_done(&b);
     }
     static const char *const wrong[] = {
-        "{\"server\":{\"drain_delay_s\":3601}}",
-        "{\"server\":{\"drain_timeout_s\":-1}}",
-        "{\"server\":{\"drain_timeout_s\":\"30s\"}}",
-        "{\"server\":{\"watchdog_ms\":1.5}}",
+        "{\"server\":{\"drain_delay_s\":3601}}",      "{\"server\":{\"drain_timeout_s\":-1}}",
+        "{\"server\":{\"drain_timeout_s\":\"30s\"}}", "{\"server\":{\"watchdog_ms\":1.5}}",
+        "{\"server\":{\"upgrade_timeout_s\":0}}",
     };
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
         built_text(&b, wrong[i]);

@@ -354,7 +354,7 @@ static void error_answer_settles_and_is_whole(void **state)
     assert_int_equal(f->length, f->body.len);
     assert_int_equal(f->x.answer_bytes, f->body.len);
     assert_int_equal(f->x.status, 503);
-    ASSERT_TEXT(&f->head, "content-type: application/json\n");
+    ASSERT_TEXT(&f->head, "content-type: application/json\nretry-after: 1\n");
     fake_close(f);
 }
 

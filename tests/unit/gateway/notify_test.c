@@ -54,6 +54,8 @@ static void check(int fd)
     assert_in_range(us, before, after);
     notify_stopping();
     assert_string_equal(heard(fd), "STOPPING=1");
+    notify_replaced(4711);
+    assert_string_equal(heard(fd), "READY=1\nMAINPID=4711");
     assert_string_equal(heard(fd), "");
     close(fd);
 }

@@ -7,6 +7,9 @@
 #include "gateway/watchdog.h"
 #include "ring/fiber.h"
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #define LIMIT_MS 1000
 
@@ -19,7 +22,6 @@ static struct {
 
 static struct watchdog dog;
 
-// A name to look for would be inlined away; that there are frames of this program is enough.
 static __attribute__((noinline)) void hang_here(void)
 {
     atomic_store(&world.hangs, true);
@@ -87,6 +89,40 @@ static struct mono later(struct mono t, int64_t ms)
     return mono_add_ms(t, ms);
 }
 
+// What a command prints, of which `word` is to be a part.
+static bool prints(const char *command, const char *word)
+{
+    char text[4096];
+    FILE *out = popen(command, "r");
+    assert_non_null(out);
+    size_t n = fread(text, 1, sizeof(text) - 1, out);
+    text[n] = '\0';
+    pclose(out);
+    return strstr(text, word) != NULL;
+}
+
+// As docs/cores.md says: the addresses of the line, the file with the id of the line.
+static void check_symbols(const char *said)
+{
+    char self[256], command[2048];
+    ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    assert_true(len > 0);
+    self[len] = '\0';
+    int n = snprintf(command, sizeof(command), "addr2line -fe %s", self);
+    static const char mark[] = "watchdog_test+";
+    for (const char *at = strstr(said, mark); at != NULL; at = strstr(at + 1, mark))
+        n += snprintf(command + n, sizeof(command) - (size_t)n, " 0x%lx",
+                      strtoul(at + strlen(mark), NULL, 16));
+    assert_true(prints(command, "hang_here"));
+    const char *build = strstr(said, "\"build\":\"");
+    assert_non_null(build);
+    snprintf(command, sizeof(command), "readelf -n %s", self);
+    char id[41];
+    snprintf(id, sizeof(id), "%.40s", build + strlen("\"build\":\""));
+    assert_int_equal(strspn(id, "0123456789abcdef"), 40);
+    assert_true(prints(command, id));
+}
+
 static void a_loop_that_hangs_is_reported_with_its_stack(void **state)
 {
     pthread_t thread;
@@ -122,6 +158,7 @@ static void a_loop_that_hangs_is_reported_with_its_stack(void **state)
     assert_non_null(strstr(said, "\"core\":0"));
     assert_non_null(strstr(said, "\"for_ms\":1000"));
     assert_non_null(strstr(said, "\"stack\":\"watchdog_test+0x"));
+    check_symbols(said);
 
     // Again when it has doubled, not before.
     watchdog_look(&dog, later(since, 2 * LIMIT_MS - 1));

@@ -185,11 +185,11 @@ static void a_stalled_write_is_reset(void **state)
     toy_close(&toy);
 }
 
-// One byte a minute is no progress: the whole write has one deadline.
+// One byte now and then is no progress: a window wants its rate.
 static void a_dribbling_reader_is_reset_too(void **state)
 {
     (void)state;
-    struct h2_options o = {.write_ms = 1000};
+    struct h2_options o = {.write_ms = 1000, .write_rate = 100};
     struct slice body = slice_of(large, 1000);
     toy_start_raw(&toy, &o);
     assert_int_equal(toy_frame(&toy, NGHTTP2_SETTINGS, 0, 0, "\0\4\0\0\0\1", 6), 0);
@@ -206,6 +206,39 @@ static void a_dribbling_reader_is_reset_too(void **state)
     toy.now = mono_add_ms(toy.now, 100);
     h2_server_expire(&toy.server, toy.now);
     assert_reset(&toy, 1, H2_CANCEL);
+    toy_close(&toy);
+}
+
+// Ten windows for one write, at the rate asked for; then a window short of one byte.
+static void a_slow_reader_that_keeps_its_pace_is_not(void **state)
+{
+    (void)state;
+    struct h2_options o = {.write_ms = 1000, .write_rate = 100};
+    struct slice body = slice_of(large, 2000);
+    toy_start_raw(&toy, &o);
+    assert_int_equal(toy_frame(&toy, NGHTTP2_SETTINGS, 0, 0, "\0\4\0\0\0\0", 6), 0);
+    assert_int_equal(toy_get(&toy, 1, NGHTTP2_FLAG_END_STREAM), 0);
+    assert_int_equal(toy_get(&toy, 3, NGHTTP2_FLAG_END_STREAM), 0);
+    assert_int_equal(h2_stream_answer(stream(1), 200, NULL, 0, &body, 1, true), 0);
+    toy_drain(&toy);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(toy_frame(&toy, NGHTTP2_WINDOW_UPDATE, 0, 1, "\0\0\0\x64", 4), 0);
+        toy_drain(&toy);
+        toy.now = mono_add_ms(toy.now, 1000);
+        h2_server_expire(&toy.server, toy.now);
+        assert_null(strstr(toy_text(&toy.log), "close"));
+    }
+    // Another write that begins now is judged in its own time.
+    assert_int_equal(h2_stream_answer(stream(3), 200, NULL, 0, &body, 1, true), 0);
+    toy_drain(&toy);
+    assert_int_equal(h2_server_deadline(&toy.server).ns, mono_add_ms(toy.now, 1000).ns);
+    assert_int_equal(toy_frame(&toy, NGHTTP2_WINDOW_UPDATE, 0, 1, "\0\0\0\x63", 4), 0);
+    assert_int_equal(toy_frame(&toy, NGHTTP2_WINDOW_UPDATE, 0, 3, "\0\0\0\x64", 4), 0);
+    toy_drain(&toy);
+    toy.now = mono_add_ms(toy.now, 1000);
+    h2_server_expire(&toy.server, toy.now);
+    assert_reset(&toy, 1, H2_CANCEL);
+    assert_int_equal(toy_hits(&toy, H2_LIMIT_STALLED), 1);
     toy_close(&toy);
 }
 
@@ -309,6 +342,7 @@ int main(void)
         cmocka_unit_test(streams_take_turns),
         cmocka_unit_test(a_stalled_write_is_reset),
         cmocka_unit_test(a_dribbling_reader_is_reset_too),
+        cmocka_unit_test(a_slow_reader_that_keeps_its_pace_is_not),
         cmocka_unit_test(an_early_answer_ends_the_request),
         cmocka_unit_test(an_interim_head_comes_first),
         cmocka_unit_test(what_was_not_taken_can_be_taken_back),

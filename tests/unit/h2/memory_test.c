@@ -3,6 +3,8 @@
 // memory_test.c: what a session holds is counted, bounded, and any refusal of it is survived.
 #include "toy_h2.h"
 
+#include <sys/mman.h>
+
 static struct toy_h2 toy;
 
 static void it_counts(void **state)
@@ -30,6 +32,67 @@ static void it_counts(void **state)
     mem.free(c, &m);
     mem.free(NULL, &m);
     assert_int_equal(m.bytes, 0);
+}
+
+static bool is_resident(void *page)
+{
+    unsigned char there;
+    assert_int_equal(mincore(page, 4096, &there), 0);
+    return there & 1;
+}
+
+static void what_rests_reads_as_zeros(void **state)
+{
+    (void)state;
+    struct h2_memory m = {.max = 100000};
+    nghttp2_mem mem = h2__memory(&m);
+    char *frame = mem.malloc(16394, &m), *other = mem.malloc(16394, &m);
+    char *table = mem.calloc(1024, 16, &m);
+    char *page = table + (-(uintptr_t)table & 4095);
+    assert_int_equal((uintptr_t)frame % 4096, 0);
+    memset(frame, 7, 16394);
+    memset(other, 7, 16394);
+    page[0] = page[4096] = 0; // two pages are touched
+    page[2 * 4096 - 1] = 1;   // and one of them says something
+    h2__memory_rest(&m, false);
+    assert_true(is_resident(frame));
+    assert_false(is_resident(page));
+    assert_true(is_resident(page + 4096));
+    h2__memory_rest(&m, true);
+    assert_false(is_resident(frame));
+    assert_int_equal(frame[16393], 0);
+    assert_int_equal(other[0], 7);
+    assert_int_equal(page[2 * 4096 - 1], 1);
+    mem.free(frame, &m);
+    table = mem.realloc(table, 20000, &m);
+    memset(table, 7, 20000);
+    h2__memory_rest(&m, true); // of neither
+    assert_int_equal(table[0], 7);
+    mem.free(other, &m);
+    mem.free(table, &m);
+    assert_int_equal(m.bytes, 0);
+}
+
+static void a_session_goes_on_after_a_rest(void **state)
+{
+    (void)state;
+    toy_start(&toy, NULL);
+    toy.echo = toy.consume = true;
+    struct toy_body body = {.left = 5};
+    (void)toy_request(&toy, "POST", "/a", &body);
+    toy_pump(&toy);
+    assert_non_null(toy.server.memory.frame);
+    assert_non_null(toy.server.memory.table);
+    h2_server_rest(&toy.server);
+    assert_false(is_resident(toy.server.memory.frame));
+    body.left = 5;
+    (void)toy_request(&toy, "POST", "/b", &body); // by the tables of HPACK that both ends have
+    h2_server_rest(&toy.server);
+    toy_pump(&toy);
+    const char *log = toy_text(&toy.client_log);
+    assert_non_null(strstr(log, "head 3 200|"));
+    assert_non_null(strstr(log, "close 3 0|"));
+    toy_close(&toy);
 }
 
 static void an_idle_session_is_small(void **state)
@@ -100,6 +163,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_counts),
+        cmocka_unit_test(what_rests_reads_as_zeros),
+        cmocka_unit_test(a_session_goes_on_after_a_rest),
         cmocka_unit_test(an_idle_session_is_small),
         cmocka_unit_test(any_refusal_is_survived),
         cmocka_unit_test(a_session_without_memory_is_not_made),

@@ -9,7 +9,7 @@
 static void start(struct toy *toy, const char *from, unsigned header_ms)
 {
     struct proxy_senders senders = {.wanted = true, .count = from ? 1 : 0};
-    struct net_options o = {.host = "127.0.0.1", .senders = &senders, .proxy_header_ms = header_ms};
+    struct net_options o = {.senders = &senders, .proxy_header_ms = header_ms};
     if (from)
         assert_true(ip_net_parse(slice_str(from), &senders.from[0]));
     toy_start(toy, &o, NULL, 0);

@@ -232,7 +232,7 @@ static void silent_body_times_out(void **state)
     (void)state;
     struct toy toy;
     struct toy_client c;
-    struct net_options o = {.host = "127.0.0.1", .body_silence_ms = 20};
+    struct net_options o = {.body_ms = 20};
     toy_start(&toy, &o, NULL, 0);
     for (unsigned large = 0; large < 2; large++) {
         client_open(&c, toy.port);

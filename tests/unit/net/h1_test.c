@@ -146,6 +146,7 @@ static const struct row answers[] = {
     {L("HTTP/1.1 2000 OK\r\n\r\n"), ERR_BAD_HEAD},
     {L("HTTP/1.1 20 OK\r\n\r\n"), ERR_BAD_HEAD},
     {L("HTTP/1.1 099 OK\r\n\r\n"), ERR_BAD_HEAD},
+    {L("HTTP/1.1 600 OK\r\n\r\n"), ERR_BAD_HEAD},
     {L("HTTP/1.1  200 OK\r\n\r\n"), ERR_BAD_HEAD},
     {L("HTTP/1.1 200 O\x01K\r\n\r\n"), ERR_BAD_HEAD},
     {L("HTTP/2.0 200 OK\r\n\r\n"), ERR_BAD_VERSION},

@@ -5,6 +5,7 @@
 #include "toy.h"
 
 #include "net/tls_internal.h"
+#include "net/tls_ticket.h"
 #include "net/upstream_internal.h"
 #include "tests/support/toy_pair.h"
 
@@ -25,14 +26,18 @@ struct secure {
     int err;       // of the session
 };
 
-static void world_open_with(struct world *w, struct net_options o)
+static void world_open_at(struct world *w, struct net_options o, bool plain)
 {
     toy_cert_make(&w->cert, TOY_NAME);
     w->server = toy_listener_context(&w->cert);
     w->trust = toy_client_context(w->cert.ca_pem, false);
-    o.host = "127.0.0.1";
     o.tls = w->server;
-    toy_start(&w->toy, &o, NULL, 0);
+    toy_start_on(&w->toy, &o, NULL, 0, "127.0.0.1", plain);
+}
+
+static void world_open_with(struct world *w, struct net_options o)
+{
+    world_open_at(w, o, false);
 }
 
 static void world_open(struct world *w)
@@ -614,6 +619,40 @@ static void sessions_are_resumed_and_contexts_swapped(void **state)
     world_close(&w);
 }
 
+// A core that begins with the keys of the process before it opens tickets of both of them.
+static void inherited_keys_open_tickets(void **state)
+{
+    (void)state;
+    struct world w;
+    struct secure s;
+    struct tls_ticket_key first, second, third;
+    assert_int_equal(tls_ticket_key_make(&first) + tls_ticket_key_make(&second) +
+                         tls_ticket_key_make(&third),
+                     0);
+    const struct net_options cores[] = {
+        {.ticket_key = &first},
+        {.ticket_key = &second, .ticket_key_before = &first},
+        {.ticket_key = &second},
+        {.ticket_key = &third},
+    };
+    static const bool resumed[] = {false, true, true, false};
+    world_open_with(&w, cores[0]);
+    for (unsigned i = 0; i < ARRAY_LEN(cores); i++) {
+        if (i > 0) {
+            struct net_options o = cores[i];
+            toy_stop(&w.toy);
+            o.tls = w.server;
+            toy_start_on(&w.toy, &o, NULL, 0, "127.0.0.1", false);
+        }
+        secure_open(&w, &s);
+        assert_int_equal(tls_resumed(s.tls), resumed[i]);
+        secure_say(&w, &s, POST("/echo", 2) "ok"); // tickets come with it
+        secure_until(&w, &s, secure_has(&s, "\r\n\r\nok"));
+        secure_close(&s);
+    }
+    world_close(&w);
+}
+
 static void tls_1_2_is_served(void **state)
 {
     (void)state;
@@ -695,10 +734,10 @@ static void plain_is_served_beside_it(void **state)
     struct world w;
     struct secure s;
     struct toy_client c;
-    world_open_with(&w, (struct net_options){.plain = true});
-    assert_true(w.toy.core.options.plain_port > 0);
-    assert_int_not_equal(w.toy.core.options.plain_port, w.toy.port);
-    client_open(&c, w.toy.core.options.plain_port);
+    world_open_at(&w, (struct net_options){0}, true);
+    assert_true(w.toy.plain_port > 0);
+    assert_int_not_equal(w.toy.plain_port, w.toy.port);
+    client_open(&c, w.toy.plain_port);
     client_say(&w.toy, &c, POST("/echo", 5) "plain");
     client_until(&w.toy, &c, "\r\n\r\nplain");
     client_close(&c);
@@ -732,6 +771,7 @@ int main(void)
         cmocka_unit_test(those_who_leave_while_shaking_are_counted),
         cmocka_unit_test(too_many_handshakes_close_the_newest),
         cmocka_unit_test(sessions_are_resumed_and_contexts_swapped),
+        cmocka_unit_test(inherited_keys_open_tickets),
         cmocka_unit_test(tls_1_2_is_served),
         cmocka_unit_test(a_false_start_is_served),
         cmocka_unit_test(draining_tells_and_aborting_closes),

@@ -59,7 +59,7 @@ static void a_head_that_trickles_ends_the_connection(void **state)
 {
     (void)state;
     struct toy toy;
-    struct net_options o = {.host = "127.0.0.1", .head_ms = 20};
+    struct net_options o = {.head_ms = 20};
     toy_start(&toy, &o, NULL, 0);
     h2c_open(&client, toy.port, 65535, false);
     int32_t id = h2c_get(&client, "/none"); // SETTINGS have been acknowledged behind it
@@ -76,7 +76,7 @@ static void a_preface_that_trickles_is_408(void **state)
     (void)state;
     struct toy toy;
     struct toy_client c;
-    struct net_options o = {.host = "127.0.0.1", .head_ms = 20};
+    struct net_options o = {.head_ms = 20};
     toy_start(&toy, &o, NULL, 0);
     client_open(&c, toy.port);
     client_say(&toy, &c, "PRI * HTTP/2.0\r\n\r\nS");
@@ -90,7 +90,7 @@ static void an_idle_connection_says_goodbye(void **state)
 {
     (void)state;
     struct toy toy;
-    struct net_options o = {.host = "127.0.0.1", .idle_ms = 30};
+    struct net_options o = {.idle_ms = 30};
     toy_start(&toy, &o, NULL, 0);
     h2c_open(&client, toy.port, 65535, false);
     int32_t id = h2c_get(&client, "/none");
@@ -106,7 +106,7 @@ static void a_client_that_reads_nothing_is_reset(void **state)
 {
     (void)state;
     struct toy toy;
-    struct net_options o = {.host = "127.0.0.1", .send_ms = 50};
+    struct net_options o = {.send_ms = 50};
     toy_start(&toy, &o, NULL, 0);
     h2c_open(&client, toy.port, INT32_MAX, true);
     (void)h2c_get(&client, "/flood");
@@ -126,7 +126,7 @@ static void a_closed_window_is_given_up_alone(void **state)
 {
     (void)state;
     struct toy toy;
-    struct net_options o = {.host = "127.0.0.1", .send_ms = 50};
+    struct net_options o = {.send_ms = 50};
     toy_start(&toy, &o, NULL, 0);
     h2c_open(&client, toy.port, 1000, true);
     int32_t id = h2c_get(&client, "/flood");

@@ -125,7 +125,7 @@ static void a_body_that_falls_silent_is_408(void **state)
 {
     (void)state;
     struct toy toy;
-    struct net_options o = {.host = "127.0.0.1", .body_silence_ms = 20};
+    struct net_options o = {.body_ms = 20};
     toy_start(&toy, &o, NULL, 0);
     h2c_open(&client, toy.port, 65535, false);
     client.left = 10;

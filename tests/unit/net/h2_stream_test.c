@@ -15,7 +15,8 @@ static void fields_of_a_hostile_provider_are_dropped(void **state)
     assert_int_equal(h2_seen(&client, id)->status, 200);
     assert_int_equal(h2_seen(&client, id)->code, H2_NO_ERROR);
     // Ours, and the one that is fit to be seen.
-    assert_int_equal(h2_seen(&client, id)->fields, 3);
+    assert_int_equal(h2_seen(&client, id)->fields, 4);
+    assert_non_null(strstr(h2_seen(&client, id)->head, "x-content-type-options: nosniff|"));
     assert_non_null(strstr(h2_seen(&client, id)->head, "date: "));
     assert_non_null(strstr(h2_seen(&client, id)->head, "content-length: 0|"));
     assert_non_null(strstr(h2_seen(&client, id)->head, "x-good: 1|"));

@@ -79,6 +79,49 @@ static void fields_are_found_in_a_head(void **state)
     assert_null(http_head_find(&h, SLICE("x-customs")));
 }
 
+// RFC 3986 3.2.2, 3.2.3; RFC 9110 4.2.1 (an empty host is invalid), 4.2.4 (so is user information).
+static void hosts_are_taken_out_of_authorities(void **state)
+{
+    static const struct {
+        struct slice authority, host; // no host: refused
+    } rows[] = {
+        {SLICE("a"), SLICE("a")},
+        {SLICE("a:"), SLICE("a")},
+        {SLICE("a:0"), SLICE("a")},
+        {SLICE("EXAMPLE.com:65535"), SLICE("EXAMPLE.com")},
+        {SLICE("127.0.0.1:8080"), SLICE("127.0.0.1")},
+        {SLICE("[::1]"), SLICE("[::1]")},
+        {SLICE("[::ffff:1.2.3.4]:80"), SLICE("[::ffff:1.2.3.4]")},
+        {SLICE("a%2eb"), SLICE("a%2eb")},
+        {SLICE(""), {0}},
+        {SLICE(":80"), {0}},
+        {SLICE("a:65536"), {0}},
+        {SLICE("a:000080"), {0}},
+        {SLICE("a:+1"), {0}},
+        {SLICE("a:x"), {0}},
+        {SLICE("a:1:2"), {0}},
+        {SLICE("::1"), {0}},
+        {SLICE("[]"), {0}},
+        {SLICE("[::1"), {0}},
+        {SLICE("[::1]a"), {0}},
+        {SLICE("[::1%25eth0]"), {0}},
+        {SLICE("a]"), {0}},
+        {SLICE("u@a"), {0}},
+        {SLICE("a/b"), {0}},
+        {SLICE("a,b"), {0}},
+        {SLICE("a b"), {0}},
+        {SLICE("a\0b"), {0}},
+        {SLICE("\xc3\xa4"), {0}},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct slice host = SLICE_EMPTY;
+        bool good = http_authority_host(rows[i].authority, &host);
+        assert_int_equal(good, rows[i].host.ptr != NULL);
+        assert_true(!good || slice_eq(host, rows[i].host));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -87,6 +130,7 @@ int main(void)
         cmocka_unit_test(tokens_are_rfc_9110),
         cmocka_unit_test(values_hold_no_control_byte_anywhere),
         cmocka_unit_test(fields_are_found_in_a_head),
+        cmocka_unit_test(hosts_are_taken_out_of_authorities),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,8 +27,7 @@ static void both_families_are_served(void **state)
     static const char *const hosts[] = {NULL, "", "localhost"};
     for (unsigned i = 0; i < 3; i++) {
         struct toy toy;
-        struct net_options o = {.host = hosts[i]};
-        toy_start(&toy, &o, NULL, 0);
+        toy_start_on(&toy, NULL, NULL, 0, hosts[i], false);
         assert_true(toy.port > 0);
         assert_int_equal(try_connect(AF_INET, toy.port), 0);
         int six = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -41,17 +40,110 @@ static void both_families_are_served(void **state)
     }
 }
 
-static void taken_address_is_an_error(void **state)
+// Two cores, six sockets of two addresses: each core accepts from its three, and all of them are
+// closed in the end.
+static void sockets_are_dealt_to_the_cores(void **state)
+{
+    (void)state;
+    static struct net_shared shared;
+    static struct net_sockets sockets;
+    struct net_core core[2] = {{.index = 0, .shared = &shared}, {.index = 1, .shared = &shared}};
+    struct ring_options ring_options = RING_OPTIONS_DEFAULT;
+    const char *reason;
+    struct ring *ring;
+    shared.cores = 2;
+    for (unsigned i = 0; i < 6; i++)
+        sockets.socket[i] =
+            (struct net_socket){.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0), .nth = i % 3};
+    sockets.count = 6;
+    assert_int_equal(ring_new(&ring_options, &ring, &reason), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        core[i].ring = ring;
+        assert_int_equal(net_listen(&core[i], &sockets), 0);
+        core[i].draining = true;
+    }
+    assert_int_equal(core[0].listener.sockets, 4);
+    assert_int_equal(core[1].listener.sockets, 2);
+    assert_int_equal(core[1].listener.acceptor[1].fd, sockets.socket[4].fd);
+    for (unsigned i = 0; i < 2; i++) {
+        net__listen_stop(&core[i]);
+        for (unsigned n = 0; n < 1000 && !net_listen_over(&core[i]); n++)
+            ring_turn(ring, mono_add_ms(clock_mono(), 5));
+        assert_true(net_listen_over(&core[i]));
+        net__listen_done(&core[i]);
+    }
+    for (unsigned i = 0; i < 6; i++)
+        assert_int_equal(fcntl(sockets.socket[i].fd, F_GETFD), -1);
+    ring_free(ring);
+}
+
+// Whoever waits in the queue when accepting begins anew is served, and so is who comes later.
+static void accepting_begins_anew(void **state)
 {
     (void)state;
     struct toy toy;
-    struct net_options o = {.host = "192.0.2.1"}; // TEST-NET-1: nobody's
-    struct net_core core = {.options = o};
-    unsigned port;
+    struct toy_client c[3];
     toy_start(&toy, NULL, NULL, 0);
-    core.ring = toy.ring;
-    assert_int_equal(net_listen(&core, &port), ERR_SYSTEM);
-    assert_int_equal(errno, EADDRNOTAVAIL);
+    client_open(&c[0], toy.port);
+    toy_until(&toy, atomic_load(&toy.core.stats.connections) == 1);
+    client_open(&c[1], toy.port);
+    net_listen_anew(&toy.core);
+    toy_until(&toy, atomic_load(&toy.core.stats.connections) == 2);
+    toy_until(&toy, toy.core.listener.acceptor[0].op.state == RING_OP_PENDING);
+    client_open(&c[2], toy.port);
+    toy_until(&toy, atomic_load(&toy.core.stats.connections) == 3);
+    for (int i = 0; i < 3; i++)
+        client_close(&c[i]);
+    toy_stop(&toy);
+}
+
+static int taken_elsewhere = -1;
+
+static void on_elsewhere(struct ring *ring, struct ring_op *op, const struct ring_event *event)
+{
+    (void)ring;
+    (void)op;
+    if (event->res >= 0)
+        taken_elsewhere = event->res;
+}
+
+// The kernel wakes one of the two that wait on a socket; that one ends without having looked. Who
+// asks anew finds the connection, and nobody else would have said that it is there.
+static void who_woke_another_is_found(void **state)
+{
+    (void)state;
+    struct toy toy;
+    struct toy_client c;
+    struct ring_options ring_options = RING_OPTIONS_DEFAULT;
+    struct ring_op op = {0};
+    const char *reason;
+    struct ring *other;
+    toy_start(&toy, NULL, NULL, 0);
+    toy_turn(&toy);
+    struct net_acceptor *a = &toy.core.listener.acceptor[0];
+    int fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
+    assert_int_equal(ring_new(&ring_options, &other, &reason), 0);
+    ring_accept(other, &op, on_elsewhere, fd);
+    ring_turn(other, clock_mono());
+    ring_cancel(toy.ring, &a->op); // armed again, behind the other
+    for (int i = 0; i < 3; i++)
+        toy_turn(&toy);
+    client_open(&c, toy.port);
+    ring_cancel(other, &op);
+    for (unsigned n = 0; n < 1000 && ring_op_busy(&op); n++)
+        ring_turn(other, mono_add_ms(clock_mono(), 5));
+    assert_false(ring_op_busy(&op));
+    // Another kernel may have let it look first: then nobody waits to be found.
+    unsigned waiting = taken_elsewhere < 0;
+    if (!waiting)
+        (void)close(taken_elsewhere);
+    for (int i = 0; i < 3; i++)
+        toy_turn(&toy);
+    net_listen_anew(&toy.core);
+    toy_until(&toy, atomic_load(&toy.core.stats.connections) == waiting);
+    client_close(&c);
+    (void)close(fd);
+    ring_free(other);
     toy_stop(&toy);
 }
 
@@ -193,7 +285,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_families_are_served),
-        cmocka_unit_test(taken_address_is_an_error),
+        cmocka_unit_test(sockets_are_dealt_to_the_cores),
+        cmocka_unit_test(accepting_begins_anew),
+        cmocka_unit_test(who_woke_another_is_found),
         cmocka_unit_test(accepting_pauses_without_descriptors),
         cmocka_unit_test(clients_above_the_limit_are_told),
         cmocka_unit_test(who_is_turned_away_does_not_stay),

@@ -26,6 +26,7 @@
 #include "net/core.h"
 #include "net/limits.h"
 #include "net/net_internal.h"
+#include "net/sockets.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -46,7 +47,7 @@ struct toy {
     struct fiber_sched *fibers;
     struct log log;
     struct net_core core;
-    unsigned port;
+    unsigned port, plain_port;
     bool go;
     int last_error; // with which the last exchange ended
     unsigned ended; // exchanges
@@ -210,11 +211,29 @@ static struct slice toy_refusal(struct net_server *server, int err)
     return slice_str(err_name(err));
 }
 
-// `shared` NULL: a core of its own.
-static inline void toy_start(struct toy *toy, const struct net_options *options,
-                             struct net_shared *shared, unsigned index)
+// Opens and takes this core's sockets. A set of its own: those that would be others' are closed.
+static inline void toy_listen(struct toy *toy, const char *host, bool plain)
 {
-    static const struct net_options none = {.host = "127.0.0.1"};
+    static struct net_sockets sockets;
+    struct net_want want = {.wanted = true, .host = host};
+    unsigned cores = toy->core.index + 1;
+    sockets.count = 0;
+    ASSERT(net_sockets_open(&sockets, NET_ROLE_MAIN, &want, cores, &toy->port) == 0);
+    if (plain)
+        ASSERT(net_sockets_open(&sockets, NET_ROLE_PLAIN, &want, cores, &toy->plain_port) == 0);
+    ASSERT(net_listen(&toy->core, &sockets) == 0);
+    for (unsigned i = 0; i < sockets.count; i++) {
+        if (sockets.socket[i].nth % toy->shared->cores != toy->core.index)
+            (void)close(sockets.socket[i].fd);
+    }
+}
+
+// `shared` NULL: a core of its own.
+static inline void toy_start_on(struct toy *toy, const struct net_options *options,
+                                struct net_shared *shared, unsigned index, const char *host,
+                                bool plain)
+{
+    static const struct net_options none = {0};
     const char *reason = NULL;
     *toy = (struct toy){.server = {.on_request = toy_on_request, .refusal = toy_refusal}};
     toy->shared = shared ? shared : &toy->own_shared;
@@ -227,7 +246,13 @@ static inline void toy_start(struct toy *toy, const struct net_options *options,
     ASSERT(log_init(&toy->log, LOG_ERROR, LOG_JSON) == 0);
     ASSERT(net_core_init(&toy->core, index, toy->shared, toy->ring, toy->fibers, &toy->log,
                          &toy->server, options ? options : &none) == 0);
-    ASSERT(net_listen(&toy->core, &toy->port) == 0);
+    toy_listen(toy, host, plain);
+}
+
+static inline void toy_start(struct toy *toy, const struct net_options *options,
+                             struct net_shared *shared, unsigned index)
+{
+    toy_start_on(toy, options, shared, index, "127.0.0.1", false);
 }
 
 static inline void toy_turn(struct toy *toy)
