@@ -14,10 +14,14 @@
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/err.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <rocksdb/c.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define MIB ((size_t)1024 * 1024)
 // Background writes of one database, bytes a second.
@@ -29,6 +33,8 @@
 #define BLOB_BYTES_MIN 4096
 // A family that is rarely written would keep old write-ahead logs for ever.
 #define WAL_BYTES_MAX (256 * MIB)
+// RocksDB's InfoLogLevel::HEADER_LEVEL.
+#define LOG_HEADERS_ONLY 5
 // Descriptors of one database.
 #define FILES_MAX 512
 
@@ -39,6 +45,7 @@ struct rocks {
     rocksdb_column_family_handle_t *family[ROCKS_FAMILY_COUNT];
     unsigned families;
     bool memory;
+    char *dir;
     rocksdb_cache_t *cache;
     rocksdb_ratelimiter_t *limiter;
     rocksdb_readoptions_t *read;
@@ -133,9 +140,10 @@ static rocksdb_options_t *family_options(const struct rocks *db, const struct fa
     rocksdb_options_set_compression(options, rocksdb_lz4_compression);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
     rocksdb_options_set_bytes_per_sync(options, MIB);
-    rocksdb_options_set_info_log_level(options, 2); // warnings
+    // Its LOG has the settings at the start and no line more: on a full disk it aborts the process
+    // at the second that it cannot write. What matters comes with the errors.
+    rocksdb_options_set_info_log_level(options, LOG_HEADERS_ONLY);
     rocksdb_options_set_keep_log_file_num(options, 3);
-    rocksdb_options_set_max_log_file_size(options, MIB);
     rocksdb_options_set_stats_dump_period_sec(options, 0);
     rocksdb_options_set_skip_stats_update_on_db_open(options, 1);
     // `config` is always synced: only its last write may be torn. What `logs` has not synced may
@@ -173,6 +181,7 @@ static struct rocks *rocks_new(const struct rocks_options *options)
     db->cache = rocksdb_cache_create_lru(CACHE_BYTES);
     db->limiter = rocksdb_ratelimiter_create(BACKGROUND_RATE, 100 * 1000, 10);
     db->memory = options->memory;
+    db->dir = options->memory ? NULL : strdup(options->dir);
     make_env(db, options->memory);
     for (unsigned i = 0; i < db->families; i++)
         db->options[i] = family_options(db, &family_rows[i], options);
@@ -194,6 +203,10 @@ int rocks_open(const struct rocks_options *options, struct rocks **ret,
     struct rocks *db = rocks_new(options);
     if (!db)
         return ERR_NOMEM;
+    if (!db->memory && !db->dir) {
+        rocks_close(db);
+        return ERR_NOMEM;
+    }
     for (unsigned i = 0; i < db->families; i++)
         names[i] = family_rows[i].name;
     db->db = rocksdb_open_column_families(
@@ -228,6 +241,7 @@ void rocks_close(struct rocks *db)
     rocksdb_cache_destroy(db->cache);
     rocksdb_env_destroy(db->env);
     pthread_mutex_destroy(&db->mutex);
+    free(db->dir);
     free(db);
 }
 
@@ -414,13 +428,43 @@ int rocks_write(struct rocks *db, struct rocks_batch *b, bool sync)
     return result(db, text);
 }
 
+static int sync_fail(struct rocks *db, const char *what)
+{
+    int err = errno == ENOSPC || errno == EDQUOT ? ERR_LIMIT : ERR_SYSTEM;
+    pthread_mutex_lock(&db->mutex);
+    snprintf(db->reason, sizeof(db->reason), "%.200s cannot be synced: %s", what, strerror(errno));
+    pthread_mutex_unlock(&db->mutex);
+    return err;
+}
+
+static bool is_log(struct slice name)
+{
+    return name.len > 4 && slice_eq(slice_skip(name, name.len - 4), SLICE(".log"));
+}
+
+// The engine has handed its log to the kernel with each write; any descriptor of the file will do.
+// Its own sync is not for a log whose last write failed: it aborts the process.
 int rocks_sync(struct rocks *db)
 {
-    char *text = NULL;
-    if (db->memory) // its files know no sync
+    int err = 0;
+    if (db->memory)
         return 0;
-    rocksdb_flush_wal(db->db, 1, &text);
-    return result(db, text);
+    DIR *folder = opendir(db->dir);
+    if (!folder)
+        return sync_fail(db, db->dir);
+    for (struct dirent *entry; !err && (entry = readdir(folder)) != NULL;) {
+        if (!is_log(slice_str(entry->d_name)))
+            continue;
+        int fd = openat(dirfd(folder), entry->d_name, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 ? errno != ENOENT : fdatasync(fd) < 0)
+            err = sync_fail(db, entry->d_name);
+        if (fd >= 0)
+            close(fd);
+    }
+    if (!err && fsync(dirfd(folder)) < 0)
+        err = sync_fail(db, db->dir);
+    closedir(folder);
+    return err;
 }
 
 int rocks_flush(struct rocks *db)
