@@ -42,7 +42,7 @@ soak: ## the long runs: attacks, marked tests under ASan, ten minutes for each f
 	@$(MAKE) build PRESET=release
 	@PYTEST_ARGS='-m soak -vv -s -k attacks' CTEST_ARGS='-R ^none$$' tools/test release
 	@$(MAKE) build PRESET=asan
-	@RINGGATE_GOLDEN_CUTS=10000 PYTEST_ARGS='-m soak -vv --durations=0' tools/test asan
+	@RINGGATE_GOLDEN_CUTS=10000 RINGGATE_CRASH_ROUNDS=200 PYTEST_ARGS='-m soak -vv --durations=0' tools/test asan
 	@$(MAKE) fuzz FUZZ_SECONDS=600
 
 sdk: build ## conversations of the official SDK with the gateway; golden files by the SDKs' types
