@@ -133,6 +133,7 @@ struct config_network {
     bool insecure;
     struct slice ca_cert_pem;
     unsigned connect_ms, idle_ms, conns_max;
+    enum origin_http http;
     bool refuse_private;         // allow_private_network was written, and is false
     struct proxy *proxy;         // the provider's; given back when it is loaded
     bool proxy_from_environment; // instead: each origin's

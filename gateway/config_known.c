@@ -286,7 +286,8 @@ static const struct known_member network_members[] = {
     SERVED("keep_alive_timeout_in_seconds", KNOWN_INTEGER_OR_0, .min = 1, .max = 3600),
     SERVED("max_conns_per_host", KNOWN_INTEGER_OR_0, .min = 1, .max = 10000),
     SERVED("allow_private_network", KNOWN_BOOL),
-    NOT_SERVED("enforce_http2"),
+    SERVED("enforce_http2", KNOWN_BOOL),
+    SERVED("offer_http2", KNOWN_BOOL), // ringgate's own
     SERVED("beta_header_overrides", KNOWN_BOOL_MAP),
     NOT_SERVED("stream_throughput_guard"),
     END,

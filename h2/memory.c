@@ -14,6 +14,12 @@
 // they were written in, and a table without a stream in it, which is all zeros. When it has rested
 // for a while both go back to the kernel (h2__memory_rest), 8 kB of the 16 that it would cost. The
 // session does not notice: a private page given back reads as zeros. So the buffer begins a page.
+//
+// nghttp2 (1.52, streams without RFC 7540's priorities) queues a DATA frame by hanging it on its
+// stream and then growing a queue; when that is refused it frees the frame and leaves it hanging,
+// and deleting the session frees it again. A client could lead its connection there by filling it
+// to the bound. So what is freed first after a refused growth is kept until the session is gone:
+// such a refusal ends the session anyway.
 #include "base/assert.h"
 #include "base/heap.h"
 #include "h2/h2_internal.h"
@@ -75,9 +81,8 @@ static void forget(struct h2_memory *m, const void *ptr)
         m->table = NULL;
 }
 
-static void put(void *ptr, void *user)
+static void give_back(struct h2_memory *m, void *ptr)
 {
-    struct h2_memory *m = user;
     size_t size = ptr ? malloc_usable_size(ptr) : 0;
     ASSERT(m->bytes >= size);
     m->bytes -= size;
@@ -85,18 +90,41 @@ static void put(void *ptr, void *user)
     free(ptr);
 }
 
+static void put(void *ptr, void *user)
+{
+    struct h2_memory *m = user;
+    if (!ptr || ptr == m->kept)
+        return;
+    if (!m->refused) {
+        give_back(m, ptr);
+        return;
+    }
+    m->refused = false;
+    give_back(m, m->kept);
+    m->kept = ptr;
+}
+
+// The growth of something, from nothing perhaps, was refused.
+static void *refused(struct h2_memory *m)
+{
+    m->refused = true;
+    return NULL;
+}
+
 static void *resize_new(void *ptr, size_t size, void *user)
 {
     struct h2_memory *m = user;
-    if (!ptr)
-        return get_new(size, user);
+    if (!ptr) {
+        void *made = get_new(size, user);
+        return made ? made : refused(m);
+    }
     size_t before = malloc_usable_size(ptr);
     if (!fits(m, before, size))
-        return NULL;
+        return refused(m);
     forget(m, ptr);
     void *moved = realloc(ptr, size);
     if (!moved)
-        return NULL;
+        return refused(m);
     m->bytes -= before;
     return counted(m, moved);
 }
@@ -123,4 +151,10 @@ nghttp2_mem h2__memory(struct h2_memory *m)
                          .free = put,
                          .calloc = get_zeroed_new,
                          .realloc = resize_new};
+}
+
+void h2__memory_done(struct h2_memory *m)
+{
+    give_back(m, m->kept);
+    m->kept = NULL;
 }

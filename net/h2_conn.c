@@ -57,7 +57,7 @@ static struct mono next_deadline(const struct h2_conn *h)
 {
     struct mono when =
         mono_min(mono_min(h->idle_at, h->head_at), mono_min(h->send_at, h->drain_at));
-    return mono_min(when, h2_server_deadline(&h->server));
+    return mono_min(when, h2_session_deadline(&h->server));
 }
 
 static void aim_timer(struct h2_conn *h)
@@ -131,7 +131,7 @@ static bool has_rested(struct h2_conn *h, struct mono now)
         return false;
     h->rest_at = MONO_NEVER;
     if (h->exchanges == 0 && !h->page)
-        h2_server_rest(&h->server);
+        h2_session_rest(&h->server);
     if (is_past(next_deadline(h), now))
         return false;
     aim_timer(h);
@@ -151,14 +151,14 @@ void h2_conn__on_deadline(struct h1_conn *c)
     }
     if (is_past(h->head_at, now) && !head_goes_on(h, now)) {
         h->head_at = MONO_NEVER;
-        h2_server_terminate(&h->server, H2_ENHANCE_YOUR_CALM);
+        h2_session_terminate(&h->server, H2_ENHANCE_YOUR_CALM);
     }
     if (is_past(h->drain_at, now) || is_past(h->idle_at, now)) {
         h->idle_at = h->drain_at = MONO_NEVER;
-        h2_server_shutdown(&h->server);
-        h2_server_shutdown(&h->server);
+        h2_session_shutdown(&h->server);
+        h2_session_shutdown(&h->server);
     }
-    h2_server_expire(&h->server, now);
+    h2_session_expire(&h->server, now);
     h2_conn__want_output(h);
     aim_timer(h);
 }
@@ -218,7 +218,7 @@ void h2_conn__free(struct h1_conn *c)
     ASSERT(h->exchanges == 0 && list_empty(&h->sending) && !h->page);
     ring_undefer(ring_of(h), &h->task);
     list_remove(&h->link);
-    h2_server_done(&h->server);
+    h2_session_done(&h->server);
     pool_put(&core_of(h)->h2_conns, h);
     c->h2 = NULL;
 }
@@ -227,7 +227,7 @@ void h2_conn__end_exchange(struct h2_exchange *x)
 {
     struct h2_conn *h = x->conn;
     struct h1_conn *c = h->conn;
-    ASSERT(!x->h2.server && !list_linked(&x->sending) && h->exchanges > 0);
+    ASSERT(!x->h2.session && !list_linked(&x->sending) && h->exchanges > 0);
     h2_request__free(x);
     list_remove(&x->link);
     h->exchanges--;
@@ -305,7 +305,7 @@ static void output(struct h2_conn *h)
     struct page_pool *pages = &core_of(h)->upstream->pages;
     if (c->state != CONN_H2 || ring_op_busy(&c->send))
         return;
-    if (h2_server_wants_output(&h->server)) {
+    if (h2_session_wants_output(&h->server)) {
         struct page *page = page_get(pages);
         if (!page) {
             h1_conn__close(c, true);
@@ -315,7 +315,7 @@ static void output(struct h2_conn *h)
                                 .bytes_max = PAGE_BYTES - OUT_IOV_BYTES,
                                 .iov = (struct iovec *)(void *)page->data,
                                 .iov_max = c->secure ? SEALED_IOV : OUT_IOV};
-        (void)h2_server_output(&h->server, ring_now(ring_of(h)), &out);
+        (void)h2_session_output(&h->server, ring_now(ring_of(h)), &out);
         if (out.total > 0) {
             h->page = page;
             send_out(h, &out);
@@ -323,7 +323,7 @@ static void output(struct h2_conn *h)
             page_put(pages, page);
         }
     }
-    if (c->state == CONN_H2 && h2_server_over(&h->server) && !ring_op_busy(&c->send)) {
+    if (c->state == CONN_H2 && h2_session_over(&h->server) && !ring_op_busy(&c->send)) {
         finish(h);
         return;
     }
@@ -352,9 +352,9 @@ void h2_conn__take(struct h1_conn *c, struct slice *in)
     const struct net_core *core = core_of(h);
     struct mono now = ring_now(core->ring);
     size_t bytes = in->len;
-    (void)h2_server_feed(&h->server, now, *in); // its errors are in what it then says
+    (void)h2_session_feed(&h->server, now, *in); // its errors are in what it then says
     *in = slice_skip(*in, in->len);
-    if (!h2_server_head_open(&h->server))
+    if (!h2_session_head_open(&h->server))
         h->head_at = MONO_NEVER;
     else if (h->head_at.ns != MONO_NEVER.ns)
         pace_note(&h->head_pace, bytes);
@@ -366,7 +366,7 @@ void h2_conn__take(struct h1_conn *c, struct slice *in)
         note_idle(h);
     else if (h->exchanges == 0 && h->rest_at.ns == MONO_NEVER.ns)
         h->rest_at = mono_add_ms(now, REST_MS);
-    if (h2_server_wants_output(&h->server) || h2_server_over(&h->server))
+    if (h2_session_wants_output(&h->server) || h2_session_over(&h->server))
         h2_conn__want_output(h);
     aim_timer(h);
 }
@@ -387,7 +387,7 @@ void h2_conn__drain(struct h2_conn *h)
     list_remove(&h->link);
     if (h->conn->state != CONN_H2 || h->server.state != H2_OPEN)
         return;
-    h2_server_shutdown(&h->server);
+    h2_session_shutdown(&h->server);
     h->drain_at = mono_add_ms(ring_now(ring_of(h)), LIMIT_LINGER_MS);
     h2_conn__want_output(h);
     aim_timer(h);

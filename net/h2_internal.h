@@ -27,7 +27,7 @@
 struct page;
 
 struct h2_conn {
-    struct h2_server server;
+    struct h2_session server;
     struct h1_conn *conn;
     struct list link;      // in core->h2_open, until it has been told to go
     struct list all;       // exchanges that have not ended, those without a stream included

@@ -90,7 +90,7 @@ class Gateway:
     """The binary under test. `config` is what config.json holds; None: no file. `program` is what
     starts it, when that is not the binary itself."""
 
-    def __init__(self, config=None, flags=(), env=None, expect_start=True, program=(BIN,),
+    def __init__(self, config=None, flags=(), env=None, expect_start=True, program=None,
                  pass_fds=()):
         self.dir = tempfile.TemporaryDirectory(prefix="ringgate-e2e-")
         if config is not None:
@@ -100,8 +100,8 @@ class Gateway:
         self.log = []
         self.clients = weakref.WeakSet()
         self.process = subprocess.Popen(
-            [*program, "-port", "0", "-host", "127.0.0.1", "-app-dir", self.dir.name, *FLAGS,
-             *flags],
+            [*(program or (BIN,)), "-port", "0", "-host", "127.0.0.1", "-app-dir", self.dir.name,
+             *FLAGS, *flags],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             env=environ, pass_fds=pass_fds)
         self.changed = threading.Condition()

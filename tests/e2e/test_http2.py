@@ -43,7 +43,7 @@ def no_exchange_is_left(gateway):
 def limit_hits(gateway, limit):
     text = gateway.request("GET", "/metrics").body.decode()
     return sum(int(n) for n in re.findall(
-        r'ringgate_http2_limits_total\{core="\d+",limit="%s"\} (\d+)' % limit, text))
+        r'ringgate_http2_limits_total\{core="\d+",role="server",limit="%s"\} (\d+)' % limit, text))
 
 
 # ---- Messages ------------------------------------------------------------------------------------

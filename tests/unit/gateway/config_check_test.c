@@ -181,8 +181,6 @@ static const struct row ignored[] = {
      "server.read_bufer_size: unknown member: ignored (did you mean \"read_buffer_size\"?)"},
     {OPENAI(",\"store_raw_request_response\":true"),
      "providers.openai.store_raw_request_response: not served yet: ignored"},
-    {NETWORK("\"enforce_http2\":true"),
-     "providers.openai.network_config.enforce_http2: not served yet: ignored"},
     {KEYED("\"use_for_batch_api\":true"),
      "providers.openai.keys[0].use_for_batch_api: not served yet: ignored"},
     {"{\"governance\":{\"providers\":[{\"name\":\"nobody\"}]}}",
