@@ -49,7 +49,8 @@ soak: ## the long runs: attacks, marked tests under ASan, 100,000 seeds, ten min
 	@$(MAKE) build PRESET=release
 	@PYTEST_ARGS='-m soak -vv -s -k attacks' CTEST_ARGS='-R ^none$$' tools/test release
 	@$(MAKE) build PRESET=asan
-	@RINGGATE_GOLDEN_CUTS=10000 PYTEST_ARGS='-m soak -vv --durations=0' tools/test asan
+	@RINGGATE_GOLDEN_CUTS=10000 RINGGATE_CRASH_ROUNDS=200 PYTEST_ARGS='-m soak -vv --durations=0' \
+		tools/test asan
 	@tools/sim 100000 100
 	@tools/sim-plants
 	@$(MAKE) fuzz FUZZ_SECONDS=600

@@ -142,7 +142,11 @@ static const struct flag flags[] = {
 
 void options_usage(FILE *out)
 {
-    fprintf(out, "usage: ringgate [flags]\n");
+    fprintf(out, "usage: ringgate [flags]\n"
+                 "       ringgate backup DIR [-app-dir DIR]   copy the store, also of a gateway "
+                 "that runs\n"
+                 "       ringgate repair [-app-dir DIR]       make a store of what can be read of "
+                 "a damaged one\n");
     for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
         const struct flag *f = &flags[i];
         int width =
