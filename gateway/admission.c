@@ -183,6 +183,14 @@ static int take_gates(struct exchange *x, const struct target *t, struct failure
     return 0;
 }
 
+static bool has_budget(const struct admission *a)
+{
+    for (unsigned i = 0; i < a->count; i++)
+        if (a->gates[i].gate.limit->unit == GOVERNANCE_MONEY)
+            return true;
+    return false;
+}
+
 int admission_take(struct exchange *x, struct failure *ret)
 {
     const struct target *t = &x->target[x->target_index];
@@ -201,7 +209,8 @@ int admission_take(struct exchange *x, struct failure *ret)
     a->count = count;
     for (unsigned i = 0; i < count; i++)
         a->gates[i].gate = gate[i];
-    a->priced = pricing_find(x, t, &a->price);
+    if (has_budget(a)) // others hear of the price when they are charged
+        a->priced = pricing_find(x, t, &a->price);
     estimate(x, t, a);
     x->admission = a;
     int rc = take_gates(x, t, ret);
@@ -273,7 +282,7 @@ void admission_settle(struct exchange *x, struct charge *ret)
     ASSERT(!a->charged);
     a->charged = true;
     a->reserved = false;
-    if (x->key && x->model_sent.len > 0) // the alias of the key that served
+    if (!a->priced || x->key) // by the alias of the key that served
         a->priced = pricing_find(x, &x->target[x->target_index], &a->price);
     find_cost(x, a, ret);
     for (unsigned i = 0; i < a->count; i++) {

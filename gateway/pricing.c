@@ -11,7 +11,9 @@ static const struct catalog_model *find(const struct config *c,
     if (!c->catalog)
         return NULL;
     const struct catalog_model *m = catalog_find(c->catalog, provider->name, model, op);
-    return m ? m : catalog_find(c->catalog, provider->row->name, model, op);
+    if (m || slice_eq(provider->name, provider->row->name))
+        return m;
+    return catalog_find(c->catalog, provider->row->name, model, op);
 }
 
 bool pricing_knows(const struct config *c, const struct config_provider *provider,
@@ -78,7 +80,7 @@ bool pricing_find(const struct exchange *x, const struct target *target, struct 
     if (sent.len == 0)
         sent = target->model;
     m = find(x->config, target->provider, sent, x->route->operation);
-    if (!m)
+    if (!m && !slice_eq(sent, target->model))
         m = find(x->config, target->provider, target->model, x->route->operation);
     const struct config_price *o = override_of(x, target, sent);
     if (m)
