@@ -7,6 +7,8 @@
 
 static bool enter(struct store *s)
 {
+    if (!store_is_ready(s))
+        return false;
     if (atomic_fetch_add(&s->calls, 1) < STORE_CALLS_MAX)
         return true;
     atomic_fetch_sub(&s->calls, 1);
@@ -24,7 +26,8 @@ int store__call_await(struct store *s, struct fiber *self, void (*fn)(void *arg)
 
 void store_leave(struct store *s)
 {
-    work_pool_leave(s->pool);
+    if (store_is_ready(s))
+        work_pool_leave(s->pool);
 }
 
 // ---- Sync ------------------------------------------------------------------------------------

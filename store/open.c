@@ -5,6 +5,13 @@
 // In this order, so that a refusal leaves everything as it was: the lock; both databases; the key,
 // before anything is written into them; the formats; the rings; what memory keeps; what
 // an earlier process has left in the rings; the threads.
+//
+// In standby the rings come first, and all that stands behind the lock is done by a thread that
+// waits for it:
+//
+//   ┌─────────┐ the other process lets go ┌─────────┐ both open, drained ┌───────┐
+//   │ STANDBY │ ────────────────────────► │ OPENING │ ─────────────────► │ READY │
+//   └─────────┘  asked every STANDBY_MS   └─────────┘                    └───────┘
 #include "base/assert.h"
 #include "base/err.h"
 #include "store/drain_internal.h"
@@ -17,12 +24,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #define NOTICE_BYTES 1024
+// Between two looks at a lock that another process has.
+#define STANDBY_MS 10
 #define REPAIR_HINT                                                                                \
     "`ringgate repair`, with the same -app-dir, makes a database again of what can be read"
 
@@ -307,16 +317,71 @@ static int start_threads(struct store *s, char reason[STORE_REASON_BYTES])
     return err;
 }
 
-static void stop_threads(struct store *s)
+static void say_stop(struct store *s)
 {
-    store__desk_free(s->desk);
     pthread_mutex_lock(&s->stop_mutex);
     s->stop = true;
     pthread_cond_broadcast(&s->stop_changed);
     pthread_mutex_unlock(&s->stop_mutex);
+}
+
+static void stop_threads(struct store *s)
+{
+    store__desk_free(s->desk);
+    say_stop(s);
     for (unsigned i = 0; i < s->threads; i++)
         pthread_join(s->thread[i], NULL);
     work_pool_free(s->pool);
+}
+
+// ---- Standby ---------------------------------------------------------------------------------
+
+static void forget_passphrase(struct store *s)
+{
+    if (s->passphrase.ptr)
+        explicit_bzero(s->passphrase.ptr, s->passphrase.len);
+    buf_done(&s->passphrase);
+}
+
+static void *opener_main(void *store)
+{
+    struct store *s = store;
+    char reason[STORE_REASON_BYTES] = "";
+    int err;
+
+    pthread_setname_np(pthread_self(), "store-opener");
+    while ((err = store__lock(s->dir, &s->lock_fd)) == ERR_SYSTEM)
+        if (store__wait_stop(s, STANDBY_MS))
+            return NULL;
+    if (err)
+        store__explain(reason, "%s/lock cannot be written: %s", s->dir, err_text(err));
+    else
+        err = open_databases(s, buf_slice(&s->passphrase), reason);
+    forget_passphrase(s);
+    if (!err)
+        err = load(s, reason);
+    if (!err)
+        err = start_threads(s, reason);
+    if (err)
+        store__notice(s, LOG_ERROR, "%s", reason);
+    atomic_store(&s->ready, err == 0);
+    return NULL;
+}
+
+static int stand_by(struct store *s, struct slice passphrase, char reason[STORE_REASON_BYTES])
+{
+    int err = claim_new(s, reason);
+    if (err)
+        return err;
+    buf_init(&s->passphrase, STORE_PATH_BYTES);
+    buf_add(&s->passphrase, passphrase);
+    s->opens = !s->passphrase.err && pthread_create(&s->opener, NULL, opener_main, s) == 0;
+    return s->opens ? 0 : ERR_NOMEM;
+}
+
+bool store_is_ready(const struct store *s)
+{
+    return atomic_load_explicit(&s->ready, memory_order_acquire);
 }
 
 // ---- Life ------------------------------------------------------------------------------------
@@ -348,8 +413,20 @@ static struct store *store_new(const struct store_options *options)
     return s;
 }
 
+static void end_standby(struct store *s)
+{
+    if (!s->opens)
+        return;
+    if (!store_is_ready(s))
+        say_stop(s);
+    pthread_join(s->opener, NULL);
+    s->opens = false;
+    forget_passphrase(s);
+}
+
 static void destroy(struct store *s)
 {
+    end_standby(s);
     stop_threads(s);
     store__drain_free(s->drain);
     for (unsigned i = 0; s->ring && i < s->cores; i++)
@@ -369,6 +446,19 @@ static void destroy(struct store *s)
     free(s);
 }
 
+static int open_now(struct store *s, struct slice passphrase, char reason[STORE_REASON_BYTES])
+{
+    int err = open_databases(s, passphrase, reason);
+    if (!err)
+        err = claim_new(s, reason);
+    if (!err)
+        err = load(s, reason);
+    if (!err)
+        err = start_threads(s, reason);
+    atomic_store(&s->ready, err == 0);
+    return err;
+}
+
 int store_open(const struct store_options *options, struct store **ret,
                char ret_reason[STORE_REASON_BYTES])
 {
@@ -380,14 +470,11 @@ int store_open(const struct store_options *options, struct store **ret,
     if (!s)
         return ERR_NOMEM;
     int err = take_lock(s, ret_reason);
-    if (!err)
-        err = open_databases(s, options->encryption_key, ret_reason);
-    if (!err)
-        err = claim_new(s, ret_reason);
-    if (!err)
-        err = load(s, ret_reason);
-    if (!err)
-        err = start_threads(s, ret_reason);
+    bool waits = err == ERR_SYSTEM && options->standby && access(s->dir, W_OK) == 0;
+    if (waits)
+        err = stand_by(s, options->encryption_key, ret_reason);
+    else if (!err)
+        err = open_now(s, options->encryption_key, ret_reason);
     if (err) {
         destroy(s);
         return err;
@@ -401,6 +488,11 @@ void store_close(struct store *s)
 {
     if (!s)
         return;
+    end_standby(s);
+    if (!store_is_ready(s)) { // its rings wait for whoever opens next
+        destroy(s);
+        return;
+    }
     pthread_mutex_lock(&s->batch_mutex);
     (void)store__drain_all(s);
     pthread_mutex_unlock(&s->batch_mutex);

@@ -129,6 +129,10 @@ struct store_options {
     // within store_put_record. NULL: nobody wants to.
     void (*notice)(void *arg, enum log_level level, const char *text);
     void *notice_arg;
+    // Another process may still have the databases (an upgrade): the rings of this one work at
+    // once, and that process drains them; a thread opens the databases when it has let go. Until
+    // then calls end in ERR_LIMIT.
+    bool standby;
 };
 // Opens or makes both databases, finds the rings, drains what an earlier process left in them.
 // ERR_SYSTEM: another process has them, or they are damaged; ERR_UNSUPPORTED: a newer format;
@@ -136,6 +140,9 @@ struct store_options {
 // room for the rings or on the disk; ERR_NOMEM. All with a sentence in `ret_reason`.
 int store_open(const struct store_options *options, struct store **ret,
                char ret_reason[STORE_REASON_BYTES]);
+// Are the databases open? False only in standby, or for ever when they could not be opened then
+// (`notice` has said why).
+bool store_is_ready(const struct store *s);
 // From any thread: new numbers for retention, from the next clean-up on.
 void store_retain(struct store *s, unsigned row_days, unsigned content_days,
                   uint64_t logs_bytes_max);

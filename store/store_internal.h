@@ -20,6 +20,7 @@
 #ifndef RINGGATE_STORE_STORE_INTERNAL_H
 #define RINGGATE_STORE_STORE_INTERNAL_H
 
+#include "base/buf.h"
 #include "ring/work.h"
 #include "store/rocks.h"
 #include "store/seal.h"
@@ -95,7 +96,11 @@ struct store {
     pthread_cond_t stop_changed;
     bool stop;
     pthread_t thread[STORE_THREADS];
-    unsigned threads; // made
+    unsigned threads;      // made
+    pthread_t opener;      // in standby
+    bool opens;            // there is one
+    struct buf passphrase; // for it; wiped
+    _Atomic bool ready;
     struct desk *desk;
 };
 

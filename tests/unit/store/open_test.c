@@ -6,6 +6,7 @@
 #include "store/keys.h"
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 
 static int refused(struct place *p, const char *words)
 {
@@ -26,6 +27,87 @@ static void only_one_process_has_it(void **state)
     assert_int_equal(refused(&p, "another process has"), ERR_SYSTEM);
     store_close(s);
     store_close(place_open(&p));
+    place_done(&p);
+}
+
+static uint64_t rows_of(struct store *s)
+{
+    struct asker a;
+    asker_open(&a, s);
+    uint64_t n = search_for(&a, (struct store_query){.limit = 1}).total;
+    asker_close(&a);
+    return n;
+}
+
+static void syncs(struct asker *a, struct fiber *self, void *arg)
+{
+    *(int *)arg = store_sync_await(a->store, self);
+}
+
+// Two processes of an upgrade; here two stores, each with a lock and rings of its own.
+static void who_stands_by_has_its_rings_at_once(void **state)
+{
+    (void)state;
+    struct place p;
+    struct asker a;
+    int rc = 0;
+    place_make(&p);
+    p.options.encryption_key = SLICE("right");
+    struct store *old = place_open(&p);
+    p.options.standby = true;
+    struct store *next = place_open(&p);
+    assert_true(store_is_ready(old));
+    assert_false(store_is_ready(next));
+    for (unsigned i = 0; i < 100; i++) {
+        struct store_record r = sample(T0_US + i);
+        put(i % 2 ? old : next, 0, &r, STORE_KEPT_ALL);
+    }
+    asker_open(&a, next);
+    ask(&a, syncs, &rc);
+    assert_int_equal(rc, ERR_LIMIT);
+    asker_close(&a);
+    store_close(old);
+    while (!store_is_ready(next))
+        sched_yield();
+    for (unsigned i = 0; i < 10; i++) {
+        struct store_record r = sample(T0_US + 100 + i);
+        put(next, 0, &r, STORE_KEPT_ALL);
+    }
+    drain(next);
+    assert_int_equal(rows_of(next), 110);
+    store_close(next);
+    assert_string_equal(p.notices, "");
+    place_done(&p);
+}
+
+static void who_stood_by_in_vain_loses_nothing(void **state)
+{
+    (void)state;
+    struct place p;
+    place_make(&p);
+    struct store *old = place_open(&p);
+    p.options.standby = true;
+    struct store *next = place_open(&p);
+    struct store_record r = sample(T0_US);
+    put(next, 0, &r, STORE_KEPT_ALL);
+    store_close(next);
+    store_close(old);
+    p.options.standby = false;
+    struct store *s = place_open(&p);
+    assert_int_equal(rows_of(s), 1);
+    store_close(s);
+    place_done(&p);
+}
+
+static void standby_with_nobody_there_is_an_opening(void **state)
+{
+    (void)state;
+    struct place p;
+    place_make(&p);
+    p.options.standby = true;
+    struct store *s = place_open(&p);
+    assert_true(store_is_ready(s));
+    store_close(s);
     place_done(&p);
 }
 
@@ -191,6 +273,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_one_process_has_it),
+        cmocka_unit_test(who_stands_by_has_its_rings_at_once),
+        cmocka_unit_test(who_stood_by_in_vain_loses_nothing),
+        cmocka_unit_test(standby_with_nobody_there_is_an_opening),
         cmocka_unit_test(a_wrong_key_changes_nothing),
         cmocka_unit_test(a_newer_format_is_not_opened),
         cmocka_unit_test(a_damaged_database_names_the_command_that_repairs_it),
