@@ -166,8 +166,8 @@ static const struct row ignored[] = {
     {"{\"client\":{\"enable_logging\":true}}", "client.enable_logging: not served yet: ignored"},
     {"{\"client\":{\"log_retention_days\":30}}",
      "client.log_retention_days: not served yet: ignored"},
-    {"{\"governance\":{\"pricing_overrides\":[{}]}}",
-     "governance.pricing_overrides: not served yet: ignored"},
+    {"{\"framework\":{\"pricing\":{\"mcp_library_sync_interval\":86400}}}",
+     "framework.pricing.mcp_library_sync_interval: not served yet: ignored"},
     {"{\"plugins\":[{\"name\":\"otel\",\"enabled\":true,\"config\":{}}]}",
      "plugins[0]: plugins are not served yet: ignored"},
     {"{\"plugins\":[{\"name\":\"governance\",\"enabled\":true,\"config\":{\"is_vk_mandatory\":"
