@@ -7,6 +7,7 @@
 // take a request from its socket to its answer, which answering shows. While the process drains it
 // says 503, so that a balancer looks away.
 #include "admin/admin.h"
+#include "admin/guard.h"
 #include "admin/quota.h"
 
 #include "base/container.h"
@@ -17,6 +18,7 @@
 // A page of all series a core may hold, with room; a scraper reads it at once.
 #define METRICS_PAGE_BYTES_MAX (256u * 1024 * 1024)
 #define GET                    (1u << HTTP_GET)
+#define POST                   (1u << HTTP_POST)
 
 static void health_await(struct exchange *x, struct fiber *self)
 {
@@ -50,6 +52,22 @@ static void version_await(struct exchange *x, struct fiber *self)
         error_reply_await(x, self, ERR_NOMEM, SLICE_EMPTY, SLICE_EMPTY);
 }
 
+static void force_sync_await(struct exchange *x, struct fiber *self)
+{
+    if (!admin_open(x)) {
+        guard_refuse_await(x, self);
+        return;
+    }
+    if (x->config->pricing.url.len == 0) {
+        error_reply_await(x, self, ERR_OVERLOAD, SLICE("framework.pricing.pricing_url is not set"),
+                          SLICE_EMPTY);
+        return;
+    }
+    pricing_sync_ask(&x->core->gateway->prices, x->core);
+    json_answer_await(x, self, 200,
+                      SLICE("{\"status\":\"success\",\"message\":\"pricing sync triggered\"}"));
+}
+
 static void robots_await(struct exchange *x, struct fiber *self)
 {
     typed_answer_await(x, self, 200, SLICE("text/plain; charset=utf-8"),
@@ -61,6 +79,7 @@ const struct route admin_routes[] = {
     {.path = "/metrics", .methods = GET, .serve_await = metrics_await},
     {.path = "/api/version", .methods = GET, .serve_await = version_await},
     {.path = "/api/governance/virtual-keys/quota", .methods = GET, .serve_await = quota_await},
+    {.path = "/api/pricing/force-sync", .methods = POST, .serve_await = force_sync_await},
     {.path = "/robots.txt", .methods = GET, .serve_await = robots_await},
 };
 const unsigned admin_route_count = ARRAY_LEN(admin_routes);

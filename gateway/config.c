@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/prng.h"
 #include "gateway/limiter.h"
+#include "providers/catalog.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -67,6 +68,10 @@ void config_free(struct config *c)
         free_provider(&c->providers[i]);
     if (c->tls != NULL)
         tls_context_put(c->tls->context);
+    origin_put(c->pricing.origin);
+    catalog_put(c->catalog);
+    if (c->text.ptr != NULL)
+        explicit_bzero((void *)(uintptr_t)c->text.ptr, c->text.len);
     map_done(&c->by_name);
     map_done(&c->governance.key_by_value);
     map_done(&c->governance.model_by_name);
@@ -98,7 +103,7 @@ static void build_document(struct config_builder *b, struct limiters *limiters, 
     config__check(b, root);
     if (config__failed(b))
         return;
-    b->config->catalog = b->source->catalog;
+    config__load_pricing(b, root);
     config__load_client(b, root);
     config__load_listener(b, root);
     config__load_peers(b, root);
@@ -137,6 +142,7 @@ static void build_text(struct config_builder *b, struct limiters *limiters, stru
     yyjson_doc *doc = NULL;
     size_t at = 0;
     const char *reason = NULL;
+    b->config->text = config__copy(b, text);
     int err = json_parse(text, &doc, &at, &reason);
     if (text.len == 0) {
         config__error(b, NULL, "empty; {} is the smallest configuration");
@@ -156,7 +162,11 @@ static int begin(struct config_builder *b, const struct config_source *source,
     ASSERT(source != NULL && report != NULL);
     *b = (struct config_builder){
         .source = source, .report = report, .file = "config.json", .config = config_new()};
-    return b->config != NULL ? 0 : ERR_NOMEM;
+    if (b->config == NULL)
+        return ERR_NOMEM;
+    b->config->catalog = catalog_get(source->catalog);
+    b->config->on_loopback = source->on_loopback;
+    return 0;
 }
 
 static int end(struct config_builder *b, struct config **ret_config)
@@ -179,6 +189,21 @@ int config_build_text(struct slice text, const struct config_source *source,
     if (err != 0)
         return err;
     build_text(&b, limiters, text);
+    return end(&b, ret_config);
+}
+
+int config_build_again(const struct config *base, const struct config_source *source,
+                       struct limiters *limiters, struct config_report *report,
+                       struct config **ret_config)
+{
+    struct config_builder b;
+    if (base->text.ptr != NULL)
+        return config_build_text(base->text, source, limiters, report, ret_config);
+    int err = begin(&b, source, report);
+    if (err != 0)
+        return err;
+    b.file = "environment";
+    build_environment(&b, limiters);
     return end(&b, ret_config);
 }
 

@@ -191,7 +191,16 @@ struct config {
     unsigned drain_delay_ms, drain_timeout_ms; // the way down: gateway/process_control.c
     unsigned watchdog_ms;                      // 0: off; gateway/watchdog.h
     struct governance governance;
-    const struct catalog *catalog; // outlives the snapshot; NULL: no prices
+    struct catalog *catalog; // a reference; NULL: no prices
+    struct config_pricing {
+        struct slice url; // empty: prices are not fetched
+        struct origin *origin;
+        struct slice path;
+        unsigned interval_s;
+    } pricing;
+    struct slice text;          // that it was built from; secret. NULL: from the environment
+    bool allow_open_management; // admin/guard.h
+    bool on_loopback;           // nobody but this machine connects
     struct config_price *prices;
     unsigned price_count;
     bool allow_unpriced;         // a budget lets models pass whose price nobody knows
@@ -212,11 +221,11 @@ void config_report_init(struct config_report *r);
 void config_report_done(struct config_report *r);
 
 struct config_source {
-    const struct catalog *catalog; // outlives the snapshots; NULL: no prices
-    struct ledger_place *ledger;   // where limits count; NULL: they are read and count nowhere
-    bool on_loopback;              // nobody but this machine connects
-    const char *app_dir;           // config.json is read from it when it exists
-    bool allow_unenforced;         // --allow-unenforced
+    struct catalog *catalog;     // the snapshot takes a reference; NULL: no prices
+    struct ledger_place *ledger; // where limits count; NULL: they are read and count nowhere
+    bool on_loopback;            // nobody but this machine connects
+    const char *app_dir;         // config.json is read from it when it exists
+    bool allow_unenforced;       // --allow-unenforced
     // Looks up an environment variable; NULL: getenv. Tests give their own.
     const char *(*environment)(const char *name);
 };
@@ -231,6 +240,10 @@ int config_build(const struct config_source *source, struct limiters *limiters,
 int config_build_text(struct slice text, const struct config_source *source,
                       struct limiters *limiters, struct config_report *report,
                       struct config **ret_config);
+// Again from what `base` was built from: a file edited meanwhile waits for its own reload.
+int config_build_again(const struct config *base, const struct config_source *source,
+                       struct limiters *limiters, struct config_report *report,
+                       struct config **ret_config);
 void config_free(struct config *c); // never published, or retired by every core; NULL is fine
 
 // Reads a listener's files and makes its context. ERR_CONFIG with the report filled, ERR_NOMEM.

@@ -134,6 +134,7 @@ static void load_server(struct config_builder *b, yyjson_val *server)
     c->drain_timeout_ms = 1000 * number(server, "drain_timeout_s", CONFIG_DRAIN_TIMEOUT_S);
     load_limits(&c->limits, server);
     load_hosts(b, server);
+    c->allow_open_management = config__bool(server, "allow_open_management", false);
     c->watchdog_ms = number(server, "watchdog_ms", CONFIG_WATCHDOG_MS);
     c->upgrade_timeout_ms = 1000 * number(server, "upgrade_timeout_s", CONFIG_UPGRADE_TIMEOUT_S);
 }

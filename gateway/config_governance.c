@@ -285,8 +285,14 @@ static void list_model(struct reading *r, struct slice name, struct governance_m
         r->g->every_model = m;
         return;
     }
-    m->next = map_get(&r->g->model_by_name, name);
-    if (map_put(&r->g->model_by_name, config__copy(r->b, name), m) != 0)
+    char space[GOVERNANCE_MODEL_BYTES_MAX];
+    struct slice folded = governance_model_name(space, name);
+    if (folded.len == 0) {
+        config__error(r->b, &r->at, "model_configs: a model's name is empty or too long");
+        return;
+    }
+    m->next = map_get(&r->g->model_by_name, folded);
+    if (map_put(&r->g->model_by_name, config__copy(r->b, folded), m) != 0)
         r->b->no_memory = true;
 }
 

@@ -143,6 +143,7 @@ static const struct known_member server_members[] = {
     SERVED("drain_delay_s", KNOWN_INTEGER, .min = 0, .max = 3600),
     SERVED("drain_timeout_s", KNOWN_INTEGER, .min = 0, .max = 86400),
     SERVED("allow_unpriced", KNOWN_BOOL),
+    SERVED("allow_open_management", KNOWN_BOOL),
     SERVED("watchdog_ms", KNOWN_INTEGER, .min = 0, .max = 3600 * 1000),
     SERVED("upgrade_timeout_s", KNOWN_INTEGER, .min = 1, .max = 3600),
     SERVED("read_buffer_size", KNOWN_INTEGER_OR_0, .min = 1024, .max = 16 << 20),
@@ -500,6 +501,19 @@ static const struct known_member governance_members[] = {
 static const struct known_object provider_object = {.members = provider_members};
 static const struct known_object server_object = {.members = server_members, .open = true};
 
+static const struct known_member pricing_members[] = {
+    SERVED("pricing_url", KNOWN_SECRET),
+    SERVED("pricing_sync_interval", KNOWN_INTEGER_OR_0, .min = 3600, .max = 366 * 86400),
+    NOT_SERVED("model_parameters_url"),
+    NOT_SERVED("mcp_library_url"),
+    NOT_SERVED("mcp_library_sync_interval"),
+    END,
+};
+static const struct known_member framework_members[] = {
+    SERVED("pricing", KNOWN_OBJECT, OBJECT(pricing_members)),
+    END,
+};
+
 static const struct known_member root_members[] = {
     SERVED("version", KNOWN_INTEGER, .min = 1, .max = 2),
     SERVED("server", KNOWN_OBJECT, .object = &server_object),
@@ -516,7 +530,7 @@ static const struct known_member root_members[] = {
     RESTRICTS("saml_config"),
     NOT_SERVED("encryption_key"),
     NOT_SERVED("env_label"),
-    NOT_SERVED("framework"),
+    SERVED("framework", KNOWN_OBJECT, OBJECT(framework_members)),
     NOT_SERVED("webhooks"),
     NOT_SERVED("mcp"),
     NOT_SERVED("vector_store"),

@@ -12,6 +12,7 @@
 #include "gateway/config.h"
 #include "gateway/credential.h"
 #include "gateway/metrics.h"
+#include "gateway/pricing_sync.h"
 #include "gateway/route.h"
 #include "net/core.h"
 
@@ -29,8 +30,9 @@ struct gateway {
     unsigned cores;
     struct route_table routes;
     struct limiters *limiters;
-    struct ledger_place ledger;  // its ledger is NULL as long as nothing is limited
-    struct catalog *catalog;     // what models cost
+    struct ledger_place ledger; // its ledger is NULL as long as nothing is limited
+    struct catalog *catalog;    // what models cost; core 0's, once cores run
+    struct pricing_sync prices;
     struct estimates *estimates; // NULL: no model is known to have answered
     struct sessions *sessions;   // NULL: none are known
     struct work_pool *work; // for what would hold a loop too long; NULL: done on it all the same

@@ -84,13 +84,26 @@ static void add_models(struct gates *g, const struct governance_model *list,
     }
 }
 
+struct slice governance_model_name(char *space, struct slice name)
+{
+    if (name.len > GOVERNANCE_MODEL_BYTES_MAX)
+        return SLICE_EMPTY;
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        space[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    }
+    return slice_of(space, name.len);
+}
+
 unsigned governance_gates(const struct governance *g, const struct virtual_key *key,
                           const struct config_provider *provider, struct slice model,
                           struct governance_gate *ret)
 {
     struct gates gates = {.gate = ret};
     const struct governance_owner *of_provider = g->provider ? g->provider[provider->index] : NULL;
-    const struct governance_model *of_model = map_get(&g->model_by_name, model);
+    char space[GOVERNANCE_MODEL_BYTES_MAX];
+    const struct governance_model *of_model =
+        map_get(&g->model_by_name, governance_model_name(space, model));
 
     add_rates(&gates, of_provider);
     add_budgets(&gates, of_provider);

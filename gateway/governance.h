@@ -34,6 +34,9 @@ struct failure;
 // is refused.
 #define GOVERNANCE_LIMITS_MAX 32
 
+// A model that has limits; the file may name no longer one.
+#define GOVERNANCE_MODEL_BYTES_MAX 512
+
 enum governance_unit {
     GOVERNANCE_REQUESTS,
     GOVERNANCE_TOKENS,
@@ -107,7 +110,7 @@ struct governance {
     struct governance_owner *customers, *teams;
     unsigned customer_count, team_count;
     struct governance_owner **provider; // by index; an entry may be NULL; NULL: none has limits
-    struct map model_by_name;           // → struct governance_model, a list
+    struct map model_by_name;           // governance_model_name → struct governance_model, a list
     struct governance_model *every_model;
     bool enforced; // a request without a virtual key is refused
 };
@@ -121,6 +124,9 @@ const struct governance_grant *governance_grant(const struct virtual_key *key,
 // or empty.
 bool governance_allows_model(const struct governance_grant *grant, struct slice model,
                              struct slice base);
+// The name by which a model's limits are found, in `space` of GOVERNANCE_MODEL_BYTES_MAX: vendors
+// take "GPT-4o" for "gpt-4o", so its limits are the same. Empty: too long to have any.
+struct slice governance_model_name(char *space, struct slice name);
 // Everything that a request of `key` (NULL: nobody's) for this model at this provider has to pass,
 // in the order in which it is tried. Returns how many of GOVERNANCE_LIMITS_MAX.
 struct governance_gate {

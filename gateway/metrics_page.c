@@ -627,6 +627,19 @@ static void write_upgrades(struct buf *out, const struct handover_area *a)
                  atomic_load_explicit(&a->generation, memory_order_relaxed));
 }
 
+static void write_prices(struct buf *out, const struct gateway *g)
+{
+    const struct pricing_sync *s = &g->prices;
+    write_single(out, "ringgate_pricing_models", "gauge", "Models whose price is known.",
+                 atomic_load_explicit(&s->models, memory_order_relaxed));
+    add_family(out, "ringgate_pricing_syncs_total", "counter",
+               "Attempts to fetch framework.pricing.pricing_url.");
+    buf_printf(out, "ringgate_pricing_syncs_total{result=\"succeeded\"} %llu\n",
+               (unsigned long long)counter_get(&s->succeeded));
+    buf_printf(out, "ringgate_pricing_syncs_total{result=\"failed\"} %llu\n",
+               (unsigned long long)counter_get(&s->failed));
+}
+
 static void write_process(struct buf *out, const struct gateway *g)
 {
     struct timespec cpu = {0};
@@ -697,6 +710,7 @@ int metrics_scrape_await(struct gateway *g, struct gateway_core *core, struct fi
         write_proxy_failures(out, sum, g->cores);
         write_sheds(out, sum, g->cores);
         write_limiters(out, core->config);
+        write_prices(out, core->gateway);
         write_upgrades(out, g->area);
         write_process(out, g);
         rc = out->err;

@@ -205,7 +205,6 @@ static int gateway_init(struct process *p)
 {
     struct gateway *g = &p->gateway;
     uint64_t seed[2];
-    const char *reason = NULL;
     int rc = random_bytes(seed, sizeof(seed));
     if (rc == 0)
         rc = random_bytes(g->net.addresses.seed, sizeof(g->net.addresses.seed));
@@ -225,7 +224,7 @@ static int gateway_init(struct process *p)
     if (g->estimates == NULL)
         rc = ERR_NOMEM;
     if (rc == 0)
-        rc = catalog_new(catalog_built_in(), &g->catalog, &reason);
+        rc = pricing_sync_init(&g->prices, p->setup->options->app_dir, &g->catalog);
     if (rc == 0)
         rc = work_pool_new((g->cores + 1) / 2 < WORK_THREADS_MAX ? (g->cores + 1) / 2
                                                                  : WORK_THREADS_MAX,
@@ -249,7 +248,8 @@ static void process_free(struct process *p)
     route_table_done(&p->gateway.routes);
     limiters_free(p->gateway.limiters);
     ledger_close(p->gateway.ledger.ledger);
-    catalog_free(p->gateway.catalog);
+    catalog_put(p->gateway.catalog);
+    pricing_sync_done(&p->gateway.prices);
     estimates_free(p->gateway.estimates);
     sessions_free(p->gateway.sessions);
     work_pool_free(p->gateway.work);

@@ -166,6 +166,7 @@ static void begin(struct process *p, unsigned delay_ms)
 {
     struct control *c = &p->control;
     struct core_thread *t = first_core(p);
+    pricing_sync_stop(&p->gateway.prices, &t->core);
     c->timeout_ms = t->core.config->drain_timeout_ms;
     set_state(c, delay_ms > 0 ? CONTROL_LEAVING : CONTROL_DRAINING);
     c->until = mono_add_ms(ring_now(t->ring), delay_ms > 0 ? delay_ms : c->timeout_ms);

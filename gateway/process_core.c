@@ -226,6 +226,8 @@ static bool start(struct core_thread *t)
     bool passed = process__pass(p, PHASE_ALL);
     if (passed && t->core.index == 0)
         process__takeover_serving(p);
+    if (passed && t->core.index == 0)
+        process__prices_begin(p);
     return passed;
 }
 
@@ -249,6 +251,7 @@ void *process__core_main(void *core_thread)
         config_retire(t->core.config, t->core.index);
     }
     if (t->core.index == 0) {
+        pricing_sync_stop(&p->gateway.prices, &t->core);
         process__takeover_end(p);
         process__tls_end(p);
         process__control_end(p);

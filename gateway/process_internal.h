@@ -40,6 +40,7 @@ struct gates {
 enum reload_kind {
     RELOAD_CERTIFICATES = 1, // the listener's, from the files the snapshot in use names
     RELOAD_ALL = 2,          // config.json, and with it those
+    RELOAD_PRICES = 4,       // what the snapshot in use was made of, with the newest catalogue
 };
 
 // A second snapshot, or a second set of certificates, in the making: see process_reload.c.
@@ -49,7 +50,8 @@ struct reload {
     enum reload_kind kind;
     unsigned again;            // kinds that were asked for meanwhile
     struct config *base;       // in use when it began; no other reload can end it
-    struct config *config;     // RELOAD_ALL
+    struct config *config;     // RELOAD_ALL, RELOAD_PRICES
+    struct catalog *catalog;   // a reference
     struct tls_context *fresh; // RELOAD_CERTIFICATES
     int err;
     struct config_report report;
@@ -207,6 +209,7 @@ void process__takeover_end(struct process *p);
 
 // process_reload.c, on core 0's thread.
 void process__reload(struct process *p, enum reload_kind kind);
+void process__prices_begin(struct process *p); // once the cores serve
 
 // process_tls.c, on core 0's thread. Without TLS nothing happens.
 void process__tls_begin(struct process *p);

@@ -16,12 +16,16 @@
 // the files that the snapshot in use names, and the tour gives the cores what was made of them. An
 // edited config.json waits for its SIGHUP even then.
 //
+// Prices that were fetched (pricing_sync.h) make a snapshot too, out of the text that the one in
+// use was made of, so that an edited config.json waits for its SIGHUP there as well.
+//
 // What cannot change without a restart (ports, whether there is TLS, cores, log level, head limit)
 // is not looked at, but for a word about TLS: whoever adds or removes it expects something.
 #include "base/assert.h"
 #include "base/err.h"
 #include "gateway/notify.h"
 #include "gateway/process_internal.h"
+#include "providers/catalog.h"
 #include <string.h>
 
 static struct process *process_of(struct reload *r)
@@ -57,8 +61,13 @@ static void finish(struct reload *r)
         return;
     if (r->kind == RELOAD_ALL)
         notify_ready();
-    if (again) // all of it is certificates too
-        process__reload(p, again & RELOAD_ALL ? RELOAD_ALL : RELOAD_CERTIFICATES);
+    pricing_sync_look(&p->gateway.prices, &first_core(p)->core);
+    if (again & RELOAD_ALL) // the others too
+        process__reload(p, RELOAD_ALL);
+    else if (again & RELOAD_PRICES) // certificates too
+        process__reload(p, RELOAD_PRICES);
+    else if (again)
+        process__reload(p, RELOAD_CERTIFICATES);
 }
 
 // ---- Certificates
@@ -129,8 +138,12 @@ static void swapped(struct tour *tour)
     struct reload *r = container_of(tour, struct reload, tour);
     struct process *p = process_of(r);
     struct core_thread *t = first_core(p);
-    LOG(&t->core.log, ring_wall(t->ring), LOG_INFO, "configuration reloaded",
-        LOG_N("providers", r->config->provider_count));
+    if (r->kind == RELOAD_ALL)
+        LOG(&t->core.log, ring_wall(t->ring), LOG_INFO, "configuration reloaded",
+            LOG_N("providers", r->config->provider_count));
+    else
+        LOG(&t->core.log, ring_wall(t->ring), LOG_INFO, "prices updated",
+            LOG_N("models", catalog_count(r->config->catalog)));
     if (p->secure != (r->config->tls != NULL))
         LOG(&t->core.log, ring_wall(t->ring), LOG_WARN,
             "server.tls was added or removed: that needs a restart");
@@ -148,11 +161,13 @@ static void on_built(struct ring *ring, struct ring_mail *mail)
     struct core_thread *t = first_core(p);
     ASSERT(ring == t->ring && r->busy);
     pthread_join(r->thread, NULL); // it has sent its last word
+    catalog_put(r->catalog);
     if (r->kind == RELOAD_CERTIFICATES) {
         certificates_built(p, r);
         return;
     }
-    say_lines(t, LOG_WARN, &r->report.warnings);
+    if (r->kind == RELOAD_ALL) // else they have been said
+        say_lines(t, LOG_WARN, &r->report.warnings);
     say_lines(t, LOG_ERROR, &r->report.errors);
     if (r->err < 0) {
         LOG(&t->core.log, ring_wall(ring), LOG_ERROR,
@@ -170,8 +185,11 @@ static void *build(void *reload)
     struct reload *r = reload;
     struct process *p = process_of(r);
     struct config_source source = process__source(p->setup, &p->gateway);
+    source.catalog = r->catalog;
     if (r->kind == RELOAD_CERTIFICATES)
         r->err = config_listener_context(r->base->tls, &r->report, &r->fresh);
+    else if (r->kind == RELOAD_PRICES)
+        r->err = config_build_again(r->base, &source, p->gateway.limiters, &r->report, &r->config);
     else
         r->err = config_build(&source, p->gateway.limiters, &r->report, &r->config);
     ring_mail_send(NULL, first_core(p)->ring, &r->mail, on_built);
@@ -193,6 +211,7 @@ void process__reload(struct process *p, enum reload_kind kind)
     if (kind == RELOAD_ALL)
         notify_reloading();
     r->base = t->core.config;
+    r->catalog = catalog_get(p->gateway.catalog);
     r->config = NULL;
     r->fresh = NULL;
     config_report_init(&r->report);
@@ -200,6 +219,21 @@ void process__reload(struct process *p, enum reload_kind kind)
     if (rc != 0) {
         LOG(&t->core.log, ring_wall(t->ring), LOG_ERROR, "configuration not reloaded",
             LOG_S("error", slice_str(strerror(rc))));
+        catalog_put(r->catalog);
         finish(r);
     }
+}
+
+// ---- Prices ------------------------------------------------------------------------------------
+
+static void publish_prices(struct gateway *g)
+{
+    struct process *p = container_of(g, struct process, gateway);
+    if (p->control.state == CONTROL_RUNNING)
+        process__reload(p, RELOAD_PRICES);
+}
+
+void process__prices_begin(struct process *p)
+{
+    pricing_sync_begin(&p->gateway.prices, &first_core(p)->core, publish_prices);
 }

@@ -14,11 +14,13 @@
 #include "base/err.h"
 #include "base/map.h"
 #include "codec/json.h"
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 struct catalog {
+    _Atomic unsigned references;
     struct catalog_model *models;
     unsigned count, skipped;
     struct map by_key; // "model|provider|mode"
@@ -167,6 +169,7 @@ int catalog_new(struct slice text, struct catalog **ret, const char **ret_reason
         free(c);
         return c == NULL ? ERR_NOMEM : ERR_SYSTEM;
     }
+    atomic_init(&c->references, 1);
     block_pool_init(&c->blocks, 0);
     arena_init(&c->memory, &c->blocks, (size_t)8 * CATALOG_BYTES_MAX);
     map_init(&c->by_key, seed);
@@ -179,16 +182,23 @@ int catalog_new(struct slice text, struct catalog **ret, const char **ret_reason
     yyjson_doc_free(doc);
     if (rc != 0) {
         *ret_reason = reason;
-        catalog_free(c);
+        catalog_put(c);
         return rc;
     }
     *ret = c;
     return 0;
 }
 
-void catalog_free(struct catalog *c)
+struct catalog *catalog_get(struct catalog *c)
 {
-    if (c == NULL)
+    if (c != NULL)
+        atomic_fetch_add_explicit(&c->references, 1, memory_order_relaxed);
+    return c;
+}
+
+void catalog_put(struct catalog *c)
+{
+    if (c == NULL || atomic_fetch_sub_explicit(&c->references, 1, memory_order_acq_rel) > 1)
         return;
     map_done(&c->by_key);
     arena_done(&c->memory);

@@ -11,8 +11,9 @@
 // Looking up goes from the exact to the near: the mode of the operation, then chat for what is
 // answered by chat, then the spellings that vendors of other vendors' models use.
 //
-// A catalogue is immutable once read, and belongs to whoever keeps it. Reading allocates and takes
-// milliseconds: off the data path. Looking up is for any thread.
+// A catalogue is immutable once read, and counted: each snapshot holds a reference, so what a
+// request began with is what it is charged by. Reading allocates and takes milliseconds: off the
+// data path. Looking up and counting are for any thread.
 #ifndef RINGGATE_PROVIDERS_CATALOG_H
 #define RINGGATE_PROVIDERS_CATALOG_H
 
@@ -37,7 +38,8 @@ struct catalog_model {
 // 0; ERR_BAD_JSON, ERR_BAD_TYPE (no object, or no row of it makes sense), ERR_LIMIT, ERR_NOMEM,
 // ERR_SYSTEM (no randomness), with a static sentence in *ret_reason.
 int catalog_new(struct slice text, struct catalog **ret, const char **ret_reason);
-void catalog_free(struct catalog *c); // NULL is fine
+struct catalog *catalog_get(struct catalog *c); // one more reference; NULL is fine
+void catalog_put(struct catalog *c);            // the last one frees it; NULL is fine
 // The datasheet of the program itself.
 struct slice catalog_built_in(void);
 

@@ -601,3 +601,14 @@ def test_a_reload_changes_limits_and_forgets_nothing(governed_by, provider):
     g.process.send_signal(signal.SIGHUP)
     g.wait_log("configuration reloaded")
     assert [g.post(CHAT_PATH, chat(), headers=VK).status for _ in range(2)] == [200, 429]
+
+
+@pytest.mark.parametrize("name", ["GPT-4o", "gpt-4O"])
+def test_letter_case_dodges_no_limit_of_a_model(governed_by, provider, name):
+    g = governed_by(governed(provider, {
+        "rate_limits": [{"id": "r", "request_max_limit": 1, "request_reset_duration": "1d"}],
+        "model_configs": [{"id": "m", "model_name": "gpt-4o", "rate_limit_id": "r"}],
+        "virtual_keys": [key()]}))
+    assert g.post(CHAT_PATH, chat("openai/gpt-4o"), headers=VK).status == 200
+    assert error(g.post(CHAT_PATH, chat("openai/" + name), headers=VK)) == (
+        429, "request_limited")

@@ -75,7 +75,7 @@ static int tear_down(void **state)
     ledger_close(fake->gateway.ledger.ledger);
     fake_close(fake);
     built_done(&built);
-    catalog_free(catalog);
+    catalog_put(catalog);
     unlink(file);
     rmdir(shared);
     return rmdir(folder);

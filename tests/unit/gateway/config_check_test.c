@@ -168,6 +168,8 @@ static const struct row ignored[] = {
      "client.log_retention_days: not served yet: ignored"},
     {"{\"governance\":{\"complexity_analyzer_config\":{\"x\":1}}}",
      "governance.complexity_analyzer_config: not served yet: ignored"},
+    {"{\"framework\":{\"pricing\":{\"mcp_library_sync_interval\":86400}}}",
+     "framework.pricing.mcp_library_sync_interval: not served yet: ignored"},
     {"{\"plugins\":[{\"name\":\"otel\",\"enabled\":true,\"config\":{}}]}",
      "plugins[0]: plugins are not served yet: ignored"},
     {"{\"plugins\":[{\"name\":\"governance\",\"enabled\":true,\"config\":{\"is_vk_mandatory\":"

@@ -57,7 +57,7 @@ static int tear_down(void **state)
 {
     (void)state;
     built_done(&built);
-    catalog_free(catalog);
+    catalog_put(catalog);
     return 0;
 }
 

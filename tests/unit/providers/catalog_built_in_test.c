@@ -27,7 +27,7 @@ static void test_what_is_built_in(void **state)
     assert_int_equal(m->price.rate[PRICE_OUTPUT] * 1000000, 10 * PRICE_DOLLAR);
     assert_non_null(
         catalog_find(c, SLICE("anthropic"), SLICE("claude-sonnet-4-5-20250929"), OP_MESSAGES));
-    catalog_free(c);
+    catalog_put(c);
 }
 
 int main(void)

@@ -88,7 +88,7 @@ static void test_looking_up(void **state)
     char name[2 * CATALOG_NAME_BYTES_MAX];
     memset(name, 'x', sizeof name);
     assert_null(catalog_find(c, SLICE("openai"), slice_of(name, sizeof name), OP_CHAT));
-    catalog_free(c);
+    catalog_put(c);
 }
 
 static void test_a_row(void **state)
@@ -106,7 +106,7 @@ static void test_a_row(void **state)
     assert_int_equal(m->price.rate[PRICE_OUTPUT], PRICE_DOLLAR / 2);
     assert_int_equal(m->price.rate[PRICE_INPUT], PRICE_ABSENT);
     assert_null(catalog_at(c, 1));
-    catalog_free(c);
+    catalog_put(c);
 }
 
 static void test_rows_that_make_no_sense_are_skipped(void **state)
@@ -116,7 +116,7 @@ static void test_rows_that_make_no_sense_are_skipped(void **state)
     assert_int_equal(catalog_count(c), 1);
     assert_int_equal(catalog_skipped(c), 7);
     assert_int_equal(input_rate(c, "openai", "good", OP_CHAT), 1);
-    catalog_free(c);
+    catalog_put(c);
 }
 
 static void test_texts_that_are_no_datasheet(void **state)
@@ -141,7 +141,7 @@ static void test_texts_that_are_no_datasheet(void **state)
     const char *reason = NULL;
     assert_int_equal(catalog_new(slice_of(large, CATALOG_BYTES_MAX + 1), &c, &reason), ERR_LIMIT);
     free(large);
-    catalog_free(NULL);
+    catalog_put(NULL);
 }
 
 int main(void)
