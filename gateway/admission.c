@@ -42,7 +42,10 @@ int admission_allow(struct exchange *x, const struct target *target, struct fail
                       SLICE("model"));
     struct slice base =
         pricing_base_model(x->config, target->provider, target->model, x->route->operation);
-    if (!governance_allows_model(grant, target->model, base))
+    // A name on the list may be lent for what it stands for; what is on the blacklist may not.
+    struct slice alias = governance_alias_of(target->provider, target->model);
+    if (!governance_allows_model(grant, target->model, base) ||
+        (alias.len > 0 && governance_refuses_model(grant, alias)))
         return refuse(ret, 403, SLICE("model_blocked"),
                       arena_printf(a, "virtual key %.*s may not use model %.*s of provider %.*s",
                                    SLICE_ARG(key->name), SLICE_ARG(slice_take(target->model, 256)),

@@ -466,7 +466,8 @@ static void check_gates(struct reading *r)
         }
         keys = n + grants > keys ? n + grants : keys;
     }
-    if (providers + models + limits_of_models(r->g->every_model) + keys > GOVERNANCE_LIMITS_MAX)
+    // A name and what it stands for.
+    if (providers + 2 * models + limits_of_models(r->g->every_model) + keys > GOVERNANCE_LIMITS_MAX)
         config__error(r->b, &r->at, "a request could meet more than %d limits",
                       GOVERNANCE_LIMITS_MAX);
 }

@@ -30,6 +30,11 @@ static bool listed(const struct slice *list, unsigned count, struct slice model,
     return false;
 }
 
+bool governance_refuses_model(const struct governance_grant *grant, struct slice model)
+{
+    return grant->no_models || listed(grant->blacklist, grant->blacklist_count, model, SLICE_EMPTY);
+}
+
 bool governance_allows_model(const struct governance_grant *grant, struct slice model,
                              struct slice base)
 {
@@ -95,20 +100,41 @@ struct slice governance_model_name(char *space, struct slice name)
     return slice_of(space, name.len);
 }
 
+struct slice governance_alias_of(const struct config_provider *provider, struct slice model)
+{
+    for (unsigned i = 0; i < provider->key_count; i++) {
+        const struct config_alias *alias = config_key_alias(&provider->keys[i], model);
+        if (alias)
+            return alias->model_id;
+    }
+    return SLICE_EMPTY;
+}
+
+// The limits of a model are those of its name and of what the name stands for.
+static void add_named(struct gates *gates, const struct governance *g,
+                      const struct virtual_key *key, const struct config_provider *provider,
+                      struct slice model)
+{
+    char space[GOVERNANCE_MODEL_BYTES_MAX];
+    struct slice alias = governance_alias_of(provider, model);
+    add_models(gates, map_get(&g->model_by_name, governance_model_name(space, model)), key,
+               provider);
+    if (alias.len > 0)
+        add_models(gates, map_get(&g->model_by_name, governance_model_name(space, alias)), key,
+                   provider);
+    add_models(gates, g->every_model, key, provider);
+}
+
 unsigned governance_gates(const struct governance *g, const struct virtual_key *key,
                           const struct config_provider *provider, struct slice model,
                           struct governance_gate *ret)
 {
     struct gates gates = {.gate = ret};
     const struct governance_owner *of_provider = g->provider ? g->provider[provider->index] : NULL;
-    char space[GOVERNANCE_MODEL_BYTES_MAX];
-    const struct governance_model *of_model =
-        map_get(&g->model_by_name, governance_model_name(space, model));
 
     add_rates(&gates, of_provider);
     add_budgets(&gates, of_provider);
-    add_models(&gates, of_model, NULL, provider);
-    add_models(&gates, g->every_model, NULL, provider);
+    add_named(&gates, g, NULL, provider, model);
     if (!key)
         return gates.count;
     const struct governance_grant *grant = governance_grant(key, provider);
@@ -119,8 +145,7 @@ unsigned governance_gates(const struct governance *g, const struct virtual_key *
         add_budgets(&gates, &grant->owner);
     for (const struct governance_owner *o = &key->owner; o; o = o->above)
         add_budgets(&gates, o);
-    add_models(&gates, of_model, key, provider);
-    add_models(&gates, g->every_model, key, provider);
+    add_named(&gates, g, key, provider, model);
     // The customer before the team.
     const struct governance_owner *above = key->owner.above;
     if (above)

@@ -127,6 +127,8 @@ bool governance_allows_model(const struct governance_grant *grant, struct slice 
 // The name by which a model's limits are found, in `space` of GOVERNANCE_MODEL_BYTES_MAX: vendors
 // take "GPT-4o" for "gpt-4o", so its limits are the same. Empty: too long to have any.
 struct slice governance_model_name(char *space, struct slice name);
+// Is it on the grant's blacklist?
+bool governance_refuses_model(const struct governance_grant *grant, struct slice model);
 // Everything that a request of `key` (NULL: nobody's) for this model at this provider has to pass,
 // in the order in which it is tried. Returns how many of GOVERNANCE_LIMITS_MAX.
 struct governance_gate {
@@ -136,5 +138,7 @@ struct governance_gate {
 unsigned governance_gates(const struct governance *g, const struct virtual_key *key,
                           const struct config_provider *provider, struct slice model,
                           struct governance_gate *ret);
+// What an alias of one of the provider's keys makes of a client's name; empty: it is no alias.
+struct slice governance_alias_of(const struct config_provider *provider, struct slice model);
 
 #endif

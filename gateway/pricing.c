@@ -22,17 +22,6 @@ bool pricing_knows(const struct config *c, const struct config_provider *provide
     return find(c, provider, model, op) != NULL;
 }
 
-// What a client's name for a model stands for, by any key of the provider.
-static struct slice alias_model(const struct config_provider *p, struct slice model)
-{
-    for (unsigned i = 0; i < p->key_count; i++) {
-        const struct config_alias *alias = config_key_alias(&p->keys[i], model);
-        if (alias)
-            return alias->model_id;
-    }
-    return SLICE_EMPTY;
-}
-
 // ---- Overrides -------------------------------------------------------------------------------
 
 static bool matches(const struct config_price *o, struct slice model)
@@ -74,7 +63,8 @@ static const struct config_price *override_of(const struct exchange *x, const st
 
 bool pricing_find(const struct exchange *x, const struct target *target, struct price *ret)
 {
-    struct slice sent = x->key ? x->model_sent : alias_model(target->provider, target->model);
+    struct slice sent =
+        x->key ? x->model_sent : governance_alias_of(target->provider, target->model);
     const struct catalog_model *m = NULL;
 
     if (sent.len == 0)

@@ -103,6 +103,20 @@ def test_what_a_key_does_not_name_it_may_not_use(governed_by, provider):
         403, "provider_blocked")
 
 
+def test_an_alias_is_what_it_stands_for(governed_by, provider):
+    keys = [{"name": "k", "value": "s", "weight": 1, "models": ["*"],
+             "aliases": {"fast": "gpt-4o", "old": "gpt-4"}}]
+    g = governed_by(governed(provider, {
+        "rate_limits": [{"id": "r", "request_max_limit": 1, "request_reset_duration": "1h"}],
+        "model_configs": [{"id": "m", "model_name": "gpt-4o", "rate_limit_id": "r"}],
+        "virtual_keys": [key(provider_configs=[
+            {"provider": "openai", "allowed_models": ["*"], "blacklisted_models": ["gpt-4"],
+             "key_ids": ["*"]}])]}, keys=keys))
+    got = [g.post(CHAT_PATH, chat("openai/" + m), headers=VK).status
+           for m in ("gpt-4o", "fast", "gpt-4o", "old", "gpt-4")]
+    assert got == [200, 429, 429, 403, 403]
+
+
 def test_only_the_keys_that_are_lent(governed_by, provider):
     keys = [{"id": "id-%d" % i, "name": "k%d" % i, "value": "sk-%d" % i, "weight": 1,
              "models": ["*"]} for i in range(4)]
