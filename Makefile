@@ -5,12 +5,14 @@
 #   PRESET=release|debug|asan|tsan    which build `build` and `test` use
 #   ARGS='-log-level debug'           flags for the gateway of `run`
 #   FUZZ_SECONDS=60                   for each target of `fuzz`
+#   SEEDS=500                         of `sim`
 
 PRESET ?= release
 FUZZ_SECONDS ?= 60
+SEEDS ?= 500
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := build
-.PHONY: build run test bench fuzz soak sdk tidy clean help deps
+.PHONY: build run test bench fuzz sim soak sdk tidy clean help deps
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -37,12 +39,20 @@ fuzz: deps ## every fuzz target, FUZZ_SECONDS each
 	@$(MAKE) build PRESET=fuzz
 	@tools/fuzz $(FUZZ_SECONDS)
 
-soak: ## the long runs: attacks, marked tests under ASan, ten minutes for each fuzz target
+sim: deps ## SEEDS seeds of the simulator, under ASan (docs/simulator.md)
+	@$(MAKE) build/asan/build.ninja PRESET=asan
+	@cmake --build --preset asan --target sim_sim
+	@tools/sim $(SEEDS)
+
+soak: ## the long runs: attacks, marked tests under ASan, 100,000 seeds, ten minutes a fuzz target
 	@packaging/install-deps soak
 	@$(MAKE) build PRESET=release
 	@PYTEST_ARGS='-m soak -vv -s -k attacks' CTEST_ARGS='-R ^none$$' tools/test release
 	@$(MAKE) build PRESET=asan
-	@RINGGATE_GOLDEN_CUTS=10000 PYTEST_ARGS='-m soak -vv --durations=0' tools/test asan
+	@RINGGATE_GOLDEN_CUTS=10000 RINGGATE_CRASH_ROUNDS=200 PYTEST_ARGS='-m soak -vv --durations=0' \
+		tools/test asan
+	@tools/sim 100000 100
+	@tools/sim-plants
 	@$(MAKE) fuzz FUZZ_SECONDS=600
 
 sdk: build ## conversations of the official SDK with the gateway; golden files by the SDKs' types

@@ -7,6 +7,7 @@
 // take a request from its socket to its answer, which answering shows. While the process drains it
 // says 503, so that a balancer looks away.
 #include "admin/admin.h"
+#include "admin/quota.h"
 
 #include "base/container.h"
 #include "base/err.h"
@@ -59,6 +60,7 @@ const struct route admin_routes[] = {
     {.path = "/health", .methods = GET, .serve_await = health_await},
     {.path = "/metrics", .methods = GET, .serve_await = metrics_await},
     {.path = "/api/version", .methods = GET, .serve_await = version_await},
+    {.path = "/api/governance/virtual-keys/quota", .methods = GET, .serve_await = quota_await},
     {.path = "/robots.txt", .methods = GET, .serve_await = robots_await},
 };
 const unsigned admin_route_count = ARRAY_LEN(admin_routes);

@@ -71,6 +71,8 @@
     X(UPSTREAM_CLOSED, "provider closed the connection before answering", 502, true)               \
     X(UPSTREAM_TRUNCATED, "provider's answer ended early", 502, true)                              \
     X(UPSTREAM_PROTOCOL, "provider's answer is malformed", 502, true)                              \
+    X(UPSTREAM_VERSION, "provider does not speak HTTP/2, which enforce_http2 asks for", 502,       \
+      false)                                                                                       \
     X(UPSTREAM_TIMEOUT, "request timed out", 504, true)                                            \
     X(UPSTREAM_IDLE, "provider's stream was silent for too long", 504, false)                      \
     X(UPSTREAM_FOREIGN, "provider's answer is too large to be translated", 502, false)             \

@@ -48,4 +48,5 @@ void dialect_usage_update(struct dialect_usage *sum, const struct dialect_usage 
     sum->input_tokens = plain + sum->cached_read_tokens + sum->cached_write_tokens;
     sum->total_tokens = sum->input_tokens + sum->output_tokens;
     sum->known = true;
+    sum->opening = told->opening;
 }

@@ -55,9 +55,11 @@ enum dialect_usage_part {
 
 struct dialect_usage {
     bool known;
+    bool opening;  // told by the message's beginning: what follows will be more
     uint8_t parts; // 0: all of it; else those of dialect_usage_part, the other numbers say nothing
     uint64_t input_tokens, output_tokens, total_tokens;
     uint64_t cached_read_tokens, cached_write_tokens;
+    double dollars; // what the provider says it costs; 0: nothing
 };
 
 enum dialect_event_kind {

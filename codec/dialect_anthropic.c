@@ -116,6 +116,7 @@ static void walk_usage(struct slice data, struct slice inside, struct dialect_ev
         usage = json_object_get(usage.value, SLICE("usage"));
     if (usage.type == JSON_OBJECT)
         anthropic__read_usage_parts(usage.value, &ret->usage);
+    ret->usage.opening = slice_eq(inside, SLICE("message"));
 }
 
 static void messages_event(const struct sse_event *event, struct dialect_event *ret)

@@ -23,6 +23,8 @@
 
 #include <stddef.h>
 
+#include <stdlib.h>
+
 // ---- Members ---------------------------------------------------------------------------------
 
 #define SHARED_MEMBERS                                                                             \
@@ -87,6 +89,28 @@ static void read_number(const struct json_member *m, const struct number_name *n
     }
 }
 
+// OpenRouter: {"cost":0.00014}; Perplexity: {"cost":{"total_cost":0.006}}.
+static double read_dollars(const struct json_member *m)
+{
+    struct slice number = m->value;
+    char text[32];
+
+    if (m->type == JSON_OBJECT) {
+        struct json_member total = json_object_get(m->value, SLICE("total_cost"));
+        if (total.type != JSON_NUMBER)
+            return 0;
+        number = total.value;
+    } else if (m->type != JSON_NUMBER) {
+        return 0;
+    }
+    if (number.len >= sizeof(text))
+        return 0;
+    memcpy(text, number.ptr, number.len);
+    text[number.len] = '\0';
+    double dollars = strtod(text, NULL);
+    return dollars > 0 ? dollars : 0;
+}
+
 // `value` is a usage object inside a text that has been scanned.
 static void read_usage(struct slice value, struct dialect_usage *ret)
 {
@@ -97,6 +121,10 @@ static void read_usage(struct slice value, struct dialect_usage *ret)
     while (json_object_next(value, &at, &m)) {
         bool is_detail = slice_eq(m.key, SLICE("\"prompt_tokens_details\"")) ||
                          slice_eq(m.key, SLICE("\"input_tokens_details\""));
+        if (slice_eq(m.key, SLICE("\"cost\""))) {
+            ret->dollars = read_dollars(&m);
+            continue;
+        }
         if (!is_detail) {
             read_number(&m, usage_numbers, ARRAY_LEN(usage_numbers), ret);
             continue;

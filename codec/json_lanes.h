@@ -15,9 +15,9 @@
 //     letter      . . . . 1 1 . . 1 1 . 1 . . . . . 1     " \ / b f n r t
 //     stop        . . . . . . . . . . . . 1 . . . . 1     escaped ? no letter : ending
 //
-// Two roads give the words: AVX2, chosen when it runs, and the sixteen lanes every machine has.
-// What is done with the words is written once and inlined into the function of each road, where
-// the compiler may use that road's instructions.
+// Three roads give the words: AVX-512 and AVX2, chosen when it runs, and the sixteen lanes every
+// machine has. What is done with the words is written once and inlined into the function of each
+// road, where the compiler may use that road's instructions.
 //
 // Header only; private to codec.
 #ifndef RINGGATE_CODEC_JSON_LANES_H
@@ -34,9 +34,22 @@
 
 #define JSON_LANES_INLINE static inline __attribute__((always_inline))
 
+enum lanes_road {
+    LANES_ROAD_ANY,
+    LANES_ROAD_AVX2,
+    LANES_ROAD_AVX512,
+};
+
 #ifdef __x86_64__
-#define LANES_AVX2        __attribute__((target("avx2"), noinline))
-#define LANES_AVX2_INLINE static inline __attribute__((target("avx2")))
+#include <immintrin.h>
+
+// What words of bits are searched and counted with came to processors together with AVX2.
+#define LANES_AVX2_TARGET   "avx2,bmi,bmi2,popcnt"
+#define LANES_AVX512_TARGET "avx512f,avx512bw," LANES_AVX2_TARGET
+#define LANES_AVX2          __attribute__((target(LANES_AVX2_TARGET), noinline))
+#define LANES_AVX2_INLINE   static inline __attribute__((target(LANES_AVX2_TARGET)))
+#define LANES_AVX512        __attribute__((target(LANES_AVX512_TARGET), noinline))
+#define LANES_AVX512_INLINE static inline __attribute__((target(LANES_AVX512_TARGET)))
 typedef char lanes_wide __attribute__((vector_size(2 * LANES_BYTES)));
 typedef uint16_t lanes_words __attribute__((vector_size(2 * LANES_BYTES)));
 #endif
@@ -60,6 +73,22 @@ LANES_AVX2 static const char *json__skip_plain_avx2(const char *p, const char *e
             hit |= (lanes_wide)(__builtin_ia32_pshufb256(quotes, v) == v) | (lanes_wide)(v < 0x20);
         }
         if (__builtin_ia32_pmovmskb256(hit) != 0)
+            break;
+    }
+    return p;
+}
+
+LANES_AVX512 static const char *json__skip_plain_avx512(const char *p, const char *end)
+{
+    const __m512i quote = _mm512_set1_epi8('"'), backslash = _mm512_set1_epi8('\\');
+    for (; end - p >= JSON_LANES_PLAIN; p += JSON_LANES_PLAIN) {
+        __mmask64 hit = 0;
+        for (int i = 0; i < JSON_LANES_PLAIN; i += (int)sizeof(quote)) {
+            __m512i v = _mm512_loadu_si512(p + i);
+            hit |= _mm512_cmpeq_epi8_mask(v, quote) | _mm512_cmpeq_epi8_mask(v, backslash) |
+                   _mm512_cmplt_epi8_mask(v, _mm512_set1_epi8(0x20));
+        }
+        if (hit != 0)
             break;
     }
     return p;
@@ -164,20 +193,62 @@ LANES_AVX2_INLINE struct json_brackets json__brackets_avx2(const char *p)
     }
     return b;
 }
-#else // never called
-#define json__bits_avx2       json__bits_any
-#define json__brackets_avx2   json__brackets_any
-#define json__skip_plain_avx2 json__skip_plain_any
-#endif
 
-JSON_LANES_INLINE struct json_bits json__bits(const char *p, bool avx2)
+LANES_AVX512_INLINE struct json_bits json__bits_avx512(const char *p)
 {
-    return avx2 ? json__bits_avx2(p) : json__bits_any(p);
+    __m512i v = _mm512_loadu_si512(p);
+    // As with AVX2.
+    const __m512i low = _mm512_broadcast_i32x4(
+        _mm_setr_epi8(0, 0, 1 | 4 | 8, 0, 8, 0, 4, 0, 0, 0, 0, 0, 2, 0, 4, 1));
+    const __m512i high =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 1, 0, 0, 2, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0));
+    __m512i half = _mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(0x0F));
+    uint64_t quote = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('"'));
+    return (struct json_bits){
+        .backslash = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\\')),
+        .quote = quote,
+        .ending = quote | _mm512_cmplt_epi8_mask(v, _mm512_set1_epi8(0x20)),
+        .letter =
+            _mm512_test_epi8_mask(_mm512_shuffle_epi8(low, v), _mm512_shuffle_epi8(high, half)),
+    };
 }
 
-JSON_LANES_INLINE struct json_brackets json__brackets(const char *p, bool avx2)
+LANES_AVX512_INLINE struct json_brackets json__brackets_avx512(const char *p)
 {
-    return avx2 ? json__brackets_avx2(p) : json__brackets_any(p);
+    __m512i v = _mm512_or_si512(_mm512_loadu_si512(p), _mm512_set1_epi8(0x20));
+    return (struct json_brackets){
+        .open = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('{')),
+        .close = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('}')),
+    };
+}
+#else // never called
+#define json__bits_avx2         json__bits_any
+#define json__bits_avx512       json__bits_any
+#define json__brackets_avx2     json__brackets_any
+#define json__brackets_avx512   json__brackets_any
+#define json__skip_plain_avx2   json__skip_plain_any
+#define json__skip_plain_avx512 json__skip_plain_any
+#endif
+
+JSON_LANES_INLINE struct json_bits json__bits(const char *p, enum lanes_road road)
+{
+    return road == LANES_ROAD_AVX512 ? json__bits_avx512(p)
+           : road == LANES_ROAD_AVX2 ? json__bits_avx2(p)
+                                     : json__bits_any(p);
+}
+
+JSON_LANES_INLINE struct json_brackets json__brackets(const char *p, enum lanes_road road)
+{
+    return road == LANES_ROAD_AVX512 ? json__brackets_avx512(p)
+           : road == LANES_ROAD_AVX2 ? json__brackets_avx2(p)
+                                     : json__brackets_any(p);
+}
+
+JSON_LANES_INLINE const char *json__skip_plain(const char *p, const char *end, enum lanes_road road)
+{
+    return road == LANES_ROAD_AVX512 ? json__skip_plain_avx512(p, end)
+           : road == LANES_ROAD_AVX2 ? json__skip_plain_avx2(p, end)
+                                     : json__skip_plain_any(p, end);
 }
 
 // The bytes that stand behind a backslash which is not itself escaped. *escaping, 0 or 1: the byte
@@ -203,11 +274,11 @@ JSON_LANES_INLINE uint64_t json__escaped(uint64_t backslash, uint64_t *escaping)
 // begin before `limit` and end before `end`: less may be left at an earlier place, then. *escapes
 // is set when there were escapes before it.
 JSON_LANES_INLINE const char *json__string_lanes(const char *p, const char *limit, const char *end,
-                                                 bool *escapes, bool avx2)
+                                                 bool *escapes, enum lanes_road road)
 {
     uint64_t escaping = 0, seen = 0;
     for (unsigned quiet = 0; p < limit && end - p >= JSON_LANES; p += JSON_LANES) {
-        struct json_bits b = json__bits(p, avx2);
+        struct json_bits b = json__bits(p, road);
         uint64_t escaped = json__escaped(b.backslash, &escaping);
         uint64_t stop = (b.ending & ~escaped) | (escaped & ~b.letter);
         seen |= escaped & (stop - 1) & ~stop; // the bits below the lowest of `stop`
@@ -220,8 +291,7 @@ JSON_LANES_INLINE const char *json__string_lanes(const char *p, const char *limi
         quiet = b.backslash == 0 ? quiet + 1 : 0;
         if (quiet == JSON_LANES_QUIET) {
             const char *next = p + JSON_LANES;
-            p = (avx2 ? json__skip_plain_avx2(next, limit) : json__skip_plain_any(next, limit)) -
-                JSON_LANES;
+            p = json__skip_plain(next, limit, road) - JSON_LANES;
             quiet = 0;
         }
     }
@@ -231,11 +301,12 @@ JSON_LANES_INLINE const char *json__string_lanes(const char *p, const char *limi
 
 // The closing quote of a well-formed string that is being walked at `p`; where less than a group is
 // left before `end` when it is not found, and then not between a backslash and what it escapes.
-JSON_LANES_INLINE const char *json__quote_lanes(const char *p, const char *end, bool avx2)
+JSON_LANES_INLINE const char *json__quote_lanes(const char *p, const char *end,
+                                                enum lanes_road road)
 {
     uint64_t escaping = 0;
     for (; end - p >= JSON_LANES; p += JSON_LANES) {
-        struct json_bits b = json__bits(p, avx2);
+        struct json_bits b = json__bits(p, road);
         uint64_t quote = b.quote & ~json__escaped(b.backslash, &escaping);
         if (quote != 0)
             return p + __builtin_ctzll(quote);
@@ -255,19 +326,19 @@ JSON_LANES_INLINE uint64_t json__odd_so_far(uint64_t bits)
 // *depth 0; or where less than a group is left before `end`: *depth containers deep, *in_string or
 // not, and not between a backslash and what it escapes.
 JSON_LANES_INLINE const char *json__close_lanes(const char *p, const char *end, size_t *depth,
-                                                bool *in_string, bool avx2)
+                                                bool *in_string, enum lanes_road road)
 {
     uint64_t escaping = 0, in = 0; // all ones when the byte before `p` is inside a string
     size_t deep = 1;
     *in_string = false;
     for (; end - p >= JSON_LANES; p += JSON_LANES) {
-        struct json_bits b = json__bits(p, avx2);
+        struct json_bits b = json__bits(p, road);
         uint64_t quote = b.quote & ~json__escaped(b.backslash, &escaping);
         if (quote == 0 && in != 0)
             continue;
         uint64_t inside = json__odd_so_far(quote) ^ in;
         in = 0 - (inside >> 63);
-        struct json_brackets brackets = json__brackets(p, avx2);
+        struct json_brackets brackets = json__brackets(p, road);
         uint64_t open = brackets.open & ~inside, close = brackets.close & ~inside;
         for (; close != 0; close &= close - 1) {
             uint64_t before = open & (close - 1) & ~close;
@@ -290,40 +361,72 @@ JSON_LANES_INLINE const char *json__close_lanes(const char *p, const char *end, 
 static inline const char *json_lanes_string_any(const char *p, const char *limit, const char *end,
                                                 bool *escapes)
 {
-    return json__string_lanes(p, limit, end, escapes, false);
+    return json__string_lanes(p, limit, end, escapes, LANES_ROAD_ANY);
 }
 
 static inline const char *json_lanes_quote_any(const char *p, const char *end)
 {
-    return json__quote_lanes(p, end, false);
+    return json__quote_lanes(p, end, LANES_ROAD_ANY);
 }
 
 static inline const char *json_lanes_close_any(const char *p, const char *end, size_t *depth,
                                                bool *in_string)
 {
-    return json__close_lanes(p, end, depth, in_string, false);
+    return json__close_lanes(p, end, depth, in_string, LANES_ROAD_ANY);
 }
 
 #ifdef __x86_64__
 LANES_AVX2 static const char *json_lanes_string_avx2(const char *p, const char *limit,
                                                      const char *end, bool *escapes)
 {
-    return json__string_lanes(p, limit, end, escapes, true);
+    return json__string_lanes(p, limit, end, escapes, LANES_ROAD_AVX2);
+}
+
+LANES_AVX512 static const char *json_lanes_string_avx512(const char *p, const char *limit,
+                                                         const char *end, bool *escapes)
+{
+    return json__string_lanes(p, limit, end, escapes, LANES_ROAD_AVX512);
 }
 
 LANES_AVX2 static const char *json_lanes_quote_avx2(const char *p, const char *end)
 {
-    return json__quote_lanes(p, end, true);
+    return json__quote_lanes(p, end, LANES_ROAD_AVX2);
+}
+
+LANES_AVX512 static const char *json_lanes_quote_avx512(const char *p, const char *end)
+{
+    return json__quote_lanes(p, end, LANES_ROAD_AVX512);
 }
 
 LANES_AVX2 static const char *json_lanes_close_avx2(const char *p, const char *end, size_t *depth,
                                                     bool *in_string)
 {
-    return json__close_lanes(p, end, depth, in_string, true);
+    return json__close_lanes(p, end, depth, in_string, LANES_ROAD_AVX2);
+}
+
+LANES_AVX512 static const char *json_lanes_close_avx512(const char *p, const char *end,
+                                                        size_t *depth, bool *in_string)
+{
+    return json__close_lanes(p, end, depth, in_string, LANES_ROAD_AVX512);
+}
+
+static inline bool lanes_have_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+           __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+}
+
+// VBMI2 came with the processors that no longer slow down for AVX-512.
+static inline bool lanes_have_avx512(void)
+{
+    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi2") &&
+           lanes_have_avx2();
 }
 
 #define LANES_ROAD(name, ...)                                                                      \
-    (__builtin_cpu_supports("avx2") ? name##_avx2(__VA_ARGS__) : name##_any(__VA_ARGS__))
+    (lanes_have_avx512() ? name##_avx512(__VA_ARGS__)                                              \
+     : lanes_have_avx2() ? name##_avx2(__VA_ARGS__)                                                \
+                         : name##_any(__VA_ARGS__))
 #else
 #define LANES_ROAD(name, ...) name##_any(__VA_ARGS__)
 #endif

@@ -132,9 +132,9 @@ static const char *match_odd_key(struct json_scanner *s, struct slice key)
     char folded[6 * JSON_NAME_BYTES_MAX + 2];
     struct slice name;
     if (key.len > sizeof(buffer))
-        return key.ptr + key.len; // no spelling of a wanted name is as long
-    int err = json_unescape(key, buffer, &name);
-    ASSERT(err == 0); // it has just been walked
+        return key.ptr + key.len;               // no spelling of a wanted name is as long
+    if (json_unescape(key, buffer, &name) != 0) // never of one that has been walked
+        return fail(s, ERR_BAD_JSON, key.ptr);
     return match_name(s, key, name, fold_odd(name, folded));
 }
 
@@ -521,4 +521,51 @@ int json_scan(struct json_scanner *s, struct slice text, const struct slice *nam
 {
     json_scan_begin(s, text, names, count, flags);
     return json_scan_step(s, SIZE_MAX);
+}
+
+static bool is_odd(struct slice key)
+{
+    bool odd = false;
+    for (size_t i = 0; i < key.len; i++)
+        odd |= key.ptr[i] < 0 || key.ptr[i] == '\\';
+    return odd;
+}
+
+// Members come from the reader of short values, which skips by quotes and brackets alone.
+int json_scan_written(struct json_scanner *s, struct slice text, const struct slice *names,
+                      unsigned count)
+{
+    struct json_member m;
+    size_t at = 0;
+    json_scan_begin(s, text, names, count, 0);
+    s->type = JSON_OBJECT;
+    s->depth = 1;
+    while (json_object_next(s->text, &at, &m)) {
+        s->comma = m.comma_before;
+        s->key_at = offset(s, m.key.ptr);
+        s->odd = is_odd(m.key);
+        if (match_key(s, m.key.ptr + m.key.len) == NULL)
+            return s->error;
+        if (s->current >= 0) {
+            struct json_member *wanted = &s->member[s->current];
+            wanted->type = m.type;
+            wanted->value = m.value;
+            wanted->comma_after = m.comma_after;
+        }
+        s->current = -1;
+    }
+    const char *last = text_end(s) - (s->text.len > 0);
+    const char *behind = s->text.ptr + at; // where the member that is none begins
+    if (at == 0 && s->text.len >= 2 && *behind == '{')
+        behind = json__skip_space(behind + 1, last);
+    if (*s->text.ptr != '{' || behind != last || *last != '}') {
+        fail(s, ERR_BAD_JSON, behind);
+        return s->error;
+    }
+    s->empty = at == 0;
+    s->close = s->text.len - 1;
+    s->at = s->text.len;
+    s->depth = 0;
+    s->state = WALK_DONE;
+    return 0;
 }

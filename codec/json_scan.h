@@ -102,6 +102,11 @@ int json_scan_step(struct json_scanner *s, size_t budget);
 // Begin and step to the end.
 int json_scan(struct json_scanner *s, struct slice text, const struct slice *names, unsigned count,
               unsigned flags);
+// The same of an object that we have written ourselves, without white space around it: finds its
+// members and does not look inside their values. Borrows as json_scan_begin does. 0, ERR_DUPLICATE,
+// or ERR_BAD_JSON when its members show that it is none.
+int json_scan_written(struct json_scanner *s, struct slice text, const struct slice *names,
+                      unsigned count);
 
 // The content of a JSON string `value` (quotes included, as in json_member.value), unescaped. When
 // it has no escapes *ret is a slice of `value`; otherwise it is written to `out` (value.len bytes

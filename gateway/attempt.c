@@ -8,6 +8,7 @@
 #include "gateway/attempt.h"
 #include "base/assert.h"
 #include "base/err.h"
+#include "gateway/admission.h"
 #include "gateway/credential.h"
 #include "gateway/decode.h"
 #include "gateway/error.h"
@@ -162,11 +163,16 @@ static enum outcome call_await(struct exchange *x, struct fiber *self, const str
     enum outcome outcome;
 
     x->upstream_started = ring_now(net->ring);
+    x->sent = true;
     fiber_set_deadline(self, (struct mono){.ns = x->upstream_started.ns + budget_ns});
     int rc = upstream_call_await(net, self, &call, &u);
     fiber_set_deadline(self, MONO_NEVER);
-    if (rc)
-        return fail(x, ret, rc == ERR_DEADLINE ? ERR_UPSTREAM_TIMEOUT : rc, SLICE_EMPTY);
+    if (rc) {
+        enum outcome left =
+            fail(x, ret, rc == ERR_DEADLINE ? ERR_UPSTREAM_TIMEOUT : rc, SLICE_EMPTY);
+        x->sent = left == OUTCOME_GONE;
+        return left;
+    }
     budget_ns -= mono_diff_ns(ring_now(net->ring), x->upstream_started);
     if (budget_ns < 1)
         budget_ns = 1;
@@ -185,6 +191,7 @@ static enum outcome call_await(struct exchange *x, struct fiber *self, const str
     x->decoder = NULL;
     x->answer = NULL;
     upstream_end(net, u);
+    x->sent = x->sent && outcome != OUTCOME_FAILED;
     return outcome;
 }
 
@@ -222,7 +229,10 @@ static struct key_pin pin_of(const struct exchange *x)
     const struct http_head *request = &x->stream->request;
     const struct http_field *id = http_head_get(request, HTTP_N_X_BF_API_KEY_ID);
     const struct http_field *name = http_head_get(request, HTTP_N_X_BF_API_KEY);
-    struct key_pin pin = {SLICE_EMPTY, SLICE_EMPTY};
+    const struct governance_grant *grant =
+        x->virtual_key ? governance_grant(x->virtual_key, x->target[x->target_index].provider)
+                       : NULL;
+    struct key_pin pin = {.lent = grant ? grant->keys : NULL};
 
     if (x->target_index > 0)
         return pin;
@@ -344,10 +354,18 @@ enum outcome target_try_await(struct exchange *x, struct fiber *self, struct fai
     x->upstream_started = ring_now(x->core->net.ring);
     raw_decide(x);
 
-    int rc = prepare_await(x, self, ret);
+    x->sent = false;
+    int rc = admission_allow(x, &x->target[x->target_index], ret);
+    if (rc)
+        return OUTCOME_FAILED;
+    rc = prepare_await(x, self, ret);
     if (rc)
         return relay_client_left(x, rc) ? OUTCOME_GONE : OUTCOME_FAILED;
+    if (admission_take(x, ret) != 0)
+        return OUTCOME_FAILED;
     enum outcome outcome = retry_loop_await(x, self, ret);
+    if (outcome == OUTCOME_FAILED)
+        admission_release(x);
     if (outcome == OUTCOME_FAILED)
         metrics_upstream(x, false, ret->status,
                          (double)mono_diff_ns(ring_now(x->core->net.ring), x->upstream_started) /

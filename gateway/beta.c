@@ -72,7 +72,7 @@ struct slice beta_needed(struct arena *arena, struct slice text)
     struct json_scanner scan;
     struct slice list = SLICE_EMPTY;
 
-    if (json_scan(&scan, text, members, ARRAY_LEN(members), 0) != 0)
+    if (json_scan_written(&scan, text, members, ARRAY_LEN(members)) != 0)
         return SLICE_EMPTY;
     for (size_t i = 0; i < ARRAY_LEN(members); i++)
         if (scan.member[i].type != JSON_NONE)

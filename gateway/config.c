@@ -41,6 +41,8 @@ static struct config *config_new(void)
     block_pool_init(&c->blocks, 0);
     arena_init(&c->memory, &c->blocks, MEMORY_BYTES_MAX);
     map_init(&c->by_name, seed);
+    map_init(&c->governance.key_by_value, seed);
+    map_init(&c->governance.model_by_name, seed);
     return c;
 }
 
@@ -66,6 +68,8 @@ void config_free(struct config *c)
     if (c->tls != NULL)
         tls_context_put(c->tls->context);
     map_done(&c->by_name);
+    map_done(&c->governance.key_by_value);
+    map_done(&c->governance.model_by_name);
     arena_done(&c->memory);
     block_pool_done(&c->blocks);
     free(c);
@@ -94,10 +98,13 @@ static void build_document(struct config_builder *b, struct limiters *limiters, 
     config__check(b, root);
     if (config__failed(b))
         return;
+    b->config->catalog = b->source->catalog;
     config__load_client(b, root);
     config__load_listener(b, root);
     config__load_peers(b, root);
     config__load_providers(b, root);
+    if (!config__failed(b))
+        config__load_governance(b, root);
     if (!config__failed(b))
         finish(b, limiters);
 }

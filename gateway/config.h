@@ -24,11 +24,14 @@
 #include "base/buf.h"
 #include "base/map.h"
 #include "gateway/forwarded.h"
+#include "gateway/governance.h"
 #include "net/core.h"
 #include "net/tls.h"
 #include "net/upstream.h"
+#include "providers/price.h"
 #include "providers/provider.h"
 
+struct catalog;
 struct limiter;
 
 // What runs at a stop may take so long: Bifrost's.
@@ -75,6 +78,18 @@ struct config_key {
 
 struct config_header {
     struct slice name, value;
+};
+
+// governance.pricing_overrides (pricing.h).
+struct config_price {
+    unsigned rank;                          // of its scope: the narrower, the higher
+    unsigned operations;                    // 1u << enum operation
+    const struct virtual_key *key;          // NULL: of any
+    const struct config_provider *provider; // NULL: of any
+    struct slice key_id;                    // of the provider's key; empty: of any
+    bool wildcard;
+    struct slice pattern; // without the star
+    struct price patch;
 };
 
 // client.compat: what a request may be turned into (plan.h).
@@ -175,7 +190,12 @@ struct config {
     unsigned required_header_count;
     unsigned drain_delay_ms, drain_timeout_ms; // the way down: gateway/process_control.c
     unsigned watchdog_ms;                      // 0: off; gateway/watchdog.h
-    unsigned upgrade_timeout_ms;               // of a new process's silence
+    struct governance governance;
+    const struct catalog *catalog; // outlives the snapshot; NULL: no prices
+    struct config_price *prices;
+    unsigned price_count;
+    bool allow_unpriced;         // a budget lets models pass whose price nobody knows
+    unsigned upgrade_timeout_ms; // of a new process's silence
     struct config_provider *providers;
     unsigned provider_count;
     struct map by_name;  // provider name → struct config_provider
@@ -192,9 +212,11 @@ void config_report_init(struct config_report *r);
 void config_report_done(struct config_report *r);
 
 struct config_source {
-    bool on_loopback;      // nobody but this machine connects
-    const char *app_dir;   // config.json is read from it when it exists
-    bool allow_unenforced; // --allow-unenforced
+    const struct catalog *catalog; // outlives the snapshots; NULL: no prices
+    struct ledger_place *ledger;   // where limits count; NULL: they are read and count nowhere
+    bool on_loopback;              // nobody but this machine connects
+    const char *app_dir;           // config.json is read from it when it exists
+    bool allow_unenforced;         // --allow-unenforced
     // Looks up an environment variable; NULL: getenv. Tests give their own.
     const char *(*environment)(const char *name);
 };

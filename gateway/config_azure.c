@@ -109,7 +109,10 @@ static void load_principal(struct config_builder *b, const struct config_path *a
         config__error(b, &tenant, "expected a tenant's id or domain name");
         return;
     }
-    if (!config__origin(b, at, network, slice_str(authority(b)), &entra->origin, &base))
+    // The authority is not the provider: what is asked of one says nothing about the other.
+    struct config_network plain = *network;
+    plain.http = ORIGIN_HTTP1;
+    if (!config__origin(b, at, &plain, slice_str(authority(b)), &entra->origin, &base))
         return;
     struct slice scope = scope_list(b, p);
     entra->path = arena_printf(&b->config->memory, "%.*s/%.*s/oauth2/v2.0/token", SLICE_ARG(base),

@@ -123,6 +123,13 @@ int config__read_file(const char *name, struct buf *text);
 void config__load_client(struct config_builder *b, yyjson_val *root);    // config_client.c
 void config__load_providers(struct config_builder *b, yyjson_val *root); // config_providers.c
 void config__load_environment(struct config_builder *b);                 // config_providers.c
+// After the providers. (config_governance.c)
+void config__load_governance(struct config_builder *b, yyjson_val *root);
+
+// governance.pricing_overrides, after keys: id → struct virtual_key. (config_prices.c)
+void config__load_prices(struct config_builder *b, const struct map *keys,
+                         const struct config_path *up, yyjson_val *governance);
+
 // ---- Where providers live (config_origin.c) -----------------------------------------------------
 
 // Is `s` a token, as header names are? (config_client.c)
@@ -133,6 +140,7 @@ struct config_network {
     bool insecure;
     struct slice ca_cert_pem;
     unsigned connect_ms, idle_ms, conns_max;
+    enum origin_http http;
     bool refuse_private;         // allow_private_network was written, and is false
     struct proxy *proxy;         // the provider's; given back when it is loaded
     bool proxy_from_environment; // instead: each origin's

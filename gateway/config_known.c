@@ -81,8 +81,8 @@ static const struct known_member client_members[] = {
     SERVED("max_request_body_size_mb", KNOWN_INTEGER_OR_0, .min = 1, .max = 1 << 20),
     SERVED("header_filter_config", KNOWN_OBJECT, OBJECT(header_filter_members)),
     QUIET("initial_pool_size"), // nothing is pooled by count here
-    RESTRICTS("enforce_auth_on_inference"),
-    RESTRICTS("enforce_governance_header"),
+    SERVED("enforce_auth_on_inference", KNOWN_BOOL),
+    SERVED("enforce_governance_header", KNOWN_BOOL),
     RESTRICTS("enforce_scim_auth"),
     NOT_SERVED("enable_logging"),
     NOT_SERVED("disable_content_logging"),
@@ -142,6 +142,7 @@ static const struct known_member proxy_protocol_members[] = {
 static const struct known_member server_members[] = {
     SERVED("drain_delay_s", KNOWN_INTEGER, .min = 0, .max = 3600),
     SERVED("drain_timeout_s", KNOWN_INTEGER, .min = 0, .max = 86400),
+    SERVED("allow_unpriced", KNOWN_BOOL),
     SERVED("watchdog_ms", KNOWN_INTEGER, .min = 0, .max = 3600 * 1000),
     SERVED("upgrade_timeout_s", KNOWN_INTEGER, .min = 1, .max = 3600),
     SERVED("read_buffer_size", KNOWN_INTEGER_OR_0, .min = 1024, .max = 16 << 20),
@@ -286,7 +287,8 @@ static const struct known_member network_members[] = {
     SERVED("keep_alive_timeout_in_seconds", KNOWN_INTEGER_OR_0, .min = 1, .max = 3600),
     SERVED("max_conns_per_host", KNOWN_INTEGER_OR_0, .min = 1, .max = 10000),
     SERVED("allow_private_network", KNOWN_BOOL),
-    NOT_SERVED("enforce_http2"),
+    SERVED("enforce_http2", KNOWN_BOOL),
+    SERVED("offer_http2", KNOWN_BOOL), // ringgate's own
     SERVED("beta_header_overrides", KNOWN_BOOL_MAP),
     NOT_SERVED("stream_throughput_guard"),
     END,
@@ -336,8 +338,8 @@ static const struct known_member governance_provider_members[] = {
     SERVED("openai_config", KNOWN_OBJECT, OBJECT(openai_members)),
     QUIET("id"),
     QUIET("description"),
-    RESTRICTS("budget_id"),
-    RESTRICTS("rate_limit_id"),
+    SERVED("budget_id", KNOWN_STRING),
+    SERVED("rate_limit_id", KNOWN_STRING),
     SERVED("send_back_raw_request", KNOWN_BOOL),
     SERVED("send_back_raw_response", KNOWN_BOOL),
     NOT_SERVED("store_raw_request_response"),
@@ -352,19 +354,143 @@ static const struct known_object governance_provider = {
     .open = true,
 };
 
+static const struct known_member budget_members[] = {
+    SERVED("id", KNOWN_STRING, .required = true),
+    SERVED("max_limit", KNOWN_NUMBER, .required = true),
+    SERVED("reset_duration", KNOWN_STRING, .required = true),
+    SERVED("current_usage", KNOWN_NUMBER),
+    SERVED("last_reset", KNOWN_STRING),
+    SERVED("virtual_key_id", KNOWN_STRING),
+    SERVED("provider_config_id", KNOWN_INTEGER),
+    SERVED("model_config_id", KNOWN_STRING),
+    SERVED("customer_id", KNOWN_STRING),
+    SERVED("team_id", KNOWN_STRING),
+    SERVED("calendar_aligned", KNOWN_BOOL),
+    END,
+};
+
+static const struct known_member budget_line_members[] = {
+    SERVED("id", KNOWN_STRING, .required = true),
+    SERVED("max_limit", KNOWN_NUMBER, .required = true),
+    SERVED("reset_duration", KNOWN_STRING, .required = true),
+    SERVED("calendar_aligned", KNOWN_BOOL),
+    END,
+};
+
+static const struct known_member rate_limit_members[] = {
+    SERVED("id", KNOWN_STRING, .required = true),
+    SERVED("token_max_limit", KNOWN_INTEGER),
+    SERVED("token_reset_duration", KNOWN_STRING),
+    SERVED("token_current_usage", KNOWN_INTEGER),
+    SERVED("token_last_reset", KNOWN_STRING),
+    SERVED("request_max_limit", KNOWN_INTEGER),
+    SERVED("request_reset_duration", KNOWN_STRING),
+    SERVED("request_current_usage", KNOWN_INTEGER),
+    SERVED("request_last_reset", KNOWN_STRING),
+    SERVED("calendar_aligned", KNOWN_BOOL),
+    END,
+};
+
+static const struct known_member customer_members[] = {
+    SERVED("id", KNOWN_STRING, .required = true),
+    SERVED("name", KNOWN_STRING, .required = true),
+    SERVED("budgets", KNOWN_OBJECTS, OBJECT(budget_line_members)),
+    SERVED("budget_id", KNOWN_STRING),
+    SERVED("rate_limit_id", KNOWN_STRING),
+    SERVED("calendar_aligned", KNOWN_BOOL),
+    END,
+};
+
+static const struct known_member team_members[] = {
+    SERVED("id", KNOWN_STRING, .required = true),
+    SERVED("name", KNOWN_STRING, .required = true),
+    SERVED("customer_id", KNOWN_STRING),
+    SERVED("budget_id", KNOWN_STRING),
+    SERVED("rate_limit_id", KNOWN_STRING),
+    SERVED("calendar_aligned", KNOWN_BOOL),
+    QUIET("source_id"),
+    QUIET("business_unit_id"),
+    QUIET("profile"),
+    QUIET("config"),
+    QUIET("claims"),
+    QUIET("virtual_key_count"),
+    END,
+};
+
+static const struct known_member grant_members[] = {
+    SERVED("provider", KNOWN_STRING, .required = true),
+    SERVED("id", KNOWN_INTEGER),
+    SERVED("weight", KNOWN_NUMBER),
+    SERVED("allowed_models", KNOWN_STRINGS),
+    SERVED("blacklisted_models", KNOWN_STRINGS),
+    SERVED("key_ids", KNOWN_STRINGS),
+    SERVED("rate_limit_id", KNOWN_STRING),
+    QUIET("virtual_key_id"),
+    END,
+};
+
+static const struct known_member virtual_key_members[] = {
+    SERVED("id", KNOWN_STRING, .required = true),
+    SERVED("name", KNOWN_STRING, .required = true),
+    SERVED("value", KNOWN_STRING),
+    SERVED("is_active", KNOWN_BOOL),
+    SERVED("expires_at", KNOWN_STRING),
+    SERVED("calendar_aligned", KNOWN_BOOL),
+    SERVED("team_id", KNOWN_STRING),
+    SERVED("customer_id", KNOWN_STRING),
+    SERVED("rate_limit_id", KNOWN_STRING),
+    SERVED("provider_configs", KNOWN_OBJECTS, OBJECT(grant_members)),
+    QUIET("mcp_configs"), // no tool is served
+    QUIET("description"),
+    RESTRICTS("access_profile_id"),
+    END,
+};
+
+static const struct known_member model_config_members[] = {
+    SERVED("id", KNOWN_STRING, .required = true),
+    SERVED("model_name", KNOWN_STRING, .required = true),
+    SERVED("provider", KNOWN_STRING),
+    SERVED("scope", KNOWN_STRING, .choices = (const char *const[]){"global", "virtual_key", NULL}),
+    SERVED("scope_id", KNOWN_STRING),
+    SERVED("calendar_aligned", KNOWN_BOOL),
+    SERVED("budget_id", KNOWN_STRING),
+    SERVED("budget_ids", KNOWN_STRINGS),
+    SERVED("rate_limit_id", KNOWN_STRING),
+    END,
+};
+
+static const struct known_member price_members[] = {
+    SERVED("id", KNOWN_STRING, .required = true),
+    SERVED("name", KNOWN_STRING, .required = true),
+    SERVED("scope_kind", KNOWN_STRING, .required = true,
+           .choices =
+               (const char *const[]){"global", "provider", "provider_key", "virtual_key",
+                                     "virtual_key_provider", "virtual_key_provider_key", NULL}),
+    SERVED("match_type", KNOWN_STRING, .required = true,
+           .choices = (const char *const[]){"exact", "wildcard", NULL}),
+    SERVED("pattern", KNOWN_STRING, .required = true),
+    SERVED("request_types", KNOWN_STRINGS, .required = true),
+    SERVED("virtual_key_id", KNOWN_STRING),
+    SERVED("provider_id", KNOWN_STRING),
+    SERVED("provider_key_name", KNOWN_STRING),
+    SERVED("pricing_patch", KNOWN_ANY),
+    QUIET("config_hash"),
+    END,
+};
+
 static const struct known_member governance_members[] = {
     SERVED("providers", KNOWN_OBJECTS, .object = &governance_provider),
-    RESTRICTS("virtual_keys"),
-    RESTRICTS("budgets"),
-    RESTRICTS("rate_limits"),
-    RESTRICTS("customers"),
-    RESTRICTS("teams"),
+    SERVED("virtual_keys", KNOWN_OBJECTS, OBJECT(virtual_key_members)),
+    SERVED("budgets", KNOWN_OBJECTS, OBJECT(budget_members)),
+    SERVED("rate_limits", KNOWN_OBJECTS, OBJECT(rate_limit_members)),
+    SERVED("customers", KNOWN_OBJECTS, OBJECT(customer_members)),
+    SERVED("teams", KNOWN_OBJECTS, OBJECT(team_members)),
     RESTRICTS("business_units"),
     RESTRICTS("roles"),
     RESTRICTS("routing_rules"),
-    RESTRICTS("model_configs"),
+    SERVED("model_configs", KNOWN_OBJECTS, OBJECT(model_config_members)),
     RESTRICTS("auth_config"),
-    NOT_SERVED("pricing_overrides"),
+    SERVED("pricing_overrides", KNOWN_OBJECTS, OBJECT(price_members)),
     NOT_SERVED("complexity_analyzer_config"), // read by routing rules only
     END,
 };

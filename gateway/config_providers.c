@@ -239,6 +239,10 @@ static void load_network(struct config_builder *b, const struct config_path *at,
     ret->idle_ms =
         1000 * config__uint(network, "keep_alive_timeout_in_seconds", DEFAULT_KEEP_ALIVE_S);
     ret->conns_max = config__uint(network, "max_conns_per_host", DEFAULT_CONNS);
+    if (config__bool(network, "enforce_http2", false))
+        ret->http = ORIGIN_HTTP2;
+    else if (config__bool(network, "offer_http2", false))
+        ret->http = ORIGIN_HTTP_ANY;
     // Whoever writes false means it; whoever writes nothing has written the address.
     ret->refuse_private = !config__bool(network, "allow_private_network", true);
     if (ret->insecure && ret->ca_cert_pem.len > 0)

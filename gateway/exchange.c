@@ -11,8 +11,10 @@
 #include "gateway/attempt.h"
 #include "gateway/error.h"
 #include "gateway/headers.h"
+#include "gateway/identify.h"
 #include "gateway/target.h"
 #include "gateway/translate.h"
+#include "gateway/weigh.h"
 
 // ---- The fiber -------------------------------------------------------------------------------
 
@@ -137,13 +139,17 @@ static void add_fallbacks(struct exchange *x)
 static int route(struct exchange *x)
 {
     struct slice provider;
-    enum target_result result =
-        target_resolve(x->config, x->route->mount, x->model_requested, &x->target[0], &provider);
-    if (result != TARGET_OK) {
-        explain_target(x, result, provider);
-        return ERR_NOT_FOUND;
+    bool own = x->scan->member[DIALECT_FALLBACKS].type != JSON_ARRAY;
+    x->target_count = weigh_targets(x, own);
+    if (x->target_count == 0) {
+        enum target_result result = target_resolve(x->config, x->route->mount, x->model_requested,
+                                                   &x->target[0], &provider);
+        if (result != TARGET_OK) {
+            explain_target(x, result, provider);
+            return ERR_NOT_FOUND;
+        }
+        x->target_count = 1;
     }
-    x->target_count = 1;
     x->model_sent = x->target[0].model;
     add_fallbacks(x);
     exchange_set_state(x, EXCHANGE_ROUTED);
@@ -191,6 +197,10 @@ void serve_inference_await(struct exchange *x, struct fiber *self)
     }
     if (missing.len > 0) {
         headers_refuse_await(x, self, missing);
+        return;
+    }
+    if (identify(x, &x->failure) != 0) {
+        error_answer_await(x, self, &x->failure);
         return;
     }
     int rc = exchange_read_await(x, self, &x->failure);

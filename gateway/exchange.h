@@ -80,11 +80,20 @@ struct failure {
 };
 
 struct usage {
-    bool known;
+    bool known; // all of it: what a stream told before it broke off is not
     uint64_t input_tokens, output_tokens, total_tokens;
     uint64_t cached_read_tokens, cached_write_tokens;
+    double dollars; // that the provider says it costs; 0: nothing
 };
 
+// What an exchange cost, once it is settled (admission.h).
+struct charge {
+    bool estimated;  // no usage came: what was reserved stands
+    bool cost_known; // there is a price, or the provider said it
+    int64_t cost;    // 10⁻¹² dollars
+};
+
+struct admission;
 struct decoder;
 struct dialect;
 struct translated;
@@ -98,8 +107,9 @@ struct exchange {
     const struct route *route; // NULL: no such path
     struct slice route_part;   // of the path: what stands for the route's `{id}`, as written
     enum exchange_state state;
-    struct slice request_id; // x-request-id, or a UUID
-    struct forwarded from;   // the client, past trusted proxies
+    struct slice request_id;               // x-request-id, or a UUID
+    const struct virtual_key *virtual_key; // NULL: nobody's
+    struct forwarded from;                 // the client, past trusted proxies
 
     // READING
     const struct dialect *dialect; // of the route's operation
@@ -130,8 +140,10 @@ struct exchange {
     struct json_scanner *edit_scan; // with the members a provider's edits need, or NULL
     const struct config_provider *edit_scan_of;
 
-    unsigned raw;             // bits of enum raw: what of it the client is shown (raw.h)
-    struct slice raw_request; // kept for that
+    struct admission *admission; // of the current target (admission.h)
+    bool sent;                   // its provider was asked, and has not refused
+    unsigned raw;                // bits of enum raw: what of it the client is shown (raw.h)
+    struct slice raw_request;    // kept for that
 
     struct body *answer; // of the attempt that is being relayed: the provider's, or its decoder's
     struct decoder *decoder; // or NULL
@@ -139,6 +151,7 @@ struct exchange {
     // the outcome
     struct failure failure; // of the primary, when all failed
     struct usage usage;
+    struct charge charge;
     unsigned status;       // what the client got
     uint64_t answer_bytes; // of the body sent to it
     struct mono started, upstream_started, first_event;

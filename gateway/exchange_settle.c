@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "gateway/admission.h"
 #include "gateway/exchange.h"
 
 // ---- States ----------------------------------------------------------------------------------
@@ -41,6 +42,10 @@ void exchange_settle(struct exchange *x)
     bool relayed = x->state == EXCHANGE_COMMITTED && x->dialect && x->target_count > 0;
 
     exchange_set_state(x, EXCHANGE_SETTLED);
+    if (relayed || x->sent)
+        admission_settle(x, &x->charge);
+    else
+        admission_release(x);
     if (relayed)
         metrics_upstream(x, !x->broken, x->status, seconds_since(now, x->upstream_started));
     metrics_http(x, seconds_since(now, x->started), x->body.len, x->answer_bytes);

@@ -199,7 +199,10 @@ void gateway_serve_await(struct exchange *x, struct fiber *self)
         wrong_method_await(x, self);
     else
         x->route->serve_await(x, self);
-    if (!x->stream->answered && !x->stream->gone && x->state != EXCHANGE_SETTLED)
+    // An answer that was begun and could not be written, for want of memory, is not tried again:
+    // the connection ends without one.
+    bool begun = x->state >= EXCHANGE_COMMITTED;
+    if (!x->stream->answered && !x->stream->gone && !begun)
         error_reply_await(x, self, ERR_SYSTEM, SLICE("the request was not served"), SLICE_EMPTY);
 }
 

@@ -15,6 +15,8 @@
 #include "gateway/route.h"
 #include "net/core.h"
 
+struct catalog;
+struct estimates;
 struct limiters;
 struct sessions;
 struct work_pool;
@@ -27,9 +29,12 @@ struct gateway {
     unsigned cores;
     struct route_table routes;
     struct limiters *limiters;
-    struct sessions *sessions; // NULL: none are known
-    struct work_pool *work;    // for what would hold a loop too long; NULL: done on it all the same
-    const char *version;       // RINGGATE_VERSION
+    struct ledger_place ledger;  // its ledger is NULL as long as nothing is limited
+    struct catalog *catalog;     // what models cost
+    struct estimates *estimates; // NULL: no model is known to have answered
+    struct sessions *sessions;   // NULL: none are known
+    struct work_pool *work; // for what would hold a loop too long; NULL: done on it all the same
+    const char *version;    // RINGGATE_VERSION
     struct wall started;
     _Atomic bool draining;            // /health answers 503
     const struct handover_area *area; // what several processes count together; NULL: nothing

@@ -15,7 +15,7 @@ bool host_is_loopback(struct slice host)
     struct in_addr four;
     if (slice_ieq(host, SLICE("localhost")) || slice_eq(host, SLICE("::1")))
         return true;
-    if (host.len >= sizeof(text))
+    if (host.len == 0 || host.len >= sizeof(text))
         return false;
     memcpy(text, host.ptr, host.len);
     text[host.len] = '\0';

@@ -23,7 +23,7 @@
 #define CUSTOM_MAX      16
 // Above METRICS_SERIES_MAX, for the series named "other".
 #define SERIES_RESERVE 1024
-#define FIXED_MAX      6
+#define FIXED_MAX      12
 #define KEY_BYTES_MAX  ((FIXED_MAX + 2 * CUSTOM_MAX) * (LABEL_VALUE_MAX + 2))
 // Worst case of escaping: each byte becomes three (U+FFFD).
 #define LABELS_BYTES_MAX (3 * KEY_BYTES_MAX + 1024)
@@ -39,13 +39,15 @@ static const double size_bounds[] = {1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
 
 // Names a custom label may not take: two labels of one name make the whole page unreadable.
 static const char *const upstream_label_names[] = {
-    "provider", "model", "method", "selected_key_id", "selected_key_name", "fallback_index",
+    "provider",          "model",          "method",         "selected_key_id",
+    "selected_key_name", "fallback_index", "virtual_key_id", "virtual_key_name",
+    "team_id",           "team_name",      "customer_id",    "customer_name",
 };
 static const char *const http_label_names[] = {"path", "method", "status"};
 static const char *const empty_label_names[] = {
-    "virtual_key_id",  "virtual_key_name",  "routing_engine_used",
-    "routing_rule_id", "routing_rule_name", "team_id",
-    "team_name",       "customer_id",       "customer_name",
+    "routing_engine_used",
+    "routing_rule_id",
+    "routing_rule_name",
 };
 static const char *const page_label_names[] = {"le", "status_code", "is_success", "core"};
 
@@ -388,6 +390,18 @@ static struct http_series *find_http(struct metrics *m, struct labels *l)
     return make_http(m, l, key);
 }
 
+// Whose request it is: a virtual key, its team, its customer.
+static void owner_labels(const struct virtual_key *key, struct labels *l)
+{
+    l->fixed[6] = key->id;
+    l->fixed[7] = key->name;
+    for (const struct governance_owner *o = key->owner.above; o != NULL; o = o->above) {
+        unsigned at = o->level == GOVERNANCE_TEAM ? 8 : 10;
+        l->fixed[at] = o->id;
+        l->fixed[at + 1] = o->name;
+    }
+}
+
 static struct upstream_series *series_of(struct exchange *x)
 {
     if (x->series != NULL && x->series_key == x->key && x->series_target == x->target_index)
@@ -405,6 +419,8 @@ static struct upstream_series *series_of(struct exchange *x)
         l.fixed[4] = x->key->name;
     }
     l.fixed[5] = slice_of(index, fmt_u64(index, x->target_index));
+    if (x->virtual_key != NULL)
+        owner_labels(x->virtual_key, &l);
     custom_labels(x, &l);
     x->series = find_upstream(&x->core->metrics, &l);
     x->series_key = x->key;
@@ -426,6 +442,8 @@ void metrics_upstream(struct exchange *x, bool success, unsigned status, double 
         return;
     }
     counter_add(&s->successes, 1);
+    if (x->charge.cost_known)
+        counter_add(&s->cost, (uint64_t)x->charge.cost);
     if (x->usage.known) {
         counter_add(&s->input_tokens, x->usage.input_tokens);
         counter_add(&s->output_tokens, x->usage.output_tokens);

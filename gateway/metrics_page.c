@@ -18,6 +18,7 @@
 #include "gateway/limiter.h"
 #include "gateway/metrics_series.h"
 #include "gateway/tour.h"
+#include "providers/price.h"
 #include "ring/fiber.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -50,11 +51,10 @@
       "TLS handshakes with providers.")                                                            \
     X(resumptions, "ringgate_upstream_tls_resumptions_total", "counter",                           \
       "TLS handshakes that resumed a session.")                                                    \
-    X(h2_connections, "ringgate_http2_connections_total", "counter",                               \
-      "Client connections that spoke HTTP/2.")                                                     \
-    X(h2_streams, "ringgate_http2_streams_total", "counter", "Streams that clients opened.")       \
-    X(h2_malformed, "ringgate_http2_malformed_total", "counter",                                   \
-      "Streams reset because their request was malformed.")                                        \
+    X(h2_refused, "ringgate_upstream_http2_refused_total", "counter",                              \
+      "HTTP/2 streams that providers have not looked at.")                                         \
+    X(h2_goaways, "ringgate_upstream_http2_goaways_total", "counter",                              \
+      "HTTP/2 connections that providers take no more requests on.")                               \
     X(shaking, "ringgate_tls_handshakes_in_progress", "gauge",                                     \
       "TLS handshakes with clients that have begun and not ended.")                                \
     X(shaken, "ringgate_tls_handshakes_total", "counter", "TLS handshakes with clients.")          \
@@ -68,11 +68,29 @@
     X(lag_ns, "ringgate_loop_lag_seconds", "gauge",                                                \
       "Longest turn of the core's loop since the last scrape.")
 
+// Of the two ends of HTTP/2 that a core is: X(member, name, help)
+#define H2_MAP(X)                                                                                  \
+    X(connections, "ringgate_http2_connections_total", "Connections that spoke HTTP/2.")           \
+    X(streams, "ringgate_http2_streams_total", "Streams that were opened.")                        \
+    X(malformed, "ringgate_http2_malformed_total",                                                 \
+      "Streams reset because their request or answer was malformed.")
+
+enum h2_role { H2_SERVER, H2_CLIENT, H2_ROLES };
+
+static const char *const h2_roles[] = {[H2_SERVER] = "server", [H2_CLIENT] = "client"};
+
+struct h2_figures {
+#define X(member, name, help) uint64_t member;
+    H2_MAP(X)
+#undef X
+    uint64_t limits[H2_LIMIT_COUNT];
+};
+
 struct core_figures {
 #define X(member, name, type, help) uint64_t member;
     CORE_MAP(X)
 #undef X
-    uint64_t h2_limits[H2_LIMIT_COUNT];
+    struct h2_figures h2[H2_ROLES];
     uint64_t tls_failures[TLS_FAILURE_COUNT];
     uint64_t proxy_failures[PROXY_FAILURE_COUNT];
     uint64_t shed[NET_SHED_COUNT];
@@ -153,6 +171,7 @@ static void add_upstream(struct sum *sum, const struct upstream_series *from)
     add_counter(&to->output_tokens, &from->output_tokens);
     add_counter(&to->cache_read_tokens, &from->cache_read_tokens);
     add_counter(&to->cache_write_tokens, &from->cache_write_tokens);
+    add_counter(&to->cost, &from->cost);
     for (unsigned i = 0; i < from->error_count; i++)
         upstream_series_error(to, from->errors[i].status, from->errors[i].count);
     add_histogram(&to->latency[0], &from->latency[0]);
@@ -174,6 +193,16 @@ static void add_http(struct sum *sum, const struct http_series *from)
     add_histogram(&to->response_bytes, &from->response_bytes);
 }
 
+static void read_h2(struct h2_figures *f, const struct counter *connections,
+                    const struct h2_counts *counts)
+{
+    f->connections = counter_get(connections);
+    f->streams = counter_get(&counts->streams);
+    f->malformed = counter_get(&counts->malformed);
+    for (unsigned i = 0; i < H2_LIMIT_COUNT; i++)
+        f->limits[i] = counter_get(&counts->hit[i]);
+}
+
 static void add_figures(struct core_figures *f, struct gateway_core *core)
 {
     const struct net_stats *net = &core->net.stats;
@@ -192,9 +221,8 @@ static void add_figures(struct core_figures *f, struct gateway_core *core)
         .retries = counter_get(&net->upstream_retries),
         .handshakes = counter_get(&net->upstream_handshakes),
         .resumptions = counter_get(&net->upstream_resumptions),
-        .h2_connections = counter_get(&net->h2_connections),
-        .h2_streams = counter_get(&net->h2.streams),
-        .h2_malformed = counter_get(&net->h2.malformed),
+        .h2_refused = counter_get(&net->upstream_h2_refused),
+        .h2_goaways = counter_get(&net->upstream_h2_goaways),
         .shaking = core->net.tls.shaking,
         .shaken = counter_get(&net->tls_handshakes),
         .resumed = counter_get(&net->tls_resumptions),
@@ -203,8 +231,8 @@ static void add_figures(struct core_figures *f, struct gateway_core *core)
         .turns = ring.turns,
         .lag_ns = (uint64_t)ring.turn_ns_max,
     };
-    for (unsigned i = 0; i < H2_LIMIT_COUNT; i++)
-        f->h2_limits[i] = counter_get(&net->h2.hit[i]);
+    read_h2(&f->h2[H2_SERVER], &net->h2_connections, &net->h2);
+    read_h2(&f->h2[H2_CLIENT], &net->upstream_h2_connections, &net->upstream_h2);
     for (unsigned i = 0; i < TLS_FAILURE_COUNT; i++)
         f->tls_failures[i] = counter_get(&net->tls_failures[i]);
     for (unsigned i = 0; i < PROXY_FAILURE_COUNT; i++)
@@ -312,6 +340,21 @@ static void write_counter(struct buf *out, const struct family *f, const void *s
         add_count(out, f->name, *labels, "", counter_get(c));
 }
 
+// Of a counter in 10⁻¹² dollars.
+static void write_dollars(struct buf *out, const struct family *f, const void *series)
+{
+    const struct counter *c = (const void *)((const char *)series + f->offset);
+    const struct slice *labels =
+        (const void *)((const char *)series + offsetof(struct http_series, labels));
+    if (counter_get(c) == 0)
+        return;
+    buf_printf(out, "%s{", f->name);
+    buf_add(out, *labels);
+    buf_add(out, SLICE("} "));
+    add_double(out, (double)counter_get(c) / (double)PRICE_DOLLAR);
+    buf_add_char(out, '\n');
+}
+
 static void write_histogram(struct buf *out, const struct family *f, const void *series)
 {
     const struct histogram *h = (const void *)((const char *)series + f->offset);
@@ -362,6 +405,8 @@ static const struct family upstream_families[] = {
      "Input tokens read from a provider's prompt cache.", write_counter, UP(cache_read_tokens)},
     {"bifrost_cache_write_input_tokens_total", "counter",
      "Input tokens written to a provider's prompt cache.", write_counter, UP(cache_write_tokens)},
+    {"bifrost_cost_total", "counter", "Dollars, by the providers' prices.", write_dollars,
+     UP(cost)},
     {"bifrost_stream_first_token_latency_seconds", "histogram",
      "Time to the first event of a stream.", write_histogram, UP(first_token)},
     {"bifrost_stream_inter_token_latency_seconds", "histogram",
@@ -430,14 +475,41 @@ static void write_cores(struct buf *out, const struct sum *sum, unsigned cores)
     }
 }
 
+struct h2_family {
+    const char *name, *help;
+    size_t offset;
+};
+
+static const struct h2_family h2_families[] = {
+#define X(member, name, help) {name, help, offsetof(struct h2_figures, member)},
+    H2_MAP(X)
+#undef X
+};
+
+static void write_h2(struct buf *out, const struct sum *sum, unsigned cores)
+{
+    for (size_t i = 0; i < ARRAY_LEN(h2_families); i++) {
+        const struct h2_family *f = &h2_families[i];
+        add_family(out, f->name, "counter", f->help);
+        for (unsigned n = 0; n < cores * H2_ROLES; n++) {
+            uint64_t value;
+            memcpy(&value, (const char *)&sum->core[n / H2_ROLES].h2[n % H2_ROLES] + f->offset,
+                   sizeof(value));
+            buf_printf(out, "%s{core=\"%u\",role=\"%s\"} %llu\n", f->name, n / H2_ROLES,
+                       h2_roles[n % H2_ROLES], (unsigned long long)value);
+        }
+    }
+}
+
 static void write_h2_limits(struct buf *out, const struct sum *sum, unsigned cores)
 {
     static const char name[] = "ringgate_http2_limits_total";
-    add_family(out, name, "counter", "Limits of HTTP/2 that clients went beyond.");
-    for (unsigned c = 0; c < cores; c++) {
+    add_family(out, name, "counter", "Limits of HTTP/2 that peers went beyond.");
+    for (unsigned n = 0; n < cores * H2_ROLES; n++) {
+        const struct h2_figures *f = &sum->core[n / H2_ROLES].h2[n % H2_ROLES];
         for (unsigned i = 0; i < H2_LIMIT_COUNT; i++)
-            buf_printf(out, "%s{core=\"%u\",limit=\"%s\"} %llu\n", name, c, h2_limit_label(i),
-                       (unsigned long long)sum->core[c].h2_limits[i]);
+            buf_printf(out, "%s{core=\"%u\",role=\"%s\",limit=\"%s\"} %llu\n", name, n / H2_ROLES,
+                       h2_roles[n % H2_ROLES], h2_limit_label(i), (unsigned long long)f->limits[i]);
     }
 }
 
@@ -619,6 +691,7 @@ int metrics_scrape_await(struct gateway *g, struct gateway_core *core, struct fi
         rc = write_family_await(out, &upstream_families[i], &sum->upstream, self);
     if (rc == 0) {
         write_cores(out, sum, g->cores);
+        write_h2(out, sum, g->cores);
         write_h2_limits(out, sum, g->cores);
         write_tls_failures(out, sum, g->cores);
         write_proxy_failures(out, sum, g->cores);

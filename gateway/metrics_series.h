@@ -23,6 +23,7 @@ struct upstream_series {
     struct slice key, labels;
     struct counter requests, successes;
     struct counter input_tokens, output_tokens, cache_read_tokens, cache_write_tokens;
+    struct counter cost; // 10⁻¹² dollars
     struct status_count errors[SERIES_STATUS_MAX];
     unsigned error_count;
     struct histogram latency[2]; // by is_success

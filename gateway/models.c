@@ -8,10 +8,12 @@
 #include "gateway/models.h"
 #include "base/assert.h"
 #include "base/err.h"
+#include "gateway/admission.h"
 #include "gateway/credential.h"
 #include "gateway/decode.h"
 #include "gateway/error.h"
 #include "gateway/headers.h"
+#include "gateway/identify.h"
 #include "gateway/relay.h"
 #include "gateway/request.h"
 #include "gateway/target.h"
@@ -133,6 +135,8 @@ static void ask_await(struct ask *a, struct fiber *self)
         const struct config_key *key = &p->keys[i];
         if (!key->enabled || (key->value.len == 0 && !p->row->key_optional))
             continue;
+        if (a->source->grant && a->source->grant->keys && !a->source->grant->keys[i])
+            continue;
         asked++;
         a->err = ask_key_await(a, self, key);
         if (a->err == ERR_CLIENT_GONE || a->err == ERR_CANCELLED)
@@ -232,6 +236,10 @@ void serve_models_await(struct exchange *x, struct fiber *self)
         headers_refuse_await(x, self, param);
         return;
     }
+    if (identify(x, &x->failure) != 0) {
+        error_answer_await(x, self, &x->failure);
+        return;
+    }
     int rc = models_query_parse(x->route->mount, x->stream->request.query, a, &query, &param);
     if (rc) {
         error_reply_await(x, self, rc, rc == ERR_NOMEM ? SLICE_EMPTY : invalid_query, param);
@@ -247,7 +255,19 @@ void serve_models_await(struct exchange *x, struct fiber *self)
         const struct config_provider *p = &config->providers[i];
         if (query.provider.len > 0 && !slice_eq(p->name, query.provider))
             continue;
+        const struct governance_grant *grant =
+            x->virtual_key ? governance_grant(x->virtual_key, p) : NULL;
+        if (x->virtual_key && !grant) {
+            if (query.provider.len > 0) {
+                struct target t = {.provider = p};
+                admission_allow(x, &t, &x->failure);
+                error_answer_await(x, self, &x->failure);
+                return;
+            }
+            continue;
+        }
         sources[count].provider = p;
+        sources[count].grant = grant;
         asks[count] = (struct ask){.x = x, .target.provider = p, .source = &sources[count]};
         count++;
     }

@@ -26,6 +26,7 @@
 // What one provider said: a text for each server asked, when it has a list at all.
 struct models_source {
     const struct config_provider *provider;
+    const struct governance_grant *grant; // of whom is asking; NULL: everything may be seen
     struct slice text[MODELS_ASKS_MAX];
     unsigned texts;
 };

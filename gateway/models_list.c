@@ -76,9 +76,10 @@ int models_query_parse(enum mount mount, struct slice query, struct arena *arena
 struct page {
     enum mount mount;
     const struct models_query *query;
-    struct buf *out; // NULL: looking for the neighbour
-    struct map seen; // ids of the current provider
-    uint64_t index;  // models met
+    struct buf *out;                      // NULL: looking for the neighbour
+    struct map seen;                      // ids of the current provider
+    const struct governance_grant *grant; // of the current source
+    uint64_t index;                       // models met
     uint64_t written;
     uint64_t found_at; // the neighbour's index, when `found`
     bool found;
@@ -236,6 +237,8 @@ static void add_model(struct page *l, struct slice provider, struct slice model,
 {
     bool anthropic = l->mount == MOUNT_ANTHROPIC;
 
+    if (l->grant && !governance_allows_model(l->grant, model, SLICE_EMPTY))
+        return;
     if (map_get(&l->seen, model) || map_put(&l->seen, model, l) != 0 ||
         !on_page(l, provider, model))
         return;
@@ -316,6 +319,7 @@ static int add_source(struct page *l, const struct models_source *s, const uint6
     int rc = 0;
 
     map_init(&l->seen, seed);
+    l->grant = s->grant;
     for (unsigned i = 0; i < s->texts; i++) {
         rc = json_parse(s->text[i], &doc[i], NULL, NULL);
         if (rc == 0)

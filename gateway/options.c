@@ -46,6 +46,12 @@ static bool set_app_dir(struct options *o, const char *value)
     return n > 0 && (size_t)n < sizeof(o->app_dir);
 }
 
+static bool set_shared_dir(struct options *o, const char *value)
+{
+    o->shared_dir = value;
+    return value[0] != '\0';
+}
+
 static bool set_log_level(struct options *o, const char *value)
 {
     int level = log_level_parse(slice_str(value));
@@ -116,6 +122,8 @@ static const struct flag flags[] = {
     {"port", "N", "port to listen on (8080); 0 takes a free one and logs it", set_port},
     {"host", "ADDR", "address to listen on (localhost, or BIFROST_HOST)", set_host},
     {"app-dir", "DIR", "where config.json lies (~/.config/bifrost)", set_app_dir},
+    {"shared-dir", "DIR", "what lives in memory beyond the process (a folder in /dev/shm)",
+     set_shared_dir},
     {"log-level", "LEVEL", "debug, info, warn or error (info, or LOG_LEVEL)", set_log_level},
     {"log-style", "STYLE", "json or pretty (json)", set_log_style},
     {"cores", "N", "loop threads (as many as the process may run on)", set_cores},
@@ -134,7 +142,11 @@ static const struct flag flags[] = {
 
 void options_usage(FILE *out)
 {
-    fprintf(out, "usage: ringgate [flags]\n");
+    fprintf(out, "usage: ringgate [flags]\n"
+                 "       ringgate backup DIR [-app-dir DIR]   copy the store, also of a gateway "
+                 "that runs\n"
+                 "       ringgate repair [-app-dir DIR]       make a store of what can be read of "
+                 "a damaged one\n");
     for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
         const struct flag *f = &flags[i];
         int width =

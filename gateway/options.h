@@ -18,6 +18,7 @@ struct options {
     const char *host;
     unsigned port; // 0: any free one
     char app_dir[OPTIONS_PATH_BYTES];
+    const char *shared_dir; // NULL: shared_dir.h has a name
     enum log_level log_level;
     enum log_style log_style;
     unsigned cores;        // 0: as many as the process may run on

@@ -8,11 +8,13 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "gateway/estimate.h"
 #include "gateway/host.h"
 #include "gateway/limiter.h"
 #include "gateway/notify.h"
 #include "gateway/process_internal.h"
 #include "gateway/session.h"
+#include "providers/catalog.h"
 #include "ring/work.h"
 #include <errno.h>
 #include <sched.h>
@@ -145,11 +147,13 @@ static void print(FILE *out, const struct buf *text)
         fwrite(text->ptr, 1, text->len, out);
 }
 
-struct config_source process__source(const struct process_setup *setup)
+struct config_source process__source(const struct process_setup *setup, struct gateway *g)
 {
     return (struct config_source){
         .app_dir = setup->options->app_dir,
         .allow_unenforced = setup->options->allow_unenforced,
+        .ledger = g != NULL ? &g->ledger : NULL,
+        .catalog = g != NULL ? g->catalog : NULL,
         .on_loopback = host_is_loopback(slice_str(setup->options->host)),
     };
 }
@@ -157,7 +161,7 @@ struct config_source process__source(const struct process_setup *setup)
 int process_check_config(const struct options *options)
 {
     struct process_setup setup = {.options = options};
-    struct config_source source = process__source(&setup);
+    struct config_source source = process__source(&setup, NULL);
     struct config_report report;
     struct config *config = NULL;
     config_report_init(&report);
@@ -175,7 +179,7 @@ int process_check_config(const struct options *options)
 
 static int first_config(struct process *p)
 {
-    struct config_source source = process__source(p->setup);
+    struct config_source source = process__source(p->setup, &p->gateway);
     struct config_report report;
     config_report_init(&report);
     int rc = config_build(&source, p->gateway.limiters, &report, &p->config);
@@ -201,6 +205,7 @@ static int gateway_init(struct process *p)
 {
     struct gateway *g = &p->gateway;
     uint64_t seed[2];
+    const char *reason = NULL;
     int rc = random_bytes(seed, sizeof(seed));
     if (rc == 0)
         rc = random_bytes(g->net.addresses.seed, sizeof(g->net.addresses.seed));
@@ -212,6 +217,15 @@ static int gateway_init(struct process *p)
         rc = limiters_new(&g->limiters);
     if (rc == 0)
         rc = sessions_new(&g->sessions);
+    if (rc == 0)
+        rc = shared_dir_name(p->setup->options->shared_dir, p->setup->options->app_dir,
+                             p->shared_dir);
+    g->ledger.folder = p->shared_dir;
+    g->estimates = estimates_new();
+    if (g->estimates == NULL)
+        rc = ERR_NOMEM;
+    if (rc == 0)
+        rc = catalog_new(catalog_built_in(), &g->catalog, &reason);
     if (rc == 0)
         rc = work_pool_new((g->cores + 1) / 2 < WORK_THREADS_MAX ? (g->cores + 1) / 2
                                                                  : WORK_THREADS_MAX,
@@ -234,6 +248,9 @@ static void process_free(struct process *p)
     config_free(p->config);
     route_table_done(&p->gateway.routes);
     limiters_free(p->gateway.limiters);
+    ledger_close(p->gateway.ledger.ledger);
+    catalog_free(p->gateway.catalog);
+    estimates_free(p->gateway.estimates);
     sessions_free(p->gateway.sessions);
     work_pool_free(p->gateway.work);
     process__upgrade_free(p);

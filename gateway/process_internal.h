@@ -18,6 +18,7 @@
 
 #include "gateway/handover.h"
 #include "gateway/process.h"
+#include "gateway/shared_dir.h"
 #include "gateway/tour.h"
 #include "gateway/watchdog.h"
 #include "net/sockets.h"
@@ -149,6 +150,7 @@ struct core_thread {
 struct process {
     struct gateway gateway; // first: aligned like the allocation
     const struct process_setup *setup;
+    char shared_dir[SHARED_DIR_BYTES];
     struct gates gates;
     struct control control;
     struct reload reload;
@@ -169,7 +171,7 @@ struct process {
 bool process__pass(struct process *p, enum phase phase); // false: the start has failed
 void process__fail(struct process *p, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-struct config_source process__source(const struct process_setup *setup);
+struct config_source process__source(const struct process_setup *setup, struct gateway *g);
 // What the first snapshot and the flags want to be listened on.
 void process__wants(const struct process *p, struct net_want ret[NET_ROLE_COUNT]);
 

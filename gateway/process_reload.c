@@ -169,7 +169,7 @@ static void *build(void *reload)
 {
     struct reload *r = reload;
     struct process *p = process_of(r);
-    struct config_source source = process__source(p->setup);
+    struct config_source source = process__source(p->setup, &p->gateway);
     if (r->kind == RELOAD_CERTIFICATES)
         r->err = config_listener_context(r->base->tls, &r->report, &r->fresh);
     else

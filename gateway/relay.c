@@ -127,12 +127,13 @@ void relay_head(struct exchange *x, const struct upstream *u, int64_t content_le
 void relay_set_usage(struct exchange *x, const struct dialect_usage *usage)
 {
     x->usage = (struct usage){
-        .known = usage->known,
+        .known = usage->known && !usage->opening,
         .input_tokens = usage->input_tokens,
         .output_tokens = usage->output_tokens,
         .total_tokens = usage->total_tokens,
         .cached_read_tokens = usage->cached_read_tokens,
         .cached_write_tokens = usage->cached_write_tokens,
+        .dollars = usage->dollars,
     };
 }
 

@@ -572,6 +572,8 @@ enum outcome relay_stream_await(struct exchange *x, struct fiber *self, struct u
     if ((!extra_fields || st->filter.prefix.ptr) && (!x->translated || st->translate))
         rc = loop_await(st);
     enum outcome outcome = conclude_await(st, rc);
+    if (outcome == OUTCOME_GONE) // what the client had of it has been used
+        relay_set_usage(x, st->translate ? &st->translate->usage : &st->filter.usage);
     work_end(st);
     arena_done(&st->edits);
     sse_done(&st->splitter);

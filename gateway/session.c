@@ -219,11 +219,12 @@ enum key_result session_key_choose(struct exchange *x, const struct target *t,
 
     struct mono now = ring_now(x->core->net.ring);
     int64_t ttl_ms = session_ttl_ms(value_of(x, HTTP_N_X_BF_SESSION_TTL));
-    struct session_who who = session_who(s, t->provider->name, value_of(x, HTTP_N_X_BF_VK), id);
+    struct slice scope = x->virtual_key ? x->virtual_key->id : SLICE_EMPTY;
+    struct session_who who = session_who(s, t->provider->name, scope, id);
     uint64_t bound = sessions_get(s, who, now, ttl_ms);
     enum key_result result = KEY_NONE;
     for (unsigned i = 0; i < CHOICES_MAX; i++) {
-        struct key_pin own = {.id = id_of(s, t->provider, bound)};
+        struct key_pin own = {.id = id_of(s, t->provider, bound), .lent = pin->lent};
         if (own.id.len > 0 && draw(x, t, &own, used) == KEY_FOUND)
             return KEY_FOUND;
         result = draw(x, t, pin, used);

@@ -90,9 +90,12 @@ bool target_allows(const struct config_provider *provider, enum operation op, bo
 
 // ---- Keys ------------------------------------------------------------------------------------
 
-static bool key_eligible(const struct config_provider *provider, const struct config_key *key,
-                         struct slice model, struct slice *ret_model)
+// `lent`: the keys that may be used at all, by index; NULL: all.
+static bool key_eligible(const struct config_provider *provider, const bool *lent,
+                         const struct config_key *key, struct slice model, struct slice *ret_model)
 {
+    if (lent && !lent[key - provider->keys])
+        return false;
     if (key->value.len == 0 && !provider->row->key_optional)
         return false;
     return config_key_serves(key, model, ret_model);
@@ -128,18 +131,19 @@ static double weight_of(const struct config_key *key)
     return key->weight > 0 ? key->weight : 0;
 }
 
-static struct urn count_keys(const struct config_provider *provider, struct slice model,
-                             uint64_t used)
+static struct urn count_keys(const struct config_provider *provider, const bool *lent,
+                             struct slice model, uint64_t used)
 {
     struct urn urn = {0};
     struct slice ignored;
 
     for (unsigned i = 0; i < provider->key_count && !urn.weighted; i++)
         urn.weighted = weight_of(&provider->keys[i]) > 0 &&
-                       key_eligible(provider, &provider->keys[i], model, &ignored);
+                       key_eligible(provider, lent, &provider->keys[i], model, &ignored);
     for (unsigned i = 0; i < provider->key_count; i++) {
         const struct config_key *key = &provider->keys[i];
-        if (!key_eligible(provider, key, model, &ignored) || (urn.weighted && weight_of(key) <= 0))
+        if (!key_eligible(provider, lent, key, model, &ignored) ||
+            (urn.weighted && weight_of(key) <= 0))
             continue;
         urn.eligible++;
         if (is_used(used, i))
@@ -151,8 +155,8 @@ static struct urn count_keys(const struct config_provider *provider, struct slic
 }
 
 // The key at `point` of the line that the unused keys' weights make up.
-static unsigned draw(const struct config_provider *provider, struct slice model, uint64_t used,
-                     const struct urn *urn, double point)
+static unsigned draw(const struct config_provider *provider, const bool *lent, struct slice model,
+                     uint64_t used, const struct urn *urn, double point)
 {
     struct slice ignored;
     unsigned last = provider->key_count;
@@ -160,7 +164,7 @@ static unsigned draw(const struct config_provider *provider, struct slice model,
     for (unsigned i = 0; i < provider->key_count; i++) {
         const struct config_key *key = &provider->keys[i];
         double share = urn->weighted ? weight_of(key) : 1.0;
-        if (share <= 0 || is_used(used, i) || !key_eligible(provider, key, model, &ignored))
+        if (share <= 0 || is_used(used, i) || !key_eligible(provider, lent, key, model, &ignored))
             continue;
         last = i;
         point -= share;
@@ -175,6 +179,8 @@ enum key_result key_choose(const struct config_provider *provider, struct slice 
                            const struct key_pin *pin, struct prng *prng, uint64_t *used,
                            const struct config_key **ret_key, struct slice *ret_model)
 {
+    const bool *lent = pin ? pin->lent : NULL;
+
     if (provider->key_less) {
         *ret_key = NULL;
         *ret_model = model;
@@ -184,25 +190,25 @@ enum key_result key_choose(const struct config_provider *provider, struct slice 
         const struct config_key *key = key_pinned(provider, pin);
         if (!key)
             return KEY_PIN_UNKNOWN;
-        if (!key_eligible(provider, key, model, ret_model))
+        if (!key_eligible(provider, lent, key, model, ret_model))
             return KEY_NONE;
         *ret_key = key;
         return KEY_FOUND;
     }
 
-    struct urn urn = count_keys(provider, model, *used);
+    struct urn urn = count_keys(provider, lent, model, *used);
     if (urn.eligible == 0)
         return KEY_NONE;
     if (urn.unused == 0) {
         *used = 0;
-        urn = count_keys(provider, model, 0);
+        urn = count_keys(provider, lent, model, 0);
     }
     double line = urn.weighted ? urn.unused_weight : (double)urn.unused;
-    unsigned i = draw(provider, model, *used, &urn, line * prng_unit(prng));
+    unsigned i = draw(provider, lent, model, *used, &urn, line * prng_unit(prng));
     if (i < KEYS_TRIED_MAX)
         *used |= UINT64_C(1) << i;
     *ret_key = &provider->keys[i];
-    bool eligible = key_eligible(provider, *ret_key, model, ret_model);
+    bool eligible = key_eligible(provider, lent, *ret_key, model, ret_model);
     ASSERT(eligible);
     return KEY_FOUND;
 }

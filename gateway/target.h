@@ -39,6 +39,7 @@ bool target_allows(const struct config_provider *provider, enum operation op, bo
 struct key_pin {
     struct slice id;
     struct slice name;
+    const bool *lent; // by index: the keys a virtual key may use; NULL: all
 };
 
 enum key_result {

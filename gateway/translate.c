@@ -20,6 +20,7 @@ struct job {
     struct translation *t;
     const struct dialect *dialect; // who reads or writes
     struct slice text;             // read: the body. write: the model
+    size_t guess;                  // write: how long it will be, about
     struct slice names[JSON_WANTS_MAX];
     unsigned name_count; // write: of the scan; 0: none is needed
     bool claude;         // write: for the Anthropic API
@@ -61,7 +62,8 @@ static void read_job(void *arg)
         t->dropped_end = m;
 }
 
-// Walks what was written: edits and the vendor's own rules are applied to it like to a client's.
+// Looks through what was written: edits and the vendor's own rules are applied to it like to a
+// client's.
 static int scan_written(struct job *j)
 {
     struct translation *t = j->t;
@@ -71,7 +73,7 @@ static int scan_written(struct job *j)
     if (!names || !scan)
         return ERR_NOMEM;
     memcpy(names, j->names, j->name_count * sizeof(names[0]));
-    int rc = json_scan(scan, t->written, names, j->name_count, 0);
+    int rc = json_scan_written(scan, t->written, names, j->name_count);
     t->scan = scan;
     return rc;
 }
@@ -88,7 +90,7 @@ static void write_job(void *arg)
     else
         t->request.dropped = NULL;
     t->request.refusal = (struct canon_refusal){0};
-    json_writer_init(&w, &t->text, 0);
+    json_writer_init(&w, &t->text, j->guess);
     j->err = j->dialect->translation->write_request(&t->request, j->text, &w);
     if (j->err == 0)
         j->err = json_writer_done(&w, &t->written);
@@ -247,7 +249,11 @@ int translate_write_await(struct exchange *x, struct fiber *self, const struct t
                           struct failure *ret)
 {
     struct translation *t = x->translation;
-    struct job job = {.t = t, .dialect = x->upstream_dialect, .text = x->model_sent};
+    struct job job = {.t = t,
+                      .dialect = x->upstream_dialect,
+                      .text = x->model_sent,
+                      // Most of it is texts and schemas, which every dialect writes alike.
+                      .guess = x->body.len + x->body.len / 8 + 512};
 
     ASSERT(t && t->read && x->translated);
     x->translated->context.model = x->model_sent;

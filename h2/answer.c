@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// answer.c: answers become frames, frames become an output.
+// answer.c: answers and requests become frames, frames become an output.
 //
 // A stream's data provider is whatever its owner has said is ready. nghttp2 asks how much of it the
 // next DATA frame may carry, we say what still fits into the output, and the frame is then written:
@@ -13,8 +13,8 @@
 // nothing ready is deferred, and resumed by its next write.
 //
 // The loop over nghttp2_session_mem_send stops while there is still room for the smallest data
-// frame, so read_length always finds some. A frame other than DATA may be longer than what is left
-// (a HEADERS frame can have 16 kB): its rest is kept in `pending` and begins the next output;
+// frame, so h2__read_length always finds some. A frame other than DATA may be longer than what is
+// left (a HEADERS frame can have 16 kB): its rest is kept in `pending` and begins the next output;
 // nghttp2 keeps it until then.
 //
 // Fairness: every stream is made "incremental" (server.c), so those with bytes ready send a frame
@@ -59,7 +59,7 @@ static void copy_in(struct h2_output *out, const void *ptr, size_t len)
     }
 }
 
-static void copy_pending(struct h2_server *h, struct h2_output *out)
+static void copy_pending(struct h2_session *h, struct h2_output *out)
 {
     if (h->pending.len == 0)
         return;
@@ -74,7 +74,7 @@ static bool has_room(const struct h2_output *out)
 }
 
 // Writes that wait since the last output count their time from now.
-static void date_writes(struct h2_server *h)
+static void date_writes(struct h2_session *h)
 {
     for (struct list *l = h->writing.prev; l != &h->writing; l = l->prev) {
         struct h2_stream *s = container_of(l, struct h2_stream, writing);
@@ -85,9 +85,9 @@ static void date_writes(struct h2_server *h)
     }
 }
 
-int h2_server_output(struct h2_server *h, struct mono now, struct h2_output *out)
+int h2_session_output(struct h2_session *h, struct mono now, struct h2_output *out)
 {
-    ASSERT(h->session && !h->out);
+    ASSERT(h->ng && !h->out);
     ASSERT(out->bytes_max >= H2_OUTPUT_BYTES_MIN && out->iov_max >= H2_OUTPUT_IOV_MIN);
     h->now = now;
     h->out = out;
@@ -96,7 +96,7 @@ int h2_server_output(struct h2_server *h, struct mono now, struct h2_output *out
     while (h->pending.len == 0 && has_room(out)) {
         const uint8_t *frame;
         h->paused = false;
-        n = nghttp2_session_mem_send(h->session, &frame);
+        n = nghttp2_session_mem_send(h->ng, &frame);
         if (n == 0 && h->paused)
             continue;
         if (n <= 0)
@@ -113,9 +113,9 @@ int h2_server_output(struct h2_server *h, struct mono now, struct h2_output *out
     return ERR_NOMEM;
 }
 
-bool h2_server_wants_output(const struct h2_server *h)
+bool h2_session_wants_output(const struct h2_session *h)
 {
-    return h->pending.len > 0 || nghttp2_session_want_write(h->session);
+    return h->pending.len > 0 || nghttp2_session_want_write(h->ng);
 }
 
 // ---- Data ------------------------------------------------------------------------------------
@@ -145,10 +145,10 @@ static size_t fitting(const struct h2_stream *s, const struct h2_output *out, si
     return n;
 }
 
-static ssize_t read_length(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length,
-                           uint32_t *flags, nghttp2_data_source *source, void *user)
+ssize_t h2__read_length(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length,
+                        uint32_t *flags, nghttp2_data_source *source, void *user)
 {
-    struct h2_server *h = user;
+    struct h2_session *h = user;
     struct h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
     (void)buf;
     (void)source;
@@ -167,7 +167,7 @@ static ssize_t read_length(nghttp2_session *session, int32_t id, uint8_t *buf, s
 }
 
 // Takes up to `length` bytes of one span into the output; returns how many.
-static size_t take_run(struct h2_server *h, struct h2_stream *s, size_t length)
+static size_t take_run(struct h2_session *h, struct h2_stream *s, size_t length)
 {
     ASSERT(s->offset <= s->spans[0].len); // a borrowed span has changed
     struct slice span = slice_skip(s->spans[0], s->offset);
@@ -190,7 +190,7 @@ static size_t take_run(struct h2_server *h, struct h2_stream *s, size_t length)
 static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head,
                      size_t length, nghttp2_data_source *source, void *user)
 {
-    struct h2_server *h = user;
+    struct h2_session *h = user;
     struct h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     (void)source;
     ASSERT(s && frame->data.padlen == 0 && length <= s->ready);
@@ -224,7 +224,7 @@ void h2__stop_writing(struct h2_stream *s)
     s->ready = 0;
 }
 
-static void begin_writing(struct h2_stream *s, const struct slice *spans, unsigned count, bool last)
+void h2__begin_writing(struct h2_stream *s, const struct slice *spans, unsigned count, bool last)
 {
     ASSERT(!list_linked(&s->writing) && s->ready == 0 && !s->last);
     s->spans = spans;
@@ -234,10 +234,10 @@ static void begin_writing(struct h2_stream *s, const struct slice *spans, unsign
     for (unsigned i = 0; i < count; i++)
         s->ready += spans[i].len;
     s->deadline = (struct mono){0};
-    list_push_back(&s->server->writing, &s->writing);
+    list_push_back(&s->session->writing, &s->writing);
 }
 
-static nghttp2_nv pair(struct slice name, struct slice value)
+nghttp2_nv h2__pair(struct slice name, struct slice value)
 {
     return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name.ptr,
                         .value = (uint8_t *)(uintptr_t)value.ptr,
@@ -248,18 +248,17 @@ static nghttp2_nv pair(struct slice name, struct slice value)
 static nghttp2_nv status_pair(char *digits, unsigned status)
 {
     ASSERT(status >= 100 && status <= 999);
-    return pair(SLICE(":status"), slice_of(digits, fmt_u64(digits, status)));
+    return h2__pair(SLICE(":status"), slice_of(digits, fmt_u64(digits, status)));
 }
 
 int h2_stream_interim(struct h2_stream *s, unsigned status)
 {
     char digits[20];
-    if (!s->server || s->resetting)
+    if (!s->session || s->resetting)
         return ERR_CLIENT_GONE;
     ASSERT(!s->answered && status < 200);
     nghttp2_nv head = status_pair(digits, status);
-    int rc =
-        nghttp2_submit_headers(s->server->session, NGHTTP2_FLAG_NONE, s->id, NULL, &head, 1, NULL);
+    int rc = nghttp2_submit_headers(s->session->ng, NGHTTP2_FLAG_NONE, s->id, NULL, &head, 1, NULL);
     return rc < 0 ? ERR_NOMEM : 0;
 }
 
@@ -267,7 +266,7 @@ int h2_stream_answer(struct h2_stream *s, unsigned status, const struct h2_field
                      unsigned count, const struct slice *spans, unsigned spans_count, bool last)
 {
     char digits[20];
-    if (!s->server || s->resetting)
+    if (!s->session || s->resetting)
         return ERR_CLIENT_GONE;
     ASSERT(!s->answered && s->state != H2_STREAM_HEAD && status >= 200);
     nghttp2_nv *head = arena_alloc(s->arena, (count + 1) * sizeof(*head));
@@ -275,13 +274,12 @@ int h2_stream_answer(struct h2_stream *s, unsigned status, const struct h2_field
         return ERR_NOMEM;
     head[0] = status_pair(digits, status);
     for (unsigned i = 0; i < count; i++)
-        head[i + 1] = pair(fields[i].name, fields[i].value);
-    begin_writing(s, spans, spans_count, last);
-    nghttp2_data_provider data = {.read_callback = read_length};
+        head[i + 1] = h2__pair(fields[i].name, fields[i].value);
+    h2__begin_writing(s, spans, spans_count, last);
+    nghttp2_data_provider data = {.read_callback = h2__read_length};
     bool bodiless = last && s->ready == 0;
     s->deferred = false;
-    if (nghttp2_submit_response(s->server->session, s->id, head, count + 1,
-                                bodiless ? NULL : &data)) {
+    if (nghttp2_submit_response(s->session->ng, s->id, head, count + 1, bodiless ? NULL : &data)) {
         h2__stop_writing(s);
         s->last = false;
         return ERR_NOMEM;
@@ -292,14 +290,14 @@ int h2_stream_answer(struct h2_stream *s, unsigned status, const struct h2_field
 
 int h2_stream_write(struct h2_stream *s, const struct slice *spans, unsigned count, bool last)
 {
-    if (!s->server || s->resetting)
+    if (!s->session || s->resetting)
         return ERR_CLIENT_GONE;
     ASSERT(s->answered);
-    begin_writing(s, spans, count, last);
+    h2__begin_writing(s, spans, count, last);
     ASSERT(s->ready > 0 || last);
     if (s->deferred) {
         s->deferred = false;
-        (void)nghttp2_session_resume_data(s->server->session, s->id);
+        (void)nghttp2_session_resume_data(s->session->ng, s->id);
     }
     return 0;
 }
@@ -312,16 +310,16 @@ void h2_stream_unwrite(struct h2_stream *s)
 
 void h2_stream_consume(struct h2_stream *s, size_t bytes)
 {
-    if (s->server && bytes > 0)
-        (void)nghttp2_session_consume_stream(s->server->session, s->id, bytes);
+    if (s->session && bytes > 0)
+        (void)nghttp2_session_consume_stream(s->session->ng, s->id, bytes);
 }
 
 void h2_stream_widen(struct h2_stream *s, size_t window)
 {
     ASSERT(window <= INT32_MAX);
-    if (!s->server || s->resetting || s->state != H2_STREAM_BODY)
+    if (!s->session || s->resetting || s->state != H2_STREAM_BODY)
         return;
-    nghttp2_session *session = s->server->session;
+    nghttp2_session *session = s->session->ng;
     if (nghttp2_session_get_stream_effective_local_window_size(session, s->id) < (int32_t)window)
         (void)nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, s->id,
                                                     (int32_t)window);
@@ -329,32 +327,33 @@ void h2_stream_widen(struct h2_stream *s, size_t window)
 
 void h2_stream_reset(struct h2_stream *s, enum h2_code code)
 {
-    struct h2_server *h = s->server;
+    struct h2_session *h = s->session;
     if (!h || s->resetting)
         return;
     s->resetting = true;
     h2__stop_writing(s);
-    if (nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id, code))
-        h2_server_terminate(h, H2_INTERNAL_ERROR);
+    if (nghttp2_submit_rst_stream(h->ng, NGHTTP2_FLAG_NONE, s->id, code))
+        h2_session_terminate(h, H2_INTERNAL_ERROR);
 }
 
 void h2_stream_detach(struct h2_stream *s)
 {
-    struct h2_server *h = s->server;
+    struct h2_session *h = s->session;
     if (!h)
         return;
     if (s->state == H2_STREAM_HEAD)
         h->head_open = false;
     h2__stop_writing(s);
     list_remove(&s->link);
-    (void)nghttp2_session_set_stream_user_data(h->session, s->id, NULL);
-    s->server = NULL;
+    h->streams_open--;
+    (void)nghttp2_session_set_stream_user_data(h->ng, s->id, NULL);
+    s->session = NULL;
     s->state = H2_STREAM_ENDED;
 }
 
 // ---- Time ------------------------------------------------------------------------------------
 
-struct mono h2_server_deadline(const struct h2_server *h)
+struct mono h2_session_deadline(const struct h2_session *h)
 {
     if (list_empty(&h->writing))
         return MONO_NEVER;
@@ -363,7 +362,7 @@ struct mono h2_server_deadline(const struct h2_server *h)
 }
 
 // Enough of the write was taken: another window for the rest.
-static bool goes_on(struct h2_server *h, struct h2_stream *s)
+static bool goes_on(struct h2_session *h, struct h2_stream *s)
 {
     size_t taken = s->mark - s->ready;
     ASSERT(s->ready <= s->mark);
@@ -382,7 +381,7 @@ static bool goes_on(struct h2_server *h, struct h2_stream *s)
     return true;
 }
 
-void h2_server_expire(struct h2_server *h, struct mono now)
+void h2_session_expire(struct h2_session *h, struct mono now)
 {
     h->now = now;
     while (!list_empty(&h->writing)) {

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// h2.h: the server's end of an HTTP/2 connection: bytes in, bytes out, events by callback.
+// h2.h: one end of an HTTP/2 connection: bytes in, bytes out, events by callback.
 //
 // No I/O, no clock, no threads. nghttp2 does the framing, HPACK and the windows; this folder makes
-// of it what a server of ours needs: heads that are checked whole, answers that are never copied
-// beyond their framing, and a bound for everything a client can make us do.
+// of it what we need of either end: heads that are checked whole, bodies that are never copied
+// beyond their framing, and a bound for everything the peer can make us do.
 //
-//     received bytes ──► h2_server_feed ──► on_open, on_head, on_data, on_end, on_close
+//     received bytes ──► h2_session_feed ──► on_open, on_head, on_data, on_end, on_close
 //                                                  │ the owner answers, now or later
 //     h2_stream_answer, h2_stream_write ◄──────────┘
 //             │
-//             └─► h2_server_output ──► iovecs for one send ──► on_taken: give me more
+//             └─► h2_session_output ──► iovecs for one send ──► on_taken: give me more
 //
-// The owner embeds `struct h2_server` in its connection and `struct h2_stream` in its exchange, and
-// finds itself by container_of. A stream:
+// A server's streams begin with on_open, a client's with h2_client_submit; from there on both ends
+// are the same: a head comes, then a body, and what is said in return is taken bit by bit.
+//
+// The owner embeds `struct h2_session` in its connection and `struct h2_stream` in its exchange,
+// and finds itself by container_of. A stream (a client's begins in HEAD when it is submitted, and
+// 1xx heads leave it there):
 //
 //              on_open                on_head                    on_end
 //    (idle) ───────────► ┌──────┐ ───────────────► ┌──────┐ ──────────────► ┌───────┐
@@ -27,13 +31,14 @@
 //
 //   HEAD    fields arrive; nothing is known yet, the owner has lent an arena
 //   BODY    the head is checked and complete; data events may come
-//   WHOLE   the request is complete and has the length it announced
-//   ENDED   server is NULL; reached by both ends complete, a reset from either side, or
+//   WHOLE   the message is complete and has the length it announced
+//   ENDED   session is NULL; reached by both ends complete, a reset from either side, or
 //           h2_stream_detach (then without an event)
 //
-// A connection:
+// A connection (a client's goes from OPEN straight to over; h2_client_room says whether it takes
+// another stream: not beyond the peer's limit, and none after its GOAWAY):
 //
-//    ┌──────┐ h2_server_shutdown ┌────────┐ ping answered, or again ┌──────┐ no stream left
+//    ┌──────┐ h2_session_shutdown ┌────────┐ ping answered, or again ┌──────┐ no stream left
 //    │ OPEN │ ─────────────────► │ NOTICE │ ──────────────────────► │ LAST │ ──────────┐
 //    └──────┘                    └────────┘                         └──────┘           ▼
 //       │ a limit, bad frames: GOAWAY, at once                              ┌──────────────┐
@@ -43,11 +48,12 @@
 //   OPEN    streams come and go
 //   NOTICE  GOAWAY with the greatest id is out: the client opens no more, those on their way come
 //   LAST    GOAWAY with the last stream that is served is out
-//   over    nothing that arrives matters; send what h2_server_output still gives, then close
+//   over    nothing that arrives matters; send what h2_session_output still gives, then close
 //
 // Windows: what arrives of the connection's is given back at once, so that one stream that is not
 // read never stops another; a stream's is given back when the owner has pulled (h2_stream_consume).
-// So a client can park H2_STREAM_WINDOW bytes a stream with us and no more.
+// So a client can park H2_STREAM_WINDOW bytes a stream with us and no more, a provider
+// H2_CLIENT_STREAM_WINDOW.
 //
 // Limits stand in one table, limit.h, each with the abuse it stops; every hit is counted.
 //
@@ -68,7 +74,7 @@
 #include <sys/uio.h>
 
 struct nghttp2_session;
-struct h2_server;
+struct h2_session;
 struct h2_stream;
 
 // What a client's connection begins with (RFC 9113 3.4).
@@ -92,8 +98,9 @@ struct h2_field {
     struct slice value;
 };
 
-// A request's head, checked. Everything lies in the stream's arena.
+// A message's head, checked. Everything lies in the stream's arena.
 struct h2_head {
+    unsigned status; // an answer's, which has none of the four
     struct slice method;
     struct slice scheme;     // "http" or "https"; empty with CONNECT
     struct slice authority;  // of :authority, or of host
@@ -106,19 +113,20 @@ struct h2_head {
 
 enum h2_stream_state { H2_STREAM_HEAD, H2_STREAM_BODY, H2_STREAM_WHOLE, H2_STREAM_ENDED };
 
-// Embedded in the owner's exchange; zeroed before it is returned by on_open. Owners read `id`,
-// `head` and `server`; the rest is private.
+// Embedded in the owner's exchange; zeroed before it is returned by on_open or submitted. Owners
+// read `id`, `head`, `session`, `ready` and `malformed`; the rest is private.
 struct h2_stream {
-    struct h2_server *server; // NULL: closed, or detached
-    struct list link;         // in server->streams
-    struct list writing;      // in server->writing, while bytes wait to be taken
-    struct arena *arena;      // set by on_open: where the head goes
+    struct h2_session *session; // NULL: closed, or detached
+    struct list link;           // in session->streams
+    struct list writing;        // in session->writing, while bytes wait to be taken
+    struct arena *arena;        // set by on_open, or before submitting: where the head goes
     struct h2_head head;
     int32_t id;
     uint32_t head_bytes; // as RFC 9113 6.5.2 counts them
     unsigned fields_cap;
     uint8_t state;
-    bool malformed, regular, host_seen; // what head.c knows so far
+    uint8_t interim;                    // 1xx heads that came
+    bool malformed, regular, host_seen; // what head.c knows so far; reset for it
     bool resetting;                     // a reset is on its way: nothing of it is an event any more
     int head_err;                       // ERR_HEAD_TOO_LARGE, ERR_NOMEM
     // The answer.
@@ -131,28 +139,30 @@ struct h2_stream {
     bool answered, last, deferred;
 };
 
-// Called from h2_server_feed, _output, _expire and _reset. A callee may answer, write, consume,
+// Called from h2_session_feed, _output, _expire and _reset. A callee may answer, write, consume,
 // reset or detach, but not feed, output or done.
 struct h2_events {
-    // A request begins. Returns its stream, `arena` set, or NULL: it is refused.
-    struct h2_stream *(*on_open)(struct h2_server *h);
+    // A request begins. Returns its stream, `arena` set, or NULL: it is refused. (Servers.)
+    struct h2_stream *(*on_open)(struct h2_session *h);
     // The head is complete: err 0 and stream->head, or ERR_HEAD_TOO_LARGE or ERR_NOMEM: answer
-    // it so.
-    void (*on_head)(struct h2_server *h, struct h2_stream *s, int err);
+    // it so. A client's stream is reset after the call when there was one.
+    void (*on_head)(struct h2_session *h, struct h2_stream *s, int err);
     // Bytes of the body, borrowed for the call.
-    void (*on_data)(struct h2_server *h, struct h2_stream *s, struct slice bytes);
-    void (*on_end)(struct h2_server *h, struct h2_stream *s); // the request is complete
+    void (*on_data)(struct h2_session *h, struct h2_stream *s, struct slice bytes);
+    void (*on_end)(struct h2_session *h, struct h2_stream *s); // the message is complete
     // The output being filled points into the owner's spans: they must not change before it has
     // been sent. May come several times for one output.
-    void (*on_lend)(struct h2_server *h, struct h2_stream *s);
+    void (*on_lend)(struct h2_session *h, struct h2_stream *s);
     // All bytes of the last h2_stream_answer or _write have been taken into an output.
-    void (*on_taken)(struct h2_server *h, struct h2_stream *s);
+    void (*on_taken)(struct h2_session *h, struct h2_stream *s);
     // The stream's end, its last event. H2_NO_ERROR when both sides were complete, else the code
-    // of the reset, whoever sent it.
-    void (*on_close)(struct h2_server *h, struct h2_stream *s, uint32_t code);
+    // of the reset, whoever sent it. A client's that was never looked at, because the peer said so
+    // or because it did not get out: H2_REFUSED_STREAM. A peer may also reset with H2_NO_ERROR:
+    // only a stream that had on_end is complete.
+    void (*on_close)(struct h2_session *h, struct h2_stream *s, uint32_t code);
 };
 
-enum h2_server_state { H2_OPEN, H2_NOTICE, H2_LAST, H2_OVER };
+enum h2_session_state { H2_OPEN, H2_NOTICE, H2_LAST, H2_OVER };
 
 struct h2_options {
     unsigned streams_max;     // at once; 0: H2_STREAMS_MAX
@@ -169,42 +179,52 @@ struct h2_options {
 
 struct h2_memory {
     size_t bytes, max;
+    void *kept;   // what was freed after a refused growth, see memory.c
+    bool refused; // a growth, and nothing has been freed since
+    // Whose pages an idle session can do without: its buffer for one frame, its table of streams.
+    char *frame, *table;
+    size_t frame_bytes, table_bytes;
 };
 
-struct h2_server {
+struct h2_session {
     const struct h2_events *events;
-    struct nghttp2_session *session;
+    struct nghttp2_session *ng;
     struct h2_counts *counts;
     struct h2_memory memory; // what the session holds
     struct h2_options options;
     struct list streams; // struct h2_stream, link
     struct list writing; // by deadline, nearest first
     struct mono now;
-    struct h2_output *out; // during h2_server_output
+    struct h2_output *out; // during h2_session_output
     struct slice pending;  // the rest of a frame that did not fit into the last output
     struct h2_rate rate[H2_RATE_COUNT];
     int32_t id_next;                     // no stream at or above it has been opened
     uint64_t opened[H2_OPENED_IDS / 64]; // which of those before it were
     unsigned continuations;              // of the block that is being received
     uint32_t block_bytes;                // its fields, decompressed
+    unsigned streams_open;               // in `streams`
     uint8_t state;
+    bool client;    // our end is
+    bool settled;   // a client's: the peer's SETTINGS have come
     bool paused;    // nghttp2 stopped after a DATA frame because we asked it to
-    bool head_open; // HEADERS without END_HEADERS: see h2_server_head_open
+    bool head_open; // HEADERS without END_HEADERS: see h2_session_head_open
 };
 
 // 0 or ERR_NOMEM. Our SETTINGS are in the first output. Zeroed memory may be done.
-int h2_server_init(struct h2_server *h, const struct h2_events *events,
+int h2_server_init(struct h2_session *h, const struct h2_events *events,
+                   const struct h2_options *options);
+int h2_client_init(struct h2_session *h, const struct h2_events *events,
                    const struct h2_options *options);
 // Detaches every stream without an event. NULL is fine.
-void h2_server_done(struct h2_server *h);
+void h2_session_done(struct h2_session *h);
 
 // All of `bytes`, the preface included. 0; or the connection is over: ERR_BAD_HEAD (not HTTP/2 at
 // all), ERR_LIMIT, ERR_NOMEM. An over connection drops what it is fed.
-int h2_server_feed(struct h2_server *h, struct mono now, struct slice bytes);
+int h2_session_feed(struct h2_session *h, struct mono now, struct slice bytes);
 // Nothing that arrives matters any more.
-bool h2_server_over(const struct h2_server *h);
+bool h2_session_over(const struct h2_session *h);
 // A head has begun and is not complete: its patience is the owner's (slowloris).
-bool h2_server_head_open(const struct h2_server *h);
+bool h2_session_head_open(const struct h2_session *h);
 
 // Where an output goes. Frames and small data are written into `bytes`; longer data is pointed at.
 struct h2_output {
@@ -222,18 +242,45 @@ struct h2_output {
 #define H2_COPY_MAX 1024
 
 // Fills *out with what may be sent now, in order. 0 or ERR_NOMEM (the connection is over).
-int h2_server_output(struct h2_server *h, struct mono now, struct h2_output *out);
-bool h2_server_wants_output(const struct h2_server *h);
+int h2_session_output(struct h2_session *h, struct mono now, struct h2_output *out);
+bool h2_session_wants_output(const struct h2_session *h);
 
-// When h2_server_expire has something to do; MONO_NEVER.
-struct mono h2_server_deadline(const struct h2_server *h);
+// When h2_session_expire has something to do; MONO_NEVER.
+struct mono h2_session_deadline(const struct h2_session *h);
 // Resets the streams whose writes the client has not made room for in time (H2_CANCEL).
-void h2_server_expire(struct h2_server *h, struct mono now);
+void h2_session_expire(struct h2_session *h, struct mono now);
 
-// Begins a graceful close; again: does not wait for the ping.
-void h2_server_shutdown(struct h2_server *h);
+// Gives memory back that a silent connection does without. May be called at any time; costs two
+// system calls, and the next frames a page fault each.
+void h2_session_rest(struct h2_session *h);
+
+// Begins a server's graceful close; again: does not wait for the ping.
+void h2_session_shutdown(struct h2_session *h);
 // Ends the connection with this code after what is queued; it is over.
-void h2_server_terminate(struct h2_server *h, enum h2_code code);
+void h2_session_terminate(struct h2_session *h, enum h2_code code);
+
+// ---- Clients ---------------------------------------------------------------------------------
+
+// How many streams may be submitted now: within the peer's limit and ours (options->streams_max);
+// one until the peer has said what its limit is; none once it has said GOAWAY.
+unsigned h2_client_room(const struct h2_session *h);
+// No stream will ever be submitted again: close when the last one has ended.
+bool h2_client_is_ending(const struct h2_session *h);
+// How many streams the peer allows at once, and we; 0: not known yet.
+unsigned h2_client_limit(const struct h2_session *h);
+// Asks the peer whether it is there; its answer is bytes like any other.
+void h2_client_ping(struct h2_session *h);
+
+struct h2_request {
+    struct slice method, scheme, authority, path;
+    const struct h2_field *fields; // lower case, none that speaks of a connection
+    unsigned count;
+};
+
+// Opens a stream: the whole request. `s` is zeroed but for its arena. The head is copied; spans are
+// borrowed until on_taken (but see on_lend), which comes also when there are none. 0 or ERR_NOMEM.
+int h2_client_submit(struct h2_session *h, struct h2_stream *s, const struct h2_request *request,
+                     const struct slice *spans, unsigned count);
 
 // ---- Streams ---------------------------------------------------------------------------------
 

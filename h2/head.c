@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// head.c: a request's head, checked field by field and then as a whole.
+// head.c: a message's head, checked field by field and then as a whole.
 //
 // nghttp2 checks heads too. This is written out once more because what passes is sent on to
 // providers as HTTP/1.1: a name, value, length or authority that would mean something else there is
@@ -13,6 +13,8 @@
 //     content-length  one, digits, and 0 when no body follows (sums are nghttp2's)
 //     authority       :authority or host, equal when both came, without user information
 //     path            origin form, or "*" with OPTIONS
+//
+// An answer's has one pseudo-field, :status, and no authority or path; all else is the same.
 //
 // A head that is too large is not malformed: its fields are read on (HPACK is stateful) and
 // dropped, and the owner answers 431.
@@ -126,6 +128,16 @@ static void add_pseudo(struct h2_stream *s, struct slice name, struct slice valu
         s->head_err = ERR_NOMEM;
 }
 
+static void add_status(struct h2_stream *s, struct slice name, struct slice value)
+{
+    uint64_t status;
+    if (!slice_eq(name, SLICE(":status")) || s->head.status > 0 || s->regular || value.len != 3 ||
+        slice_to_u64(value, &status) || status < 100)
+        s->malformed = true;
+    else
+        s->head.status = (unsigned)status;
+}
+
 static void note_length(struct h2_stream *s, struct slice value)
 {
     uint64_t length;
@@ -175,18 +187,20 @@ static void add_regular(struct h2_stream *s, struct slice name, struct slice val
 
 void h2__head_add(struct h2_stream *s, struct slice name, struct slice value)
 {
-    const struct h2_options *o = &s->server->options;
+    const struct h2_options *o = &s->session->options;
     size_t bytes = s->head_bytes + name.len + value.len + FIELD_OVERHEAD;
     s->head_bytes = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
     if (s->head_bytes > o->head_bytes_max || s->head.count >= o->head_fields_max) {
         if (s->head_err != ERR_HEAD_TOO_LARGE)
-            h2__count(s->server, H2_LIMIT_HEAD);
+            h2__count(s->session, H2_LIMIT_HEAD);
         s->head_err = ERR_HEAD_TOO_LARGE;
     }
     if (s->head_err || s->malformed)
         return;
     if (!is_value(value))
         s->malformed = true;
+    else if (name.len > 0 && name.ptr[0] == ':' && s->session->client)
+        add_status(s, name, value);
     else if (name.len > 0 && name.ptr[0] == ':')
         add_pseudo(s, name, value);
     else
@@ -224,4 +238,9 @@ bool h2__head_finish(struct h2_stream *s)
         return h->scheme.len == 0 && h->path.len == 0;
     return is_path(h->path, h->method) &&
            (slice_ieq(h->scheme, SLICE("http")) || slice_ieq(h->scheme, SLICE("https")));
+}
+
+bool h2__answer_head_finish(struct h2_stream *s)
+{
+    return !s->malformed && (s->head_err || s->head.status > 0);
 }

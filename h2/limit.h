@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// limit.h: what a client may make an HTTP/2 server do, how often, and the abuse each bound stops.
+// limit.h: what an HTTP/2 peer may make us do, how often, and the abuse each bound stops. Clients
+// are meant first; a provider that is hostile, or broken, is held to the same but where it says so.
 //
 // Two kinds. Sizes are constants. Frames that cost us more than their sender have a rate: `burst`
 // of them at once and `per_second` after that, measured by when the next one would be due (GCRA:
@@ -31,6 +32,13 @@
 #define H2_STREAM_WINDOW 65535
 // And on all streams before we have seen them; given back on receipt.
 #define H2_CONNECTION_WINDOW (1024 * 1024)
+// Streams we open on one connection to a provider, if it allows as many: more share the fate of one
+// TCP connection and its losses.
+#define H2_CLIENT_STREAMS_MAX 128
+// Body bytes a provider may send on a stream whose client does not read: what stalling costs us.
+#define H2_CLIENT_STREAM_WINDOW (128 * 1024)
+// Interim heads of one answer: a provider that sends 103 for ever. PROTOCOL_ERROR.
+#define H2_INTERIM_MAX 8
 // What nghttp2 may hold for one connection, all of it: the bound behind every other. GOAWAY or
 // closed.
 #define H2_MEMORY_MAX (2 * 1024 * 1024)
@@ -38,8 +46,10 @@
 // X(name, label, burst, per_second)
 //
 //   SETTINGS      each is applied to every stream and acknowledged (CVE-2019-9515)
-//   PING          each is answered (CVE-2019-9512)
-//   RESET         requests opened and taken back at once (rapid reset, CVE-2023-44487)
+//   PING          each is answered (CVE-2019-9512); a frame of ours earns a provider one
+//   RESET         requests opened and taken back at once (rapid reset, CVE-2023-44487); of a
+//   provider
+//                 only those of streams that have ended
 //   PROVOKED      the same by the back door: frames that oblige us to reset (CVE-2025-8671)
 //   REFUSED       streams beyond H2_STREAMS_MAX, each a head to decompress
 //   EMPTY_DATA    frames without content that end nothing (CVE-2019-9518)
@@ -70,7 +80,8 @@ enum h2_rate_name {
     X(HEAD, "head_too_large")                                                                      \
     X(BOMB, "hpack_bomb")                                                                          \
     X(MEMORY, "memory")                                                                            \
-    X(STALLED, "stalled_write")
+    X(STALLED, "stalled_write")                                                                    \
+    X(INTERIM, "interim")
 
 enum h2_limit {
     H2_LIMIT__BEFORE = H2_RATE_COUNT - 1,
@@ -83,7 +94,7 @@ enum h2_limit {
 // Of one core; any thread reads.
 struct h2_counts {
     struct counter streams;             // opened
-    struct counter malformed;           // requests that were
+    struct counter malformed;           // messages that were
     struct counter hit[H2_LIMIT_COUNT]; // by enum h2_rate_name, then enum h2_limit
 };
 

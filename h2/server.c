@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// server.c: the session: frames become events, bounds are watched, the connection ends.
+// server.c: the session: frames become events, bounds are watched, the connection ends. What is
+// said of a server's holds for a client's too, but where `client` is asked; client.c has the rest.
 //
 // nghttp2's callbacks come here, in this order for a request:
 //
@@ -46,37 +47,37 @@ static const uint8_t rate_by_type[KNOWN_TYPES] = {
     [NGHTTP2_PRIORITY_UPDATE] = H2_RATE_PRIORITY,
 };
 
-static struct h2_stream *stream_of(struct h2_server *h, int32_t id)
+static struct h2_stream *stream_of(struct h2_session *h, int32_t id)
 {
-    return nghttp2_session_get_stream_user_data(h->session, id);
+    return nghttp2_session_get_stream_user_data(h->ng, id);
 }
 
 // ---- Bounds ----------------------------------------------------------------------------------
 
-void h2__count(struct h2_server *h, unsigned limit)
+void h2__count(struct h2_session *h, unsigned limit)
 {
     ASSERT(limit < H2_LIMIT_COUNT);
     if (h->counts)
         counter_add(&h->counts->hit[limit], 1);
 }
 
-void h2_server_terminate(struct h2_server *h, enum h2_code code)
+void h2_session_terminate(struct h2_session *h, enum h2_code code)
 {
     if (h->state == H2_OVER)
         return;
     h->state = H2_OVER;
-    (void)nghttp2_session_terminate_session(h->session, code); // no memory: closed without a word
+    (void)nghttp2_session_terminate_session(h->ng, code); // no memory: closed without a word
 }
 
-int h2__calm(struct h2_server *h, unsigned limit)
+int h2__calm(struct h2_session *h, unsigned limit)
 {
     if (h->state != H2_OVER)
         h2__count(h, limit);
-    h2_server_terminate(h, H2_ENHANCE_YOUR_CALM);
+    h2_session_terminate(h, H2_ENHANCE_YOUR_CALM);
     return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
-int h2__rate(struct h2_server *h, enum h2_rate_name name)
+int h2__rate(struct h2_session *h, enum h2_rate_name name)
 {
     return h2_rate_take(&h->rate[name], name, h->now) ? 0 : h2__calm(h, name);
 }
@@ -84,7 +85,7 @@ int h2__rate(struct h2_server *h, enum h2_rate_name name)
 // Ids only rise (RFC 9113 5.1.1). nghttp2 ignores HEADERS of every stream it does not know any
 // more, so that trailers may come late; that one of the last OPENED_IDS was never opened is ours to
 // know.
-static bool may_begin(struct h2_server *h, int32_t id)
+static bool may_begin(struct h2_session *h, int32_t id)
 {
     if (id <= 0 || id % 2 == 0)
         return true; // nghttp2's to refuse
@@ -105,20 +106,27 @@ static bool may_begin(struct h2_server *h, int32_t id)
 
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *user)
 {
-    struct h2_server *h = user;
+    struct h2_session *h = user;
     (void)session;
     bool ack = (hd->type == NGHTTP2_SETTINGS || hd->type == NGHTTP2_PING) &&
                (hd->flags & NGHTTP2_FLAG_ACK) != 0;
     if (hd->type == NGHTTP2_CONTINUATION)
         return ++h->continuations > H2_CONTINUATIONS_MAX ? h2__calm(h, H2_LIMIT_CONTINUATION) : 0;
     h->continuations = 0;
-    if (hd->type == NGHTTP2_HEADERS && !may_begin(h, hd->stream_id)) {
-        h2_server_terminate(h, H2_PROTOCOL_ERROR);
+    if (h->client && hd->type == NGHTTP2_RST_STREAM && stream_of(h, hd->stream_id))
+        return 0; // each has cost it a request of ours
+    if (hd->type == NGHTTP2_HEADERS && !h->client && !may_begin(h, hd->stream_id)) {
+        h2_session_terminate(h, H2_PROTOCOL_ERROR);
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
+    // Our SETTINGS stand before every request; nghttp2 would wait until they are acknowledged.
+    if (hd->type == NGHTTP2_PUSH_PROMISE && h->client) {
+        h2_session_terminate(h, H2_PROTOCOL_ERROR);
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     // nghttp2 reads no priorities here, so it does not mind (RFC 9113 6.3).
     if (hd->type == NGHTTP2_PRIORITY && hd->stream_id == 0) {
-        h2_server_terminate(h, H2_PROTOCOL_ERROR);
+        h2_session_terminate(h, H2_PROTOCOL_ERROR);
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     unsigned rate = hd->type < KNOWN_TYPES ? rate_by_type[hd->type] : H2_RATE_OTHER;
@@ -132,24 +140,25 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
-    struct h2_server *h = user;
+    struct h2_session *h = user;
     const nghttp2_extpri turns = {.urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY, .inc = 1};
     int32_t id = frame->hd.stream_id;
     h->block_bytes = 0;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
-        return 0; // trailers
+        return 0; // trailers, or an answer
     struct h2_stream *s = h->state == H2_OVER ? NULL : h->events->on_open(h);
     if (!s) {
         (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, H2_REFUSED_STREAM);
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
-    ASSERT(s->arena && !s->server);
-    s->server = h;
+    ASSERT(s->arena && !s->session);
+    s->session = h;
     s->id = id;
     s->state = H2_STREAM_HEAD;
     s->head = (struct h2_head){.content_length = -1};
     list_init(&s->writing);
     list_push_back(&h->streams, &s->link);
+    h->streams_open++;
     h->head_open = true;
     if (h->counts)
         counter_add(&h->counts->streams, 1);
@@ -163,7 +172,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
                      void *user)
 {
-    struct h2_server *h = user;
+    struct h2_session *h = user;
     struct h2_stream *s = stream_of(h, frame->hd.stream_id);
     (void)session;
     (void)flags;
@@ -176,7 +185,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     return 0; // trailers are checked by nghttp2 and dropped
 }
 
-static void on_request_head(struct h2_server *h, struct h2_stream *s, bool whole)
+static void on_request_head(struct h2_session *h, struct h2_stream *s, bool whole)
 {
     h->head_open = false;
     s->head.whole = whole;
@@ -192,11 +201,13 @@ static void on_request_head(struct h2_server *h, struct h2_stream *s, bool whole
 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
-    struct h2_server *h = user;
+    struct h2_session *h = user;
     const nghttp2_frame_hd *hd = &frame->hd;
     bool end = (hd->flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    if (h->client && hd->type == NGHTTP2_SETTINGS && !(hd->flags & NGHTTP2_FLAG_ACK))
+        h->settled = true;
     if (hd->type == NGHTTP2_PING && (hd->flags & NGHTTP2_FLAG_ACK) && h->state == H2_NOTICE)
-        h2_server_shutdown(h);
+        h2_session_shutdown(h);
     if (hd->type != NGHTTP2_DATA && hd->type != NGHTTP2_HEADERS)
         return 0;
     if (hd->type == NGHTTP2_DATA && hd->length == frame->data.padlen && !end) {
@@ -205,8 +216,12 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
             return rc;
     }
     struct h2_stream *s = stream_of(h, hd->stream_id);
-    if (s && s->state == H2_STREAM_HEAD && hd->type == NGHTTP2_HEADERS)
-        on_request_head(h, s, end);
+    if (s && s->state == H2_STREAM_HEAD && hd->type == NGHTTP2_HEADERS) {
+        if (h->client)
+            h2__client_head(h, s, end);
+        else
+            on_request_head(h, s, end);
+    }
     s = stream_of(h, hd->stream_id); // unless the owner has let go
     if (s && end && !s->resetting && s->state == H2_STREAM_BODY) {
         s->state = H2_STREAM_WHOLE;
@@ -219,7 +234,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
                          size_t len, void *user)
 {
-    struct h2_server *h = user;
+    struct h2_session *h = user;
     struct h2_stream *s = stream_of(h, id);
     (void)flags;
     if (nghttp2_session_consume_connection(session, len))
@@ -229,21 +244,22 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     return 0;
 }
 
-void h2__close(struct h2_server *h, struct h2_stream *s, uint32_t code)
+void h2__close(struct h2_session *h, struct h2_stream *s, uint32_t code)
 {
-    ASSERT(s->server == h);
+    ASSERT(s->session == h);
     if (s->state == H2_STREAM_HEAD)
         h->head_open = false;
     h2__stop_writing(s);
     list_remove(&s->link);
-    s->server = NULL;
+    h->streams_open--;
+    s->session = NULL;
     s->state = H2_STREAM_ENDED;
     h->events->on_close(h, s, code);
 }
 
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *user)
 {
-    struct h2_server *h = user;
+    struct h2_session *h = user;
     struct h2_stream *s = stream_of(h, id);
     (void)session;
     if (s)
@@ -251,9 +267,14 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     return 0;
 }
 
-// Resets we owe to the client's frames: by its code, since the owner uses none of these.
-static void note_reset(struct h2_server *h, uint32_t code)
+// Resets we owe to the peer's frames: by its code, since the owner uses none of these.
+static void note_reset(struct h2_session *h, struct h2_stream *s, uint32_t code)
 {
+    if (s && h->client && !s->resetting) { // nghttp2's own: what came was no answer
+        s->malformed = true;
+        if (h->counts)
+            counter_add(&h->counts->malformed, 1);
+    }
     if (code == H2_REFUSED_STREAM)
         (void)h2__rate(h, H2_RATE_REFUSED);
     else if (code == H2_PROTOCOL_ERROR || code == H2_FLOW_CONTROL_ERROR ||
@@ -263,19 +284,22 @@ static void note_reset(struct h2_server *h, uint32_t code)
 
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
-    struct h2_server *h = user;
+    struct h2_session *h = user;
     const nghttp2_frame_hd *hd = &frame->hd;
     if (hd->type == NGHTTP2_RST_STREAM)
-        note_reset(h, frame->rst_stream.error_code);
+        note_reset(h, stream_of(h, hd->stream_id), frame->rst_stream.error_code);
     if (hd->type == NGHTTP2_DATA)
         h2_rate_earn(&h->rate[H2_RATE_WINDOW], H2_RATE_WINDOW, 2);
+    if (hd->type == NGHTTP2_DATA && h->client)
+        h2_rate_earn(&h->rate[H2_RATE_PING], H2_RATE_PING, 1);
     if (hd->type != NGHTTP2_DATA && hd->type != NGHTTP2_HEADERS)
         return 0;
     struct h2_stream *s = stream_of(h, hd->stream_id);
     if (!s)
         return 0;
     // The answer is complete and the request is not: nobody will read the rest (RFC 9113 8.1).
-    if ((hd->flags & NGHTTP2_FLAG_END_STREAM) && s->state != H2_STREAM_WHOLE && !s->resetting) {
+    if (!h->client && (hd->flags & NGHTTP2_FLAG_END_STREAM) && s->state != H2_STREAM_WHOLE &&
+        !s->resetting) {
         s->resetting = true;
         (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id, H2_NO_ERROR);
     }
@@ -286,15 +310,16 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
-// An answer's head that could not be framed (it is too large): the client must not wait for it.
+// A head that could not be framed (it is too large): nobody must wait for it.
 static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame, int error,
                              void *user)
 {
-    struct h2_server *h = user;
+    struct h2_session *h = user;
     struct h2_stream *s = stream_of(h, frame->hd.stream_id);
     (void)session;
-    (void)error;
-    if (s && frame->hd.type == NGHTTP2_HEADERS)
+    if (h->client && frame->hd.type == NGHTTP2_HEADERS)
+        h2__client_unsent(h, frame->hd.stream_id, error);
+    else if (s && frame->hd.type == NGHTTP2_HEADERS)
         h2_stream_reset(s, H2_INTERNAL_ERROR);
     return 0;
 }
@@ -333,8 +358,9 @@ static void set_callbacks(nghttp2_session_callbacks *c)
     h2__answer_callbacks(c);
 }
 
-static int make_session(struct h2_server *h)
+static int make_session(struct h2_session *h)
 {
+    bool client = h->client;
     nghttp2_session_callbacks *callbacks = NULL;
     nghttp2_option *option = NULL;
     nghttp2_mem memory = h2__memory(&h->memory);
@@ -345,16 +371,18 @@ static int make_session(struct h2_server *h)
         set_callbacks(callbacks);
         nghttp2_option_set_no_auto_window_update(option, 1);
         nghttp2_option_set_no_closed_streams(option, 1);
-        nghttp2_option_set_max_deflate_dynamic_table_size(option, DEFLATE_TABLE_BYTES);
+        if (!client) // a client's are few and say the same again and again
+            nghttp2_option_set_max_deflate_dynamic_table_size(option, DEFLATE_TABLE_BYTES);
         claim_extensions(option);
-        rc = nghttp2_session_server_new3(&h->session, callbacks, h, option, &memory);
+        rc = client ? nghttp2_session_client_new3(&h->ng, callbacks, h, option, &memory)
+                    : nghttp2_session_server_new3(&h->ng, callbacks, h, option, &memory);
     }
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
     return rc ? ERR_NOMEM : 0;
 }
 
-static int say_settings(struct h2_server *h)
+static int say_settings(struct h2_session *h)
 {
     const nghttp2_settings_entry ours[] = {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, h->options.streams_max},
@@ -362,19 +390,25 @@ static int say_settings(struct h2_server *h)
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, h->options.head_bytes_max},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
     };
-    if (nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, ours, ARRAY_LEN(ours)) ||
-        nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0,
-                                              H2_CONNECTION_WINDOW))
+    const nghttp2_settings_entry clients[] = {
+        {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_CLIENT_STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, h->options.head_bytes_max},
+    };
+    if (nghttp2_submit_settings(h->ng, NGHTTP2_FLAG_NONE, h->client ? clients : ours,
+                                h->client ? ARRAY_LEN(clients) : ARRAY_LEN(ours)) ||
+        nghttp2_session_set_local_window_size(h->ng, NGHTTP2_FLAG_NONE, 0, H2_CONNECTION_WINDOW))
         return ERR_NOMEM;
     return 0;
 }
 
-int h2_server_init(struct h2_server *h, const struct h2_events *events,
-                   const struct h2_options *options)
+int h2__init(struct h2_session *h, const struct h2_events *events, const struct h2_options *options,
+             bool client)
 {
-    *h = (struct h2_server){.events = events, .options = *options, .counts = options->counts};
+    *h = (struct h2_session){
+        .events = events, .options = *options, .counts = options->counts, .client = client};
     if (!h->options.streams_max)
-        h->options.streams_max = H2_STREAMS_MAX;
+        h->options.streams_max = client ? H2_CLIENT_STREAMS_MAX : H2_STREAMS_MAX;
     if (!h->options.head_bytes_max)
         h->options.head_bytes_max = H2_HEAD_BYTES_MAX;
     if (!h->options.head_fields_max)
@@ -386,23 +420,30 @@ int h2_server_init(struct h2_server *h, const struct h2_events *events,
     if (!rc)
         rc = say_settings(h);
     if (rc)
-        h2_server_done(h);
+        h2_session_done(h);
     return rc;
 }
 
-void h2_server_done(struct h2_server *h)
+int h2_server_init(struct h2_session *h, const struct h2_events *events,
+                   const struct h2_options *options)
+{
+    return h2__init(h, events, options, false);
+}
+
+void h2_session_done(struct h2_session *h)
 {
     if (!h || !h->events)
         return;
     while (!list_empty(&h->streams))
         h2_stream_detach(container_of(h->streams.next, struct h2_stream, link));
-    nghttp2_session_del(h->session);
+    nghttp2_session_del(h->ng);
+    h2__memory_done(&h->memory);
     ASSERT(h->memory.bytes == 0);
-    *h = (struct h2_server){0};
+    *h = (struct h2_session){0};
 }
 
 // What made nghttp2 stop reading; our own bounds have counted themselves already.
-static int give_up(struct h2_server *h, ssize_t why)
+static int give_up(struct h2_session *h, ssize_t why)
 {
     if (h->state == H2_OVER)
         return ERR_LIMIT;
@@ -411,50 +452,58 @@ static int give_up(struct h2_server *h, ssize_t why)
         return ERR_NOMEM;
     }
     if (why == NGHTTP2_ERR_BAD_CLIENT_MAGIC) {
-        h2_server_terminate(h, H2_PROTOCOL_ERROR);
+        h2_session_terminate(h, H2_PROTOCOL_ERROR);
         return ERR_BAD_HEAD;
     }
     (void)h2__calm(h, H2_RATE_OTHER); // NGHTTP2_ERR_FLOODED
     return ERR_LIMIT;
 }
 
-int h2_server_feed(struct h2_server *h, struct mono now, struct slice bytes)
+int h2_session_feed(struct h2_session *h, struct mono now, struct slice bytes)
 {
-    ASSERT(h->session && !h->out);
+    ASSERT(h->ng && !h->out);
     h->now = now;
     if (h->state == H2_OVER || bytes.len == 0)
         return 0;
-    ssize_t n = nghttp2_session_mem_recv(h->session, (const uint8_t *)bytes.ptr, bytes.len);
+    ssize_t n = nghttp2_session_mem_recv(h->ng, (const uint8_t *)bytes.ptr, bytes.len);
     if (n < 0)
         return give_up(h, n);
     ASSERT((size_t)n == bytes.len); // nothing pauses it
     return 0;
 }
 
-bool h2_server_over(const struct h2_server *h)
+bool h2_session_over(const struct h2_session *h)
 {
-    return h->state == H2_OVER || !nghttp2_session_want_read(h->session);
+    return h->state == H2_OVER || !nghttp2_session_want_read(h->ng);
 }
 
-bool h2_server_head_open(const struct h2_server *h)
+bool h2_session_head_open(const struct h2_session *h)
 {
     return h->head_open;
 }
 
-void h2_server_shutdown(struct h2_server *h)
+void h2_session_rest(struct h2_session *h)
+{
+    bool silent =
+        h->pending.len == 0 && list_empty(&h->streams) && !nghttp2_session_want_write(h->ng);
+    h2__memory_rest(&h->memory, silent);
+}
+
+void h2_session_shutdown(struct h2_session *h)
 {
     int rc = 0;
+    ASSERT(!h->client);
     if (h->state == H2_OPEN) {
         h->state = H2_NOTICE;
-        rc = nghttp2_submit_shutdown_notice(h->session);
+        rc = nghttp2_submit_shutdown_notice(h->ng);
         if (!rc)
-            rc = nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL);
+            rc = nghttp2_submit_ping(h->ng, NGHTTP2_FLAG_NONE, NULL);
     } else if (h->state == H2_NOTICE) {
         h->state = H2_LAST;
-        rc = nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
-                                   nghttp2_session_get_last_proc_stream_id(h->session), H2_NO_ERROR,
+        rc = nghttp2_submit_goaway(h->ng, NGHTTP2_FLAG_NONE,
+                                   nghttp2_session_get_last_proc_stream_id(h->ng), H2_NO_ERROR,
                                    NULL, 0);
     }
     if (rc)
-        h2_server_terminate(h, H2_INTERNAL_ERROR);
+        h2_session_terminate(h, H2_INTERNAL_ERROR);
 }

@@ -129,6 +129,10 @@ struct net_stats {
     struct counter accepted, handed_over, closed, requests, bad_requests, timeouts;
     struct counter upstream_connects, upstream_reuses, upstream_retries, upstream_handshakes,
         upstream_resumptions;
+    struct counter upstream_h2_connections; // to providers, that speak HTTP/2
+    struct counter upstream_h2_refused;     // streams that providers never looked at
+    struct counter upstream_h2_goaways;     // connections that providers ended
+    struct h2_counts upstream_h2;
     struct counter h2_connections;                  // that began with the HTTP/2 preface
     struct h2_counts h2;                            // streams, and every bound of h2/limit.h
     struct counter tls_handshakes, tls_resumptions; // with clients, resumed ones in both

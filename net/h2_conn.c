@@ -36,6 +36,8 @@
 // Connections told to go in one turn: tens of thousands at once would stop the streams that a drain
 // is there to protect.
 #define DRAIN_SLICE 128
+// Silence after which a connection rests: as long as unused memory is kept elsewhere (trim.c).
+#define REST_MS 2000
 
 static void on_sent(struct ring *ring, struct ring_op *op, const struct ring_event *event);
 
@@ -51,12 +53,17 @@ static struct ring *ring_of(const struct h2_conn *h)
 
 // ---- Deadlines -------------------------------------------------------------------------------
 
+static struct mono next_deadline(const struct h2_conn *h)
+{
+    struct mono when =
+        mono_min(mono_min(h->idle_at, h->head_at), mono_min(h->send_at, h->drain_at));
+    return mono_min(when, h2_session_deadline(&h->server));
+}
+
 static void aim_timer(struct h2_conn *h)
 {
     struct mono now = ring_now(ring_of(h));
-    struct mono when =
-        mono_min(mono_min(h->idle_at, h->head_at), mono_min(h->send_at, h->drain_at));
-    when = mono_min(when, h2_server_deadline(&h->server));
+    struct mono when = mono_min(h->rest_at, next_deadline(h));
     if (when.ns == MONO_NEVER.ns) {
         h->conn->deadline = MONO_NEVER;
         return;
@@ -68,6 +75,8 @@ static void aim_timer(struct h2_conn *h)
 static void note_idle(struct h2_conn *h)
 {
     const struct net_core *core = core_of(h);
+    if (h->exchanges == 0)
+        h->rest_at = mono_add_ms(ring_now(core->ring), REST_MS);
     h->idle_at = h->exchanges == 0 && !h->conn->turned_away
                      ? mono_add_ms(ring_now(core->ring), core->options.idle_ms)
                      : MONO_NEVER;
@@ -115,25 +124,41 @@ static bool head_goes_on(struct h2_conn *h, struct mono now)
     return true;
 }
 
+// A silent one gives back what it does without. False: that is not due, or another thing is too.
+static bool has_rested(struct h2_conn *h, struct mono now)
+{
+    if (!is_past(h->rest_at, now))
+        return false;
+    h->rest_at = MONO_NEVER;
+    if (h->exchanges == 0 && !h->page)
+        h2_session_rest(&h->server);
+    if (is_past(next_deadline(h), now))
+        return false;
+    aim_timer(h);
+    return true;
+}
+
 void h2_conn__on_deadline(struct h1_conn *c)
 {
     struct h2_conn *h = c->h2;
     struct mono now = ring_now(ring_of(h));
     ASSERT(c->state == CONN_H2);
+    if (has_rested(h, now))
+        return;
     if (is_past(h->send_at, now) && !is_read(h, now)) {
         h1_conn__close(c, true);
         return;
     }
     if (is_past(h->head_at, now) && !head_goes_on(h, now)) {
         h->head_at = MONO_NEVER;
-        h2_server_terminate(&h->server, H2_ENHANCE_YOUR_CALM);
+        h2_session_terminate(&h->server, H2_ENHANCE_YOUR_CALM);
     }
     if (is_past(h->drain_at, now) || is_past(h->idle_at, now)) {
         h->idle_at = h->drain_at = MONO_NEVER;
-        h2_server_shutdown(&h->server);
-        h2_server_shutdown(&h->server);
+        h2_session_shutdown(&h->server);
+        h2_session_shutdown(&h->server);
     }
-    h2_server_expire(&h->server, now);
+    h2_session_expire(&h->server, now);
     h2_conn__want_output(h);
     aim_timer(h);
 }
@@ -193,7 +218,7 @@ void h2_conn__free(struct h1_conn *c)
     ASSERT(h->exchanges == 0 && list_empty(&h->sending) && !h->page);
     ring_undefer(ring_of(h), &h->task);
     list_remove(&h->link);
-    h2_server_done(&h->server);
+    h2_session_done(&h->server);
     pool_put(&core_of(h)->h2_conns, h);
     c->h2 = NULL;
 }
@@ -202,7 +227,7 @@ void h2_conn__end_exchange(struct h2_exchange *x)
 {
     struct h2_conn *h = x->conn;
     struct h1_conn *c = h->conn;
-    ASSERT(!x->h2.server && !list_linked(&x->sending) && h->exchanges > 0);
+    ASSERT(!x->h2.session && !list_linked(&x->sending) && h->exchanges > 0);
     h2_request__free(x);
     list_remove(&x->link);
     h->exchanges--;
@@ -280,7 +305,7 @@ static void output(struct h2_conn *h)
     struct page_pool *pages = &core_of(h)->upstream->pages;
     if (c->state != CONN_H2 || ring_op_busy(&c->send))
         return;
-    if (h2_server_wants_output(&h->server)) {
+    if (h2_session_wants_output(&h->server)) {
         struct page *page = page_get(pages);
         if (!page) {
             h1_conn__close(c, true);
@@ -290,7 +315,7 @@ static void output(struct h2_conn *h)
                                 .bytes_max = PAGE_BYTES - OUT_IOV_BYTES,
                                 .iov = (struct iovec *)(void *)page->data,
                                 .iov_max = c->secure ? SEALED_IOV : OUT_IOV};
-        (void)h2_server_output(&h->server, ring_now(ring_of(h)), &out);
+        (void)h2_session_output(&h->server, ring_now(ring_of(h)), &out);
         if (out.total > 0) {
             h->page = page;
             send_out(h, &out);
@@ -298,7 +323,7 @@ static void output(struct h2_conn *h)
             page_put(pages, page);
         }
     }
-    if (c->state == CONN_H2 && h2_server_over(&h->server) && !ring_op_busy(&c->send)) {
+    if (c->state == CONN_H2 && h2_session_over(&h->server) && !ring_op_busy(&c->send)) {
         finish(h);
         return;
     }
@@ -327,9 +352,9 @@ void h2_conn__take(struct h1_conn *c, struct slice *in)
     const struct net_core *core = core_of(h);
     struct mono now = ring_now(core->ring);
     size_t bytes = in->len;
-    (void)h2_server_feed(&h->server, now, *in); // its errors are in what it then says
+    (void)h2_session_feed(&h->server, now, *in); // its errors are in what it then says
     *in = slice_skip(*in, in->len);
-    if (!h2_server_head_open(&h->server))
+    if (!h2_session_head_open(&h->server))
         h->head_at = MONO_NEVER;
     else if (h->head_at.ns != MONO_NEVER.ns)
         pace_note(&h->head_pace, bytes);
@@ -339,7 +364,9 @@ void h2_conn__take(struct h1_conn *c, struct slice *in)
     }
     if (h->exchanges == 0 && h->idle_at.ns == MONO_NEVER.ns)
         note_idle(h);
-    if (h2_server_wants_output(&h->server) || h2_server_over(&h->server))
+    else if (h->exchanges == 0 && h->rest_at.ns == MONO_NEVER.ns)
+        h->rest_at = mono_add_ms(now, REST_MS);
+    if (h2_session_wants_output(&h->server) || h2_session_over(&h->server))
         h2_conn__want_output(h);
     aim_timer(h);
 }
@@ -360,7 +387,7 @@ void h2_conn__drain(struct h2_conn *h)
     list_remove(&h->link);
     if (h->conn->state != CONN_H2 || h->server.state != H2_OPEN)
         return;
-    h2_server_shutdown(&h->server);
+    h2_session_shutdown(&h->server);
     h->drain_at = mono_add_ms(ring_now(ring_of(h)), LIMIT_LINGER_MS);
     h2_conn__want_output(h);
     aim_timer(h);
@@ -399,7 +426,7 @@ bool h2_conn__begin(struct h1_conn *c)
     c->h2 = h;
     list_init(&h->all);
     list_init(&h->sending);
-    h->idle_at = h->head_at = h->send_at = h->drain_at = MONO_NEVER;
+    h->idle_at = h->head_at = h->send_at = h->drain_at = h->rest_at = MONO_NEVER;
     h1_conn__set_state(c, CONN_H2);
     counter_add(&core->stats.h2_connections, 1);
     list_push_back(&core->h2_open, &h->link);

@@ -27,7 +27,7 @@
 struct page;
 
 struct h2_conn {
-    struct h2_server server;
+    struct h2_session server;
     struct h1_conn *conn;
     struct list link;      // in core->h2_open, until it has been told to go
     struct list all;       // exchanges that have not ended, those without a stream included
@@ -37,6 +37,7 @@ struct h2_conn {
     struct page *page;     // of the send in flight
     struct msghdr msg;
     struct mono idle_at, head_at, send_at, drain_at; // deadlines; MONO_NEVER
+    struct mono rest_at; // when it gives memory back that a silent one does without
     struct pace head_pace;
     bool lost; // streams have been let go
     bool torn; // one of them in the middle of its answer

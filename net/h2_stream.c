@@ -72,21 +72,6 @@ static bool is_ours_to_drop(const struct http_field *f)
     }
 }
 
-// In lower case; where it lies when it is so already. ptr NULL: no memory.
-static struct slice lower_name(struct arena *arena, struct slice name)
-{
-    size_t i = 0;
-    while (i < name.len &&
-           http__token_lower[(unsigned char)name.ptr[i]] == (unsigned char)name.ptr[i])
-        i++;
-    if (i == name.len)
-        return name;
-    char *copy = arena_bytes(arena, name.len);
-    for (i = 0; copy && i < name.len; i++)
-        copy[i] = (char)http__token_lower[(unsigned char)name.ptr[i]];
-    return slice_of(copy, copy ? name.len : 0);
-}
-
 // Date and length first, then the fields that may pass. NULL: no memory.
 static struct h2_field *make_fields(struct h2_exchange *x, const struct http_answer *a,
                                     unsigned *ret_count)
@@ -108,7 +93,7 @@ static struct h2_field *make_fields(struct h2_exchange *x, const struct http_ans
         const struct http_field *f = &a->fields[i];
         if (is_ours_to_drop(f))
             continue;
-        struct slice name = lower_name(&s->arena, f->name), value = slice_trim(f->value);
+        struct slice name = http__lower_name(&s->arena, f->name), value = slice_trim(f->value);
         if (!name.ptr)
             return NULL;
         out[n++] = (struct h2_field){name, value};
@@ -268,7 +253,7 @@ void h2_stream__refuse(struct http_stream *s, int err)
 
 // ---- Events ----------------------------------------------------------------------------------
 
-static struct h2_stream *on_open(struct h2_server *server)
+static struct h2_stream *on_open(struct h2_session *server)
 {
     struct h2_conn *h = container_of(server, struct h2_conn, server);
     struct net_core *core = h->conn->stream.core;
@@ -290,11 +275,11 @@ static struct h2_stream *on_open(struct h2_server *server)
     memcpy(x->stream.peer, h->conn->stream.peer, sizeof(x->stream.peer));
     x->h2.arena = &x->stream.arena;
     h->exchanges++;
-    h->idle_at = MONO_NEVER;
+    h->idle_at = h->rest_at = MONO_NEVER;
     return &x->h2;
 }
 
-static void on_head(struct h2_server *server, struct h2_stream *s, int err)
+static void on_head(struct h2_session *server, struct h2_stream *s, int err)
 {
     struct h2_exchange *x = exchange_of(s);
     struct net_core *core = x->stream.core;
@@ -315,19 +300,19 @@ static void on_head(struct h2_server *server, struct h2_stream *s, int err)
     core->server->on_request(core->server, &x->stream);
 }
 
-static void on_data(struct h2_server *server, struct h2_stream *s, struct slice bytes)
+static void on_data(struct h2_session *server, struct h2_stream *s, struct slice bytes)
 {
     (void)server;
     h2_request__data(exchange_of(s), bytes);
 }
 
-static void on_end(struct h2_server *server, struct h2_stream *s)
+static void on_end(struct h2_session *server, struct h2_stream *s)
 {
     (void)server;
     h2_request__end(exchange_of(s));
 }
 
-static void on_lend(struct h2_server *server, struct h2_stream *s)
+static void on_lend(struct h2_session *server, struct h2_stream *s)
 {
     struct h2_exchange *x = exchange_of(s);
     (void)server;
@@ -335,7 +320,7 @@ static void on_lend(struct h2_server *server, struct h2_stream *s)
         list_push_back(&x->conn->sending, &x->sending);
 }
 
-static void on_taken(struct h2_server *server, struct h2_stream *s)
+static void on_taken(struct h2_session *server, struct h2_stream *s)
 {
     struct h2_exchange *x = exchange_of(s);
     (void)server;
@@ -350,7 +335,7 @@ static void on_taken(struct h2_server *server, struct h2_stream *s)
         fiber_wait_done(&x->written, 0);
 }
 
-static void on_close(struct h2_server *server, struct h2_stream *s, uint32_t code)
+static void on_close(struct h2_session *server, struct h2_stream *s, uint32_t code)
 {
     struct h2_exchange *x = exchange_of(s);
     (void)server;

@@ -118,6 +118,20 @@ bool http__is_token(struct slice s)
     return s.len > 0;
 }
 
+struct slice http__lower_name(struct arena *arena, struct slice name)
+{
+    size_t i = 0;
+    while (i < name.len &&
+           http__token_lower[(unsigned char)name.ptr[i]] == (unsigned char)name.ptr[i])
+        i++;
+    if (i == name.len)
+        return name;
+    char *copy = arena_bytes(arena, name.len);
+    for (i = 0; copy && i < name.len; i++)
+        copy[i] = (char)http__token_lower[(unsigned char)name.ptr[i]];
+    return slice_of(copy, copy ? name.len : 0);
+}
+
 // Eight bytes at once: a byte below 0x20 or equal to 0x7f sets its high bit in the result. Borrows
 // may set it for an innocent neighbour too, so a hit is looked at byte by byte.
 static uint64_t maybe_control(uint64_t x)

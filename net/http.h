@@ -44,6 +44,17 @@
 //                       | TLS closed without close_notify and  | ERR_UPSTREAM_TRUNCATED
 //                       |   no length known                    |
 //                       | bad head or chunk framing            | ERR_UPSTREAM_PROTOCOL
+//   provider, HTTP/2    | END_STREAM, with the length announced| part with `last`
+//                       | refused, or above GOAWAY's last id,  | one silent retry, another
+//                       |   no answer byte                     |   connection
+//                       | connection lost, nothing received on | one silent retry, another
+//                       |   it since the request, reused       |   connection
+//                       | any other reset or loss, no head     | ERR_UPSTREAM_CLOSED
+//                       | reset, loss, or another length,      | ERR_UPSTREAM_TRUNCATED
+//                       |   inside the body                    |
+//                       | bad head; bad frames, no head        | ERR_UPSTREAM_PROTOCOL
+//                       | GOAWAY                               | nothing: streams below its id go
+//                       on
 //   answer to client    | `last` written                       | length or 0-chunk on the wire
 //                       |                                      |   (HTTP/2: END_STREAM)
 //                       | http_end before `last` was written   | connection reset: never whole

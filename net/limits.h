@@ -88,6 +88,13 @@
 #define LIMIT_UPSTREAM_WAITERS  8192
 // Pages (16 kB) a core holds for TLS records and for bytes slow clients have not taken. 503.
 #define LIMIT_UPSTREAM_PAGES    16384
+// Calls to providers over HTTP/2 a core has at once. 503. (What a provider may do stands in
+// h2/limit.h.)
+#define LIMIT_UPSTREAM_CALLS    65536
+// A connection of many calls on which one is given up while it has been silent for QUIET: it is
+// asked whether it is there, and closed when nothing has come this long after.
+#define LIMIT_UPSTREAM_QUIET_MS 500
+#define LIMIT_UPSTREAM_PROBE_MS 5000
 // A provider whose answer's body has begun and who takes nothing more of the request. The rest is
 // not sent, the answer is relayed, the connection not used again.
 #define LIMIT_UPSTREAM_STALL_MS 1000

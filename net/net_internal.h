@@ -68,6 +68,8 @@ extern const uint8_t http__token_lower[256];
 
 bool http__is_token(struct slice s); // not empty, tchar only
 bool http__is_value(struct slice s); // no control byte but tab
+// In lower case; where it lies when it is so already. A token's. ptr NULL: no memory.
+struct slice http__lower_name(struct arena *arena, struct slice name);
 // HTTP_METHOD_COUNT when it is none of ours.
 enum http_method http__method_find(struct slice name);
 void http__forget_body(struct http_stream *s); // it is no longer in flight; `early` has been freed

@@ -3,8 +3,8 @@
 // origin.c: where a provider is, immutable and counted.
 //
 // The key is what makes two connections interchangeable and nothing else: scheme, host in lower
-// case, port, the identity of the TLS context, and that of the proxy. Limits are not part of it, so
-// a reload that changes a limit keeps the connections.
+// case, port, the identity of the TLS context, that of the proxy, and the versions wanted. Limits
+// are not part of it, so a reload that changes a limit keeps the connections.
 //
 //     key        "https api.openai.com 443 identity"   with a proxy " via " and its digest behind
 //     authority  "api.openai.com"  "localhost:8080"  "[::1]:8080"
@@ -61,10 +61,12 @@ static void write_texts(struct origin *o, const struct origin_options *options)
         snprintf(port, sizeof(port), ":%u", options->port);
     o->host = host_lower(options->host, o->text);
     o->authority = print(authority, v6 ? "[%.*s]%s" : "%.*s%s", SLICE_ARG(o->host), port);
+    static const char *const versions[] = {
+        [ORIGIN_HTTP1] = "", [ORIGIN_HTTP_ANY] = " any", [ORIGIN_HTTP2] = " h2"};
     struct slice via = o->proxy ? o->proxy->identity : SLICE("");
-    o->key =
-        print(key, "%s %.*s %u %.*s%s%.*s", options->tls ? "https" : "http", SLICE_ARG(o->host),
-              options->port, SLICE_ARG(options->identity), o->proxy ? " via " : "", SLICE_ARG(via));
+    o->key = print(key, "%s %.*s %u %.*s%s%s%.*s", options->tls ? "https" : "http",
+                   SLICE_ARG(o->host), options->port, SLICE_ARG(options->identity),
+                   versions[o->http], o->proxy ? " via " : "", SLICE_ARG(via));
 }
 
 int origin_new(const struct origin_options *options, struct origin **ret)
@@ -82,6 +84,7 @@ int origin_new(const struct origin_options *options, struct origin **ret)
     o->proxy = options->proxy ? proxy_get(options->proxy) : NULL;
     o->refuse_private = options->refuse_private;
     o->port = options->port;
+    o->http = options->tls || options->http == ORIGIN_HTTP2 ? options->http : ORIGIN_HTTP1;
     o->connect_ms = or_default(options->connect_ms, LIMIT_CONNECT_MS);
     o->idle_ms = or_default(options->idle_ms, LIMIT_UPSTREAM_IDLE_MS);
     o->age_ms = or_default(options->age_ms, LIMIT_UPSTREAM_AGE_MS);

@@ -204,6 +204,22 @@ void tls_set_tickets(struct tls *t, const struct tls_tickets *tickets)
     SSL_clear_options(t->ssl, SSL_OP_NO_TICKET);
 }
 
+int tls_offer_h2(struct tls *t)
+{
+    static const char offer[] = "\x02h2\x08http/1.1";
+    ASSERT(!t->context->server);
+    return SSL_set_alpn_protos(t->ssl, (const uint8_t *)offer, sizeof(offer) - 1) == 0 ? 0
+                                                                                       : ERR_NOMEM;
+}
+
+bool tls_chose_h2(const struct tls *t)
+{
+    const uint8_t *name = NULL;
+    unsigned len = 0;
+    SSL_get0_alpn_selected(t->ssl, &name, &len);
+    return slice_eq(slice_of(name, len), SLICE("h2"));
+}
+
 // ---- Ciphertext ------------------------------------------------------------------------------
 
 void tls_feed(struct tls *t, struct slice ciphertext)

@@ -92,6 +92,11 @@ void tls_set_pages(struct tls *t, struct page_pool *pages);
 // none. Before the first byte.
 void tls_set_tickets(struct tls *t, const struct tls_tickets *tickets);
 
+// A client's session offers HTTP/2 before HTTP/1.1; without it HTTP/1.1 alone. Before the
+// handshake. 0 or ERR_NOMEM.
+int tls_offer_h2(struct tls *t);
+bool tls_chose_h2(const struct tls *t); // by ALPN; after the handshake
+
 // The next ciphertext; the previous span must be used up. Borrowed until tls_unfed is empty.
 void tls_feed(struct tls *t, struct slice ciphertext);
 struct slice tls_unfed(const struct tls *t);

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-// What a client offers.
+// What a client offers, unless tls_offer_h2 adds to it.
 #define ALPN_HTTP1 "\x08http/1.1"
 // What a server chooses from, most wanted first.
 #define ALPN_SERVER "\x02h2\x08http/1.1"

@@ -64,6 +64,16 @@ static bool trim_upstreams(struct net_core *c)
     return pool_trim(&c->upstreams, SLABS_A_SLICE);
 }
 
+static bool trim_upstream_h2_conns(struct net_core *c)
+{
+    return pool_trim(&c->upstream->h2_conns, SLABS_A_SLICE);
+}
+
+static bool trim_upstream_h2_calls(struct net_core *c)
+{
+    return pool_trim(&c->upstream->h2_calls, SLABS_A_SLICE);
+}
+
 static bool trim_sends(struct net_core *c)
 {
     return pool_trim(&c->upstream->sends, SLABS_A_SLICE);
@@ -74,15 +84,24 @@ static bool trim_pages(struct net_core *c)
     return page_pool_trim(&c->upstream->pages, PAGES_A_SLICE);
 }
 
-static bool (*const steps[])(struct net_core *) = {trim_stacks,    trim_blocks,   trim_large,
-                                                   trim_conns,     trim_h2_conns, trim_h2_exchanges,
-                                                   trim_upstreams, trim_sends,    trim_pages};
+static bool (*const steps[])(struct net_core *) = {trim_stacks,
+                                                   trim_blocks,
+                                                   trim_large,
+                                                   trim_conns,
+                                                   trim_h2_conns,
+                                                   trim_h2_exchanges,
+                                                   trim_upstreams,
+                                                   trim_upstream_h2_conns,
+                                                   trim_upstream_h2_calls,
+                                                   trim_sends,
+                                                   trim_pages};
 
 static bool anything_left(const struct net_core *c)
 {
     return fiber_sched_trimmable(c->fibers) || c->blocks.free_count > 0 ||
            c->blocks.large_bytes > 0 || c->conns.empty_count > 0 || c->h2_conns.empty_count > 0 ||
            c->h2_exchanges.empty_count > 0 || c->upstreams.empty_count > 0 ||
+           c->upstream->h2_conns.empty_count > 0 || c->upstream->h2_calls.empty_count > 0 ||
            c->upstream->sends.empty_count > 0 || c->upstream->pages.free_count > 0;
 }
 

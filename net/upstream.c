@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "net/dns.h"
 #include "net/limits.h"
+#include "net/upstream_h2.h"
 #include "net/upstream_internal.h"
 #include <stdlib.h>
 
@@ -33,6 +34,8 @@ int upstream__core_init(struct net_core *c)
     if (!side)
         return ERR_NOMEM;
     side->core = c;
+    pool_init(&side->h2_conns, sizeof(struct upstream_h2), LIMIT_UPSTREAM_CONNECTIONS);
+    pool_init(&side->h2_calls, sizeof(struct upstream_h2_call), LIMIT_UPSTREAM_CALLS);
     pool_init(&side->sends, sizeof(struct upstream_send), LIMIT_UPSTREAM_CONNECTIONS);
     page_pool_init(&side->pages, PAGES_KEEP, LIMIT_UPSTREAM_PAGES);
     side->dial_delay_ms = DIAL_DELAY_MS;
@@ -55,6 +58,8 @@ void upstream__core_drain(struct net_core *c)
         next = l->next;
         if (u->state == UPSTREAM_IDLE)
             upstream_conn__close(u);
+        else if (u->state == UPSTREAM_H2)
+            upstream_h2__drain(u->h2);
     }
 }
 
@@ -74,6 +79,9 @@ void upstream__core_done(struct net_core *c)
     map_done(&c->origins);
     pool_done(&c->upstreams);
     pool_done(&side->sends);
+    pool_done(&side->h2_calls);
+    pool_done(&side->h2_conns);
+    page_put(NULL, side->h2_plain);
     page_pool_done(&side->pages);
     free(side);
     c->upstream = NULL;
@@ -132,10 +140,8 @@ static int sent_await(struct upstream_conn *u, struct fiber *self)
     return 0;
 }
 
-// One attempt on one connection in SEND. After an error the connection is still the caller's, and
-// the kernel holds nothing of the request.
-static int exchange_await(struct upstream_conn *u, struct fiber *self,
-                          const struct upstream_call *call)
+int upstream__exchange_await(struct upstream_conn *u, struct fiber *self,
+                             const struct upstream_call *call)
 {
     ASSERT(u->state == UPSTREAM_SEND && !u->answered);
     if (u->err != 0)
@@ -170,26 +176,25 @@ static struct upstream_conn *replace(struct upstream_conn *dead)
     return fresh;
 }
 
-int upstream_call_await(struct net_core *c, struct fiber *self, const struct upstream_call *call,
-                        struct upstream **ret)
+static int h1_call_await(struct origin_pool *pool, struct fiber *self,
+                         const struct upstream_call *call, struct upstream **ret)
 {
+    struct net_core *c = pool->side->core;
     struct upstream_conn *u = NULL;
     struct upstream_call absolute;
     bool relayed = origin__is_relayed(call->origin);
     int rc = relayed ? proxy_form(call, &absolute) : 0;
-    ASSERT(call->iov_count > 0);
-    if (rc != 0)
-        return rc;
-    call = relayed ? &absolute : call;
-    struct origin_pool *pool = origin_pool__find(c->upstream, call->origin);
-    if (!pool)
-        return ERR_NOMEM;
-    rc = origin_pool__take_await(pool, self, &u);
+    if (rc == 0) {
+        call = relayed ? &absolute : call;
+        rc = origin_pool__take_await(pool, self, &u);
+    } else {
+        origin_pool__free_unused(pool);
+    }
     if (rc != 0)
         return rc;
     if (u->up.reused) {
         counter_add(&c->stats.upstream_reuses, 1);
-        rc = exchange_await(u, self, call);
+        rc = upstream__exchange_await(u, self, call);
         if (rc == ERR_UPSTREAM_CLOSED) {
             u = replace(u);
             if (!u)
@@ -200,7 +205,7 @@ int upstream_call_await(struct net_core *c, struct fiber *self, const struct ups
     if (!u->up.reused) {
         rc = upstream_conn__open_await(u, self, call->origin);
         if (rc == 0)
-            rc = exchange_await(u, self, call);
+            rc = upstream__exchange_await(u, self, call);
     }
     if (rc == 0 && relayed && u->up.head.status == 407) // the proxy's own word
         rc = ERR_PROXY_AUTH;
@@ -214,10 +219,33 @@ int upstream_call_await(struct net_core *c, struct fiber *self, const struct ups
     return 0;
 }
 
+int upstream_call_await(struct net_core *c, struct fiber *self, const struct upstream_call *call,
+                        struct upstream **ret)
+{
+    struct origin_pool *pool = origin_pool__find(c->upstream, call->origin);
+    ASSERT(call->iov_count > 0);
+    if (!pool)
+        return ERR_NOMEM;
+    if (call->origin->http != ORIGIN_HTTP1 && !pool->http1) {
+        int rc = upstream_h2__call_await(pool, self, call, ret);
+        if (rc != ERR_UNSUPPORTED)
+            return rc;
+        pool = origin_pool__find(c->upstream, call->origin); // it may have gone meanwhile
+        if (!pool)
+            return ERR_NOMEM;
+        pool->http1 = true;
+    }
+    return h1_call_await(pool, self, call, ret);
+}
+
 void upstream_end(struct net_core *c, struct upstream *up)
 {
     if (!up)
         return;
+    if (up->h2) {
+        upstream_h2__end(up);
+        return;
+    }
     struct upstream_conn *u = container_of(up, struct upstream_conn, up);
     ASSERT(u->side == c->upstream && u->state == UPSTREAM_BODY && !u->part_out);
     bool whole = upstream_answer__drain(u) && u->inbox.bytes == 0;

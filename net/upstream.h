@@ -25,6 +25,11 @@
 // It is stopped when the provider refuses (status 300 and above), ends its answer, or goes on with
 // it without reading us, for a second or until our credit is full; then the answer it gave is what
 // the caller gets, and the connection is not reused.
+//
+// HTTP/2, where the origin asks for it (enum origin_http): many calls share a connection, which is
+// never returned to a pool because it never leaves it (upstream_h2.h). Callers see no difference
+// but in `h2`. What is stopped or abandoned is one stream, reset; a stream that the provider never
+// looked at is asked again once, on another connection.
 #ifndef RINGGATE_NET_UPSTREAM_H
 #define RINGGATE_NET_UPSTREAM_H
 
@@ -34,10 +39,17 @@
 struct origin;
 struct proxy;
 
+enum origin_http {
+    ORIGIN_HTTP1,    // HTTP/1.1
+    ORIGIN_HTTP_ANY, // what ALPN chooses of HTTP/2 and HTTP/1.1; HTTP/1.1 in clear text
+    ORIGIN_HTTP2,    // HTTP/2 or ERR_UPSTREAM_VERSION; in clear text with prior knowledge
+};
+
 struct origin_options {
     bool tls;
     struct slice host; // a name or a numeric address, without brackets
     unsigned port;
+    enum origin_http http;
     struct tls_context *tls_context; // a reference is taken; NULL when plain
     struct slice identity;           // tells contexts apart in the key ("" for the default one)
     struct proxy *proxy;             // a reference is taken; NULL: none (net/proxy.h)
@@ -53,8 +65,8 @@ void origin_put(struct origin *o);                     // NULL is fine
 struct slice origin_authority(const struct origin *o); // "host" or "host:port", for Host
 
 // One call. `iov` holds the whole request, head and body, in the order of the wire; it and what it
-// points at live until upstream_call_await returns (it may be sent twice). `arena` receives the
-// answer's head.
+// points at live until upstream_call_await returns (it may be sent twice). Where the origin may
+// speak HTTP/2, iov[0] is the head, whole and alone. `arena` receives the answer's head.
 struct upstream_call {
     struct origin *origin;
     enum http_method method;
@@ -66,19 +78,21 @@ struct upstream_call {
 struct upstream {
     struct http_head head; // of the answer (1xx skipped)
     struct body body;      // pull it
-    bool reused;           // the connection came from the pool
+    bool reused;           // the connection came from the pool, or has carried another call
+    bool h2;               // the version that carried it
 };
 
 // Sends and waits for the head of the answer. Bounded by the fiber's deadline and, until connected,
 // by the origin's connect_ms. ERR_RESOLVE, ERR_CONNECT, ERR_CONNECT_TIMEOUT, ERR_TLS,
-// ERR_TLS_VERIFY, ERR_ADDRESS_…, ERR_PROXY_…, ERR_UPSTREAM_CLOSED, ERR_UPSTREAM_TRUNCATED,
+// ERR_TLS_VERIFY, ERR_ADDRESS_…, ERR_PROXY_…, ERR_UPSTREAM_VERSION, ERR_UPSTREAM_CLOSED,
+// ERR_UPSTREAM_TRUNCATED,
 // ERR_UPSTREAM_PROTOCOL, ERR_UPSTREAM_TOO_LARGE, ERR_NOMEM, or an interruption. At conns_max it
 // waits its turn; ERR_LIMIT when too many wait already.
 int upstream_call_await(struct net_core *c, struct fiber *self, const struct upstream_call *call,
                         struct upstream **ret);
 // Done with it; every body part has been put. A complete answer returns the connection to the pool,
-// anything else closes it at once (that is how an abandoned stream is cancelled). NULL is fine.
-// Does not park.
+// anything else closes it at once (that is how an abandoned stream is cancelled; over HTTP/2 the
+// stream is reset). NULL is fine. Does not park.
 void upstream_end(struct net_core *c, struct upstream *u);
 
 // For configuration: splits "https://host[:port][/path]". ERR_CONFIG with nothing set.

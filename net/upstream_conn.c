@@ -10,6 +10,7 @@
 //                                                         ┌──────┐  release   ┌──────┐
 //                                                         │ IDLE │ ◄───────── │ BODY │
 //                                                         └──────┘            └──────┘
+//        SEND ──upstream_h2__begin──► H2 (upstream_h2.c)
 //        every state ──upstream_conn__close──► CLOSING ──last final event──► freed
 //
 //   RESOLVE, CONNECT  no TLS session, no receive, no socket of its own; dial.c's fiber drives
@@ -18,6 +19,7 @@
 //   WAITING           all is sent, or sending failed and the receive will tell why
 //   BODY              `caller` is NULL; the exchange pulls up.body
 //   IDLE              no loan, no page, no request; bytes or an end close it
+//   H2                an HTTP/2 session has the socket; its calls are its own
 //   CLOSING           nothing is submitted any more; memory stays until nothing is in flight
 //
 // One receive and one send are in flight at most. What is undelivered never exceeds
@@ -29,6 +31,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "net/limits.h"
+#include "net/upstream_h2.h"
 #include "net/upstream_internal.h"
 #include <errno.h>
 
@@ -48,6 +51,7 @@ static const unsigned legal_from[UPSTREAM_STATE_COUNT] = {
     [UPSTREAM_WAITING] = FROM(UPSTREAM_SEND),
     [UPSTREAM_BODY] = FROM(UPSTREAM_SEND) | FROM(UPSTREAM_WAITING),
     [UPSTREAM_IDLE] = FROM(UPSTREAM_BODY),
+    [UPSTREAM_H2] = FROM(UPSTREAM_SEND),
     [UPSTREAM_CLOSING] = FROM(UPSTREAM_CLOSING) - 1, // any but itself
 };
 
@@ -94,10 +98,12 @@ void upstream_conn__reset(struct upstream_conn *u)
 }
 
 // The last final event has come: nothing of the kernel points here.
-static void finish(struct upstream_conn *u)
+void upstream_conn__finish(struct upstream_conn *u)
 {
     struct net_core *core = u->side->core;
     if (ring_op_busy(&u->recv_op) || ring_op_busy(&u->send_op))
+        return;
+    if (u->h2 && !upstream_h2__free(u))
         return;
     tls_free(u->tls);
     if (u->fd >= 0)
@@ -115,6 +121,8 @@ void upstream_conn__close(struct upstream_conn *u)
     if (u->state == UPSTREAM_IDLE)
         origin_pool__forget_idle(u);
     upstream_conn__set_state(u, UPSTREAM_CLOSING);
+    if (u->h2)
+        upstream_h2__lost(u->h2);
     ring_timer_clear(ring, &u->timer);
     ring_undefer(ring, &u->task);
     ring_bufs_unwait(&u->bufs_waiter);
@@ -123,7 +131,7 @@ void upstream_conn__close(struct upstream_conn *u)
     u->pool = NULL;
     ring_cancel(ring, &u->recv_op);
     ring_cancel(ring, &u->send_op);
-    finish(u);
+    upstream_conn__finish(u);
     if (pool)
         origin_pool__slot_free(pool);
 }
@@ -167,8 +175,14 @@ static void progress(struct upstream_conn *u)
         else
             upstream_conn__receive(u); // a pause that ended only now
         break;
+    case UPSTREAM_H2:
+        if (is_over(u))
+            upstream_conn__close(u);
+        else
+            upstream_conn__receive(u);
+        break;
     case UPSTREAM_CLOSING:
-        finish(u);
+        upstream_conn__finish(u);
         break;
     default:
         ASSERT(!"no event belongs to this state");
@@ -230,7 +244,10 @@ static void take_loan(struct upstream_conn *u, struct ring_loan loan)
         ring_loan_put(&loan);
         return;
     }
-    if (u->tls) {
+    if (u->h2) {
+        upstream_h2__take(u->h2, slice_of(loan.ptr, loan.len));
+        ring_loan_put(&loan);
+    } else if (u->tls) {
         take_sealed(u, slice_of(loan.ptr, loan.len));
         ring_loan_put(&loan);
     } else {
@@ -361,7 +378,11 @@ static void on_sent(struct ring *ring, struct ring_op *op, const struct ring_eve
     ASSERT(event->final);
     send_ended(u, event->res);
     if (u->state == UPSTREAM_CLOSING) {
-        finish(u);
+        upstream_conn__finish(u);
+        return;
+    }
+    if (u->h2) { // the handshake's last words
+        upstream_h2__want_output(u->h2);
         return;
     }
     submit_send(u);

@@ -10,6 +10,7 @@
 //   proxy_form.c      a request as an HTTP proxy wants it, where there is no tunnel
 //   upstream_inbox.c  bytes that have arrived and nobody has taken
 //   upstream_answer.c head and body of the answer out of the inbox
+//   upstream_h2*.c    the same over HTTP/2 (upstream_h2.h)
 //
 // Everything here belongs to one core. Callbacks run on the loop, `_await` functions on the fiber
 // of the exchange; between two awaits nothing else runs, so there are no locks.
@@ -30,6 +31,7 @@ struct origin {
     struct proxy *proxy;     // NULL: straight to host
     bool refuse_private;     // addresses of RFC 1918 and the like are not for this one
     unsigned port;
+    enum origin_http http;
     unsigned connect_ms, idle_ms, age_ms;
     unsigned conns_max, idle_max;
     struct slice host; // these three lie in text
@@ -42,8 +44,12 @@ struct origin {
 struct upstream_core {
     struct net_core *core;
     struct page_pool pages;
-    struct pool sends;   // struct upstream_send
-    struct list conns;   // all, closing ones included
+    struct pool sends;    // struct upstream_send
+    struct list conns;    // all, closing ones included
+    struct pool h2_conns; // struct upstream_h2
+    struct pool h2_calls; // struct upstream_h2_call
+    struct page
+        *h2_plain;       // records of their connections are opened here; NULL before the first one
     struct list lenders; // connections whose inbox holds ring buffers, longest first
     struct dial_memory dialled;
     unsigned dial_delay_ms; // DIAL_DELAY_MS; tests have no time
@@ -59,6 +65,13 @@ struct origin_pool {
     unsigned slots;      // connections that count towards conns_max
     struct list waiters; // in order of arrival
     unsigned waiting;
+    // HTTP/2 (upstream_h2_pool.c).
+    struct list h2;         // connections that may take calls
+    struct list h2_waiters; // in order of arrival
+    unsigned h2_waiting;
+    unsigned h2_opening; // connections on their way
+    unsigned h2_limit;   // streams the provider allows on one; 0: not known
+    bool http1;          // ALPN has chosen HTTP/1.1
     size_t key_len;
     char key[];
 };
@@ -80,6 +93,7 @@ enum upstream_state {
     UPSTREAM_WAITING,   // request sent, head of the answer not complete
     UPSTREAM_BODY,      // head given to the caller
     UPSTREAM_IDLE,      // in the pool: no buffer, receive armed, timer set
+    UPSTREAM_H2,        // u->h2 has the socket until the end
     UPSTREAM_CLOSING,   // cancelled; freed when no operation is in flight
     UPSTREAM_STATE_COUNT,
 };
@@ -112,6 +126,7 @@ struct upstream_conn {
     struct ring_bufs_waiter bufs_waiter;
     struct fiber *caller; // parked in upstream_call_await, or NULL
     struct tls *tls;
+    struct upstream_h2 *h2; // in H2, and from there until it is freed
     struct inbox inbox;
     bool paused;   // credit is spent: receive cancelled
     bool starved;  // waits for ring buffers
@@ -144,10 +159,10 @@ struct upstream_conn {
     size_t part_bytes;
 };
 
-// Requests go to an HTTP proxy itself, in absolute form: there is no tunnel.
+// Requests go to an HTTP proxy itself, in absolute form: there is no tunnel. HTTP/2 wants one.
 static inline bool origin__is_relayed(const struct origin *o)
 {
-    return o->proxy && o->proxy->type == PROXY_HTTP && !o->tls;
+    return o->proxy && o->proxy->type == PROXY_HTTP && !o->tls && o->http != ORIGIN_HTTP2;
 }
 
 // ---- proxy_form.c ----------------------------------------------------------------------------
@@ -155,6 +170,13 @@ static inline bool origin__is_relayed(const struct origin *o)
 // The call in absolute form, its pieces in the call's arena. 0, ERR_NOMEM, ERR_UNSUPPORTED (the
 // request line does not lie in the first piece).
 int proxy_form(const struct upstream_call *call, struct upstream_call *ret);
+
+// ---- upstream.c ------------------------------------------------------------------------------
+
+// One attempt over HTTP/1.1 on a connection in SEND. After an error the connection is still the
+// caller's, and the kernel holds nothing of the request.
+int upstream__exchange_await(struct upstream_conn *u, struct fiber *self,
+                             const struct upstream_call *call);
 
 // ---- upstream_pool.c -------------------------------------------------------------------------
 
@@ -168,6 +190,8 @@ int origin_pool__take_await(struct origin_pool *pool, struct fiber *self,
 void origin_pool__release(struct upstream_conn *u);
 void origin_pool__forget_idle(struct upstream_conn *u); // takes it off the idle list
 void origin_pool__slot_free(struct origin_pool *pool);  // frees the pool with its last slot
+unsigned origin_pool__slots_max(const struct origin_pool *pool);
+void origin_pool__free_unused(struct origin_pool *pool); // if it is
 
 // ---- upstream_conn.c -------------------------------------------------------------------------
 
@@ -178,6 +202,7 @@ void upstream_conn__set_state(struct upstream_conn *u, enum upstream_state next)
 void upstream_conn__reset(struct upstream_conn *u);
 // Cancels what is in flight; frees when nothing is. The kernel must not hold a caller's memory.
 void upstream_conn__close(struct upstream_conn *u);
+void upstream_conn__finish(struct upstream_conn *u);  // CLOSING: frees it if nothing is in flight
 void upstream_conn__receive(struct upstream_conn *u); // arms the receive when it is not and may be
 // Begins to send u->iov; what cannot go at once follows from the loop.
 void upstream_conn__send(struct upstream_conn *u);

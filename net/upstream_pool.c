@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "net/limits.h"
+#include "net/upstream_h2.h"
 #include "net/upstream_internal.h"
 #include <stdlib.h>
 
@@ -37,6 +38,8 @@ static struct origin_pool *make(struct upstream_core *side, struct origin *o)
     p->origin = origin_get(o);
     list_init(&p->idle);
     list_init(&p->waiters);
+    list_init(&p->h2);
+    list_init(&p->h2_waiters);
     p->key_len = o->key.len;
     memcpy(p->key, o->key.ptr, o->key.len);
     if (map_put(&side->core->origins, slice_of(p->key, p->key_len), p) != 0) {
@@ -60,11 +63,11 @@ struct origin_pool *origin_pool__find(struct upstream_core *side, struct origin 
     return p;
 }
 
-static void free_unused(struct origin_pool *p)
+void origin_pool__free_unused(struct origin_pool *p)
 {
-    if (p->slots > 0 || p->waiting > 0)
+    if (p->slots > 0 || p->waiting > 0 || p->h2_waiting > 0)
         return;
-    ASSERT(list_empty(&p->idle) && list_empty(&p->waiters));
+    ASSERT(list_empty(&p->idle) && list_empty(&p->waiters) && list_empty(&p->h2));
     void *removed = map_remove(&p->side->core->origins, slice_of(p->key, p->key_len));
     ASSERT(removed == p);
     origin_put(p->origin);
@@ -76,7 +79,7 @@ static void free_unused(struct origin_pool *p)
 // conns_max is the process's: the cores' shares add up to it, or to one a core when it is fewer
 // than they are. One counter for all would have idle connections of one core refused to another,
 // and mail to take them back.
-static unsigned slots_max(const struct origin_pool *p)
+unsigned origin_pool__slots_max(const struct origin_pool *p)
 {
     const struct net_core *c = p->side->core;
     unsigned cores = c->shared->cores, all = p->origin->conns_max;
@@ -94,7 +97,7 @@ void origin_pool__slot_free(struct origin_pool *p)
 {
     struct waiter *w = NULL;
     ASSERT(p->slots > 0);
-    if (p->slots <= slots_max(p))
+    if (p->slots <= origin_pool__slots_max(p))
         w = next_waiter(p);
     if (w) {
         w->granted = true;
@@ -102,7 +105,9 @@ void origin_pool__slot_free(struct origin_pool *p)
         return;
     }
     p->slots--;
-    free_unused(p);
+    if (p->h2_waiting > 0)
+        upstream_h2__dispatch(p);
+    origin_pool__free_unused(p);
 }
 
 static void begin(struct upstream_conn *u)
@@ -130,7 +135,7 @@ static int wait_await(struct origin_pool *p, struct fiber *self, struct waiter *
     else if (w->granted)
         origin_pool__slot_free(p);
     else
-        free_unused(p);
+        origin_pool__free_unused(p);
     return rc;
 }
 
@@ -149,7 +154,7 @@ int origin_pool__take_await(struct origin_pool *p, struct fiber *self, struct up
 {
     struct waiter w = {0};
     struct upstream_conn *u = take_idle(p);
-    if (!u && p->slots >= slots_max(p)) {
+    if (!u && p->slots >= origin_pool__slots_max(p)) {
         if (p->waiting >= LIMIT_UPSTREAM_WAITERS)
             return ERR_LIMIT;
         int rc = wait_await(p, self, &w);
@@ -191,7 +196,7 @@ void origin_pool__release(struct upstream_conn *u)
     struct ring *ring = u->side->core->ring;
     struct mono now = ring_now(ring);
     struct mono old = mono_add_ms(u->born, p->origin->age_ms);
-    if (u->side->draining || !mono_before(now, old) || p->slots > slots_max(p)) {
+    if (u->side->draining || !mono_before(now, old) || p->slots > origin_pool__slots_max(p)) {
         upstream_conn__close(u);
         return;
     }

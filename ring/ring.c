@@ -316,8 +316,8 @@ void ring_free(struct ring *r)
         return;
     ASSERT(!r->in_turn);
     // Not a turn: hooks and timers may belong to what has been freed already.
-    ring_cancel(r, &r->wake_op);
     while (ring_op_busy(&r->wake_op)) {
+        ring_cancel(r, &r->wake_op); // again, when a wake came first and it is being read anew
         block(r, MONO_NEVER);
         run_completions(r);
     }

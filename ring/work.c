@@ -100,6 +100,15 @@ int work_pool_new(unsigned threads, struct work_pool **ret_pool)
     return 0;
 }
 
+int work_pool_start(struct work_pool *p)
+{
+    pthread_mutex_lock(&p->mutex);
+    make_threads(p);
+    bool made = p->made > 0;
+    pthread_mutex_unlock(&p->mutex);
+    return made ? 0 : ERR_NOMEM;
+}
+
 void work_pool_free(struct work_pool *p)
 {
     if (!p)

@@ -28,6 +28,9 @@ struct work_pool;
 
 // `threads` of at most WORK_THREADS_MAX; made at the first job. 0 or ERR_NOMEM.
 int work_pool_new(unsigned threads, struct work_pool **ret_pool);
+// Makes the threads now: for jobs that need a worker's stack, which a fiber's is too small for.
+// ERR_NOMEM: not one could be made.
+int work_pool_start(struct work_pool *p);
 // No job is waiting or running. NULL is fine.
 void work_pool_free(struct work_pool *p);
 

@@ -45,9 +45,9 @@
 //
 // Ownership: one process has the databases open. What goes in is borrowed until the call returns;
 // what comes out lies in the caller's arena. A call parks its fiber, a worker does the work; an
-// interrupted fiber gets its interruption and the work is finished without it, so an interrupted
-// write may have happened. No call is made from a loop's callback but store_put_record,
-// store_reserve, store_unreserve and store_health, which never park.
+// interrupted fiber gets its interruption when the worker has let go of what it was lent (at once
+// when it has not begun), so an interrupted write may have happened. No call is made from a loop's
+// callback but store_put_record, store_reserve, store_unreserve and store_health, which never park.
 //
 // Errors: ERR_NOMEM; ERR_LIMIT (the disk is full, too many calls wait, a bound below); ERR_SYSTEM
 // (the disk or a damaged database: logged with its reason, counted); an interruption. Beyond these,
@@ -55,18 +55,20 @@
 //
 // This header names no engine and no engine's type: an engine for many machines comes in behind it.
 //
-// Of this nothing exists in code yet: it is the contract that the store will keep and that the log
-// row, the counters and the management API are to be written against. The hex examples of keys.h
-// become its first tests.
+// docs/store.md tells the life of a record, what is durable when, and what to do about a full disk
+// and a damaged database.
 #ifndef RINGGATE_STORE_STORE_H
 #define RINGGATE_STORE_STORE_H
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/slice.h"
 #include <stdbool.h>
 #include <stdint.h>
 
+// The store's folder in the app-dir: where the commands look for it.
+#define STORE_FOLDER "store"
 // One value of `config`; a pasted file must not become a row.
 #define STORE_VALUE_BYTES_MAX (1024 * 1024)
 // Changes that become durable together.
@@ -76,12 +78,31 @@
 // Counters one exchange moves: of its key, team, customer and provider, each by requests, tokens
 // and money.
 #define STORE_MOVES_MAX 16
+// A name of a provider, a model, a counter. A longer word is cut, for its place in a ring is
+// promised before it is known; a counter's id is never longer: the caller sees to it.
+#define STORE_WORD_BYTES_MAX 128
+// A row; a longer one is lost.
+#define STORE_ROW_BYTES_MAX (256 * 1024)
+// Different words of one dictionary, counters apart; names that clients invent must not fill
+// memory. Later ones are counted as STORE_WORD_OTHER.
+#define STORE_WORDS_MAX  65536
+#define STORE_WORD_OTHER "(other)"
 // Records of one page of a search.
 #define STORE_PAGE_MAX 1000
+// Records a page may be away from the first that matches: they are all sorted. ERR_LIMIT.
+#define STORE_DEPTH_MAX 100000
+// What is searched for in content. ERR_LIMIT.
+#define STORE_NEEDLE_BYTES_MAX 1024
+// How long a search in content reads.
+#define STORE_CONTENT_SEARCH_MS 2000
+// Buckets of one sum. ERR_LIMIT.
+#define STORE_BUCKETS_MAX 10000
 // Calls that wait for a worker; a dashboard in a loop must not fill memory. ERR_LIMIT.
 #define STORE_CALLS_MAX 256
 // Rows to a digest value.
 #define STORE_DIGEST_ROWS 1024
+// A sentence about why it does not start.
+#define STORE_REASON_BYTES 768
 
 struct fiber;
 struct store;
@@ -93,20 +114,34 @@ struct store_options {
     const char *dir;         // of both databases; made when missing
     const char *rings;       // of the shared rings, on tmpfs
     bool memory;             // for tests: both databases in memory, gone at the end; no `dir`
+                             // and no `rings`
     unsigned cores;          // a ring each
-    uint64_t ring_bytes;     // of one; a power of two
+    uint64_t ring_bytes;     // of one; a power of two from 64 kB to 1 GB. Each request in flight
+                             // needs 3.2 kB of it
     unsigned row_days;       // retention; 0: for ever
     unsigned content_days;   // at most row_days
     uint64_t logs_bytes_max; // max_size_gb; the oldest go first; 0: no limit
-    uint64_t free_bytes_min; // below it the disk counts as full
+    uint64_t free_bytes_min; // below it the disk counts as full; 0: it never does
+    // Seals the values of all config rows (seal.h); empty: they are kept as they are. Rows that
+    // were written before there was a key are read, and sealed when they are written again.
+    struct slice encryption_key;
+    // What a person should know: why a call failed, what was skipped, levels. Any thread, not from
+    // within store_put_record. NULL: nobody wants to.
+    void (*notice)(void *arg, enum log_level level, const char *text);
+    void *notice_arg;
 };
 // Opens or makes both databases, finds the rings, drains what an earlier process left in them.
-// ERR_SYSTEM: another process has them, or they are damaged; ERR_UNSUPPORTED: a newer format. Both
-// with a sentence in *ret_reason (static or the store's).
-int store_open(const struct store_options *options, struct store **ret, const char **ret_reason);
+// ERR_SYSTEM: another process has them, or they are damaged; ERR_UNSUPPORTED: a newer format;
+// ERR_CREDENTIAL: not the key that its rows are sealed with, and nothing was changed; ERR_LIMIT: no
+// room for the rings or on the disk; ERR_NOMEM. All with a sentence in `ret_reason`.
+int store_open(const struct store_options *options, struct store **ret,
+               char ret_reason[STORE_REASON_BYTES]);
 // From any thread: new numbers for retention, from the next clean-up on.
 void store_retain(struct store *s, unsigned row_days, unsigned content_days,
                   uint64_t logs_bytes_max);
+// From a core whose fibers have all ended, before its ring is freed: no worker is still in a call
+// that wakes it.
+void store_leave(struct store *s);
 // Drains the rings, syncs, closes. No call is waiting. NULL is fine.
 void store_close(struct store *s);
 
@@ -145,7 +180,7 @@ struct store_record {
     int64_t cost; // in 10⁻¹² dollars
     struct store_move move[STORE_MOVES_MAX];
     unsigned moves;
-    struct slice row;     // the rest of the log row as the API tells it, JSON
+    struct slice row;     // the rest of the log row as the API tells it, JSON; empty: none
     struct slice request; // content; empty: not kept
     struct slice answer;
 };
@@ -229,7 +264,9 @@ int store_list_await(struct store *s, struct fiber *self, enum store_kind kind, 
 
 enum store_sort { STORE_BY_TIME, STORE_BY_LATENCY, STORE_BY_TOKENS, STORE_BY_COST };
 
-// An empty list or a zero bound does not filter.
+// An empty list or a zero bound does not filter. Failed is a status of 400 or more; tokens are
+// input and output together; without cost is a cost of 0. `content` is found in any ASCII letter
+// case.
 struct store_query {
     struct wall from, to;
     const struct slice *word[STORE_WORD_COUNTER]; // any of these
@@ -238,29 +275,43 @@ struct store_query {
     uint64_t tokens_min, tokens_max;
     int64_t cost_min, cost_max; // in 10⁻¹² dollars
     bool only_failed, only_succeeded, only_without_cost;
-    struct slice content; // in the bodies; needs `from` and `to`
+    struct slice content; // in the bodies; needs `from` and `to` (ERR_MISSING)
     enum store_sort sort;
     bool ascending;
     unsigned limit; // STORE_PAGE_MAX at most
     uint64_t offset;
 };
 
+// What a digest knows of a record: all that is left of one whose row was not kept.
+struct store_facts {
+    struct wall time; // in whole microseconds
+    struct slice word[STORE_WORD_COUNTER];
+    uint16_t status;
+    bool streamed, usage_known, cost_estimated;
+    uint32_t latency_ms;
+    uint64_t input_tokens, output_tokens, cached_read_tokens, cached_write_tokens;
+    int64_t cost; // in 10⁻¹² dollars
+};
 struct store_found {
     struct store_id id;
+    struct store_facts facts;
     struct slice row; // SLICE_EMPTY when only its usage was kept
 };
 struct store_page {
     struct store_found *found;
     unsigned count;
     uint64_t total;       // that match; of a content search: so far
-    bool stopped;         // a content search met its bound of time …
-    struct wall searched; // … here
+    bool stopped;         // a content search met its bound of time (STORE_CONTENT_SEARCH_MS) …
+    struct wall searched; // … here: what lies behind it in the order of time was not looked at
 };
 int store_search_await(struct store *s, struct fiber *self, const struct store_query *query,
                        struct arena *arena, struct store_page *ret);
 
-// Sums over equal spans of time, for stats (one bucket) and histograms; by the words of one
-// dictionary when `by` is not STORE_WORD_COUNT.
+// Sums over equal spans of time, for stats (bucket_s 0: one bucket, which begins at `from`) and
+// histograms; by the words of one dictionary when `by` is not STORE_WORD_COUNT. Buckets begin at
+// multiples of bucket_s since 1970 and come in the order of their time, those without a record not
+// at all. Percentiles are at most 3 % too high. `content`, order and page of the query are not
+// looked at.
 struct store_bucket {
     struct wall begin;
     struct slice word;
@@ -273,12 +324,17 @@ int store_sum_await(struct store *s, struct fiber *self, const struct store_quer
                     unsigned bucket_s, enum store_word by, struct arena *arena,
                     struct store_bucket **ret, unsigned *ret_count);
 
-// ERR_NOT_FOUND: never there, or gone by retention. Content is empty when it was not kept.
+struct store_entry {
+    struct slice row;
+    struct slice request, answer; // empty when they were not kept
+    bool cut;                     // they were longer than STORE_CONTENT_BYTES_MAX
+};
+// ERR_NOT_FOUND: never there, its row was not kept, or gone by retention.
 int store_get_record_await(struct store *s, struct fiber *self, struct store_id id,
-                           struct arena *arena, struct slice *ret_row, struct slice *ret_request,
-                           struct slice *ret_answer);
+                           struct arena *arena, struct store_entry *ret);
 // The rows and content go, and no search finds them. WRITTEN when it returns. Counters stay:
 // forgetting a request does not give its money back.
+// ERR_LIMIT beyond STORE_PAGE_MAX.
 int store_delete_records_await(struct store *s, struct fiber *self, const struct store_id *ids,
                                unsigned count);
 // Every word of a dictionary.
@@ -293,6 +349,17 @@ int store_sync_await(struct store *s, struct fiber *self);
 // on. What is only QUEUED is not in it.
 int store_backup_await(struct store *s, struct fiber *self, const char *dir);
 
+// ---- Commands: another process, blocking -----------------------------------------------------
+
+// `ringgate backup`: asks the process that has the store in `dir` open to write a checkpoint to
+// `to`, an absolute path, or does so itself when there is none. ERR_SYSTEM with a sentence.
+int store_backup(const char *dir, const char *to, char ret_reason[STORE_REASON_BYTES]);
+// `ringgate repair`: makes databases again of what can be read of damaged ones. ERR_SYSTEM with a
+// sentence; also when a process has the store open.
+int store_repair(const char *dir, char ret_reason[STORE_REASON_BYTES]);
+
+// ---- Health: any thread, never parks ---------------------------------------------------------
+
 enum store_level { STORE_ALL, STORE_NO_CONTENT, STORE_NO_ROWS, STORE_LEVEL_COUNT };
 
 // For /health and metrics.
@@ -301,6 +368,7 @@ struct store_health {
     uint64_t records;         // drained
     uint64_t content_dropped; // records that lost their content, to the disk or to a full ring
     uint64_t rows_dropped;    // and those that lost their row
+    uint64_t damaged;         // records and digests that could not be read; kept aside
     uint64_t queued_bytes;    // in all rings
     uint64_t logs_bytes;      // on disk
     uint64_t errors;          // calls that ended in ERR_SYSTEM

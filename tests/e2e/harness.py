@@ -90,7 +90,7 @@ class Gateway:
     """The binary under test. `config` is what config.json holds; None: no file. `program` is what
     starts it, when that is not the binary itself."""
 
-    def __init__(self, config=None, flags=(), env=None, expect_start=True, program=(BIN,),
+    def __init__(self, config=None, flags=(), env=None, expect_start=True, program=None,
                  pass_fds=()):
         self.dir = tempfile.TemporaryDirectory(prefix="ringgate-e2e-")
         if config is not None:
@@ -98,10 +98,11 @@ class Gateway:
         environ = {k: v for k, v in os.environ.items() if not k.endswith(("_API_KEY", "_KEY"))}
         environ.update(env or {})
         self.log = []
+        self.ends_with = 0
         self.clients = weakref.WeakSet()
         self.process = subprocess.Popen(
-            [*program, "-port", "0", "-host", "127.0.0.1", "-app-dir", self.dir.name, *FLAGS,
-             *flags],
+            [*(program or (BIN,)), "-port", "0", "-host", "127.0.0.1", "-app-dir", self.dir.name,
+             *FLAGS, *flags],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             env=environ, pass_fds=pass_fds)
         self.changed = threading.Condition()
@@ -167,6 +168,12 @@ class Gateway:
     def post(self, path, body, headers=()):
         return self.request("POST", path, body, headers)
 
+    def kill(self):
+        """Ends it as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+        self.ends_with = -signal.SIGKILL
+
     def stop(self):
         """Ends the process as an operator would and asserts that it ended well. Clients leave
         first: an idle one would be waited for."""
@@ -183,7 +190,7 @@ class Gateway:
         self.reader.join(DEADLINE_S)
         code = self.process.returncode
         self.dir.cleanup()
-        assert code == 0, "exit %d:\n%s" % (code, "\n".join(self.log))
+        assert code == self.ends_with, "exit %d:\n%s" % (code, "\n".join(self.log))
 
 
 class Answer:

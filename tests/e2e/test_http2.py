@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import struct
 import subprocess
@@ -12,7 +13,8 @@ import time
 import pytest
 
 import http2
-from harness import ALWAYS_TLS, CHAT, CHAT_EVENTS, DEADLINE_S, DONE, chat, config
+from harness import (ALWAYS_TLS, CHAT, CHAT_EVENTS, DEADLINE_S, DONE, chat, config,
+                     shared_authority)
 
 # What is over TLS is in test_tls_listener.py: there ALPN chooses, here nobody does.
 pytestmark = pytest.mark.skipif(ALWAYS_TLS, reason="prior knowledge is in clear text")
@@ -43,7 +45,7 @@ def no_exchange_is_left(gateway):
 def limit_hits(gateway, limit):
     text = gateway.request("GET", "/metrics").body.decode()
     return sum(int(n) for n in re.findall(
-        r'ringgate_http2_limits_total\{core="\d+",limit="%s"\} (\d+)' % limit, text))
+        r'ringgate_http2_limits_total\{core="\d+",role="server",limit="%s"\} (\d+)' % limit, text))
 
 
 # ---- Messages ------------------------------------------------------------------------------------
@@ -261,6 +263,44 @@ def test_curl(gateway):
          "/dev/null", "-d", json.dumps(chat("gpt-4o-mini")), url],
         capture_output=True, text=True, timeout=DEADLINE_S)
     assert (done.returncode, done.stdout) == (0, "2 200"), done.stderr
+
+
+def test_curl_streams(gateway_of, provider_of):
+    """By prior knowledge, and over TLS by ALPN."""
+    def script(call):
+        call.stream_head()
+        for e in CHAT_EVENTS + [DONE]:
+            call.chunk(e)
+        call.stream_end()
+
+    p = provider_of(script)
+    cert, key = shared_authority()["files"]
+    body = json.dumps(chat("gpt-4o-mini", stream=True))
+    for flags, scheme, server in (
+            (["--http2-prior-knowledge"], "http", {}),
+            (["--http2", "-k"], "https", {"tls": {"cert_file": cert, "key_file": key}})):
+        g = gateway_of(dict(config(p), server=server))
+        done = subprocess.run(
+            ["curl", "-sSN", *flags, "-w", "%{http_version}", "-d", body,
+             "%s://127.0.0.1:%d%s" % (scheme, g.port, CHAT_PATH)],
+            capture_output=True, timeout=DEADLINE_S)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == b"".join(CHAT_EVENTS + [DONE]) + b"2"
+
+
+@pytest.mark.skipif(not shutil.which("h2load"), reason="h2load is not installed")
+def test_h2load(gateway_of, provider, tmp_path):
+    cert, key = shared_authority()["files"]
+    body = tmp_path / "body"
+    body.write_text(json.dumps(chat("gpt-4o-mini")))
+    for scheme, server in (("http", {}), ("https", {"tls": {"cert_file": cert, "key_file": key}})):
+        g = gateway_of(dict(config(provider), server=server))
+        out = subprocess.run(
+            ["h2load", "-n", "400", "-c", "4", "-m", "8", "-d", str(body), "-H",
+             "content-type: application/json",
+             "%s://127.0.0.1:%d%s" % (scheme, g.port, CHAT_PATH)],
+            capture_output=True, text=True, timeout=DEADLINE_S).stdout
+        assert "status codes: 400 2xx" in out, out
 
 
 # ---- Endings -------------------------------------------------------------------------------------

@@ -44,8 +44,8 @@ def test_check_config_names_the_member_at_fault(tmp_path, change, path):
 
 
 @pytest.mark.parametrize("part", [
-    {"client": {"enforce_auth_on_inference": True}},
-    {"governance": {"virtual_keys": [{"id": "vk", "name": "vk", "value": "sk-bf-1"}]}},
+    {"client": {"enforce_scim_auth": True}},
+    {"governance": {"routing_rules": [{"id": "r", "name": "r", "targets": [{"weight": 1}]}]}},
 ])
 def test_what_restricts_access_refuses_to_start_unless_allowed(tmp_path, part):
     cfg = dict(json.loads(json.dumps(GOOD)), **part)

@@ -216,8 +216,12 @@ def test_custom_provider_based_on_openai(gateway_of, provider):
     provider.script = script
 
 
-def test_credentials_of_the_client_never_go_up(gateway, provider):
-    gateway.post("/v1/chat/completions", chat(), [
+def test_credentials_of_the_client_never_go_up(gateway_of, provider, tmp_path):
+    lent = [{"provider": "openai", "allowed_models": ["*"], "key_ids": ["*"]}]
+    g = gateway_of(dict(config(provider), governance={"virtual_keys": [
+        {"id": "v", "name": "v", "value": "client-secret", "provider_configs": lent}]}),
+        flags=["-shared-dir", str(tmp_path / "shared")])
+    g.post("/v1/chat/completions", chat(), [
         ("Authorization", "Bearer client-secret"), ("x-api-key", "client-secret"),
         ("Cookie", "client-secret"), ("x-bf-vk", "client-secret"),
         ("x-bf-eh-x-team", "blue")])

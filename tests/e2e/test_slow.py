@@ -212,7 +212,7 @@ def test_an_http2_window_that_stays_closed_or_opens_by_a_byte(gateway_of, provid
                 got += len(f.payload)
         assert code == http2.CANCEL and got == 200_000
     text = g.request("GET", "/metrics").body.decode()
-    assert re.search(r'ringgate_http2_limits_total\{core="\d+",limit="stalled_write"\} 1', text)
+    assert re.search(r'http2_limits_total{core="\d+",role="server",limit="stalled_write"} 1', text)
 
 
 # ---- Idle ----------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ struct exchange {
 };
 
 struct owner {
-    struct h2_server server;
+    struct h2_session server;
     struct block_pool blocks;
     struct exchange exchange[STREAMS];
     unsigned open;
@@ -31,7 +31,7 @@ struct owner {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct owner *owner_of(struct h2_server *h)
+static struct owner *owner_of(struct h2_session *h)
 {
     return container_of(h, struct owner, server);
 }
@@ -39,13 +39,13 @@ static struct owner *owner_of(struct h2_server *h)
 static void end(struct owner *o, struct h2_stream *s)
 {
     struct exchange *x = container_of(s, struct exchange, s);
-    ASSERT(x->used && !s->server && o->open > 0);
+    ASSERT(x->used && !s->session && o->open > 0);
     arena_done(&x->arena);
     x->used = false;
     o->open--;
 }
 
-static struct h2_stream *on_open(struct h2_server *h)
+static struct h2_stream *on_open(struct h2_session *h)
 {
     struct owner *o = owner_of(h);
     for (unsigned i = 0; i < STREAMS; i++) {
@@ -61,7 +61,7 @@ static struct h2_stream *on_open(struct h2_server *h)
     return NULL;
 }
 
-static void on_head(struct h2_server *h, struct h2_stream *s, int err)
+static void on_head(struct h2_session *h, struct h2_stream *s, int err)
 {
     struct owner *o = owner_of(h);
     static const struct slice body = {"0123456789", 10};
@@ -79,7 +79,7 @@ static void on_head(struct h2_server *h, struct h2_stream *s, int err)
     }
 }
 
-static void on_data(struct h2_server *h, struct h2_stream *s, struct slice bytes)
+static void on_data(struct h2_session *h, struct h2_stream *s, struct slice bytes)
 {
     volatile char sum = 0;
     for (size_t i = 0; i < bytes.len; i++)
@@ -88,24 +88,24 @@ static void on_data(struct h2_server *h, struct h2_stream *s, struct slice bytes
         h2_stream_consume(s, bytes.len);
 }
 
-static void on_end(struct h2_server *h, struct h2_stream *s)
+static void on_end(struct h2_session *h, struct h2_stream *s)
 {
-    ASSERT(s->server == h);
+    ASSERT(s->session == h);
 }
 
-static void on_lend(struct h2_server *h, struct h2_stream *s)
+static void on_lend(struct h2_session *h, struct h2_stream *s)
 {
-    ASSERT(s->server == h && h->out);
+    ASSERT(s->session == h && h->out);
 }
 
-static void on_taken(struct h2_server *h, struct h2_stream *s)
+static void on_taken(struct h2_session *h, struct h2_stream *s)
 {
     static const struct slice more = {"more", 4};
     if (owner_of(h)->mode & ANSWER && !s->last)
         (void)h2_stream_write(s, &more, 1, true);
 }
 
-static void on_close(struct h2_server *h, struct h2_stream *s, uint32_t code)
+static void on_close(struct h2_session *h, struct h2_stream *s, uint32_t code)
 {
     (void)code;
     end(owner_of(h), s);
@@ -119,7 +119,7 @@ static void output(struct owner *o, struct mono now)
     char bytes[ROOM];
     struct iovec iov[16];
     struct h2_output out = {.bytes = bytes, .bytes_max = ROOM, .iov = iov, .iov_max = 16};
-    (void)h2_server_output(&o->server, now, &out);
+    (void)h2_session_output(&o->server, now, &out);
     size_t total = 0;
     for (unsigned i = 0; i < out.count; i++)
         total += iov[i].iov_len;
@@ -140,21 +140,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     block_pool_init(&o->blocks, 16);
     ASSERT(h2_server_init(&o->server, &events, &options) == 0);
     if (o->mode & PREFACE)
-        (void)h2_server_feed(&o->server, now, H2_PREFACE);
+        (void)h2_session_feed(&o->server, now, H2_PREFACE);
     while (in.len > 0) {
-        (void)h2_server_feed(&o->server, now, slice_take(in, step));
+        (void)h2_session_feed(&o->server, now, slice_take(in, step));
         in = slice_skip(in, step);
         ASSERT(o->server.memory.bytes <= H2_MEMORY_MAX);
         now = mono_add_ms(now, 3);
-        h2_server_expire(&o->server, now);
+        h2_session_expire(&o->server, now);
         output(o, now);
     }
     if (o->mode & SHUTDOWN) {
-        h2_server_shutdown(&o->server);
-        h2_server_shutdown(&o->server);
+        h2_session_shutdown(&o->server);
+        h2_session_shutdown(&o->server);
         output(o, now);
     }
-    h2_server_done(&o->server);
+    h2_session_done(&o->server);
     for (unsigned i = 0; i < STREAMS; i++) {
         if (o->exchange[i].used)
             end(o, &o->exchange[i].s);

@@ -7,8 +7,8 @@
 // limit); a wanted member that occurs twice (yyjson keeps both); numbers past a double (yyjson is
 // told to keep numbers as they stand, because a scan does not convert them).
 //
-// The two roads of json_lanes.h must agree on every input. The readers of short values run over
-// every input, JSON or not, and must stay inside it.
+// The roads of json_lanes.h that the machine has must agree on every input. The readers of short
+// values run over every input, JSON or not, and must stay inside it.
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/err.h"
@@ -146,6 +146,19 @@ static void walk_object(struct slice text, yyjson_val *object)
     ASSERT(yyjson_obj_iter_next(&iter) == NULL);
 }
 
+static void same_finds(const struct json_scanner *s, const struct json_scanner *whole, int err)
+{
+    ASSERT(s->error_name == whole->error_name);
+    ASSERT(s->type == whole->type && s->open == whole->open && s->close == whole->close);
+    for (unsigned i = 0; i < NAMES && err == 0; i++) {
+        const struct json_member *a = &s->member[i];
+        const struct json_member *b = &whole->member[i];
+        ASSERT(a->type == b->type && a->key.ptr == b->key.ptr && a->key.len == b->key.len);
+        ASSERT(a->value.ptr == b->value.ptr && a->value.len == b->value.len);
+        ASSERT(a->comma_before == b->comma_before && a->comma_after == b->comma_after);
+    }
+}
+
 // The same scan, a few bytes at a time.
 static void check_steps(struct slice text, unsigned flags, const struct json_scanner *whole,
                         int verdict, size_t budget)
@@ -157,15 +170,8 @@ static void check_steps(struct slice text, unsigned flags, const struct json_sca
     while ((err = json_scan_step(&s, budget)) == ERR_MORE)
         ASSERT(++steps * budget <= text.len);
     ASSERT(err == verdict && json_scan_step(&s, budget) == verdict);
-    ASSERT(s.error_at == whole->error_at && s.error_name == whole->error_name);
-    ASSERT(s.type == whole->type && s.open == whole->open && s.close == whole->close);
-    for (unsigned i = 0; i < NAMES && err == 0; i++) {
-        const struct json_member *a = &s.member[i];
-        const struct json_member *b = &whole->member[i];
-        ASSERT(a->type == b->type && a->key.ptr == b->key.ptr && a->key.len == b->key.len);
-        ASSERT(a->value.ptr == b->value.ptr && a->value.len == b->value.len);
-        ASSERT(a->comma_before == b->comma_before && a->comma_after == b->comma_after);
-    }
+    ASSERT(s.error_at == whole->error_at);
+    same_finds(&s, whole, err);
 }
 
 // On a text nobody has scanned the readers may say anything, within its bounds.
@@ -182,6 +188,8 @@ static void read_blindly(struct slice text)
     for (size_t at = 0; json_object_next(text, &at, &m);)
         ASSERT(m.key.len >= 2 && ++rounds <= 2 * text.len);
     json_object_get(text, names[0]);
+    struct json_scanner s;
+    (void)json_scan_written(&s, text, names, NAMES);
     json_unescape(text, out, &plain);
     json_u64(text, &number);
     free(out);
@@ -207,6 +215,15 @@ static void check_roads(struct slice text)
     }
 }
 
+// A well-formed object without what is around it, as if we had written it.
+static void check_written(struct slice text)
+{
+    struct json_scanner whole, s;
+    int verdict = json_scan(&whole, text, names, NAMES, 0);
+    ASSERT(json_scan_written(&s, text, names, NAMES) == verdict);
+    same_finds(&s, &whole, verdict);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice text = slice_of(data, size);
@@ -218,8 +235,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ASSERT(s.error_at <= size);
     if (verdict == 0) {
         ASSERT(doc != NULL);
-        if (s.type == JSON_OBJECT)
+        if (s.type == JSON_OBJECT) {
             check_members(&s, root);
+            check_written(slice_of(text.ptr + s.open, s.close + 1 - s.open));
+        }
         walk_element(text, JSON_NULL, root);
         size_t from = s.type == JSON_OBJECT || s.type == JSON_ARRAY ? s.open : 0;
         size_t len = s.type == JSON_OBJECT || s.type == JSON_ARRAY ? s.close + 1 - from : 0;

@@ -16,11 +16,12 @@ import (
 func main() {
 	port := flag.Int("port", 0, "of the gateway on 127.0.0.1")
 	path := flag.String("path", "/", "that is asked for")
+	tls := flag.Bool("tls", false, "speak TLS and trust whoever answers")
 	report := flag.String("report", "", "JUnit file to write")
 	flag.Parse()
 	ok, err := h2spec.Run(&config.Config{
 		Host: "127.0.0.1", Port: *port, Path: *path, Timeout: 2 * time.Second,
-		MaxHeaderLen: 4000, JUnitReport: *report,
+		MaxHeaderLen: 4000, JUnitReport: *report, TLS: *tls, Insecure: *tls,
 	})
 	if err != nil {
 		println(err.Error())

@@ -33,7 +33,7 @@ void toy_ask_fiber(struct fiber *self, void *ask)
     struct arena arena;
     struct upstream *up = NULL;
     size_t len = a->request ? a->request_len : sizeof(TOY_REQUEST) - 1;
-    unsigned n = a->iovs ? a->iovs : 1;
+    unsigned n = a->apart ? 2 : a->iovs ? a->iovs : 1;
     struct iovec *iov = calloc(n, sizeof(*iov));
     char *copy = malloc(len);
     ASSERT(iov && copy);
@@ -41,6 +41,13 @@ void toy_ask_fiber(struct fiber *self, void *ask)
     for (unsigned i = 0; i < n; i++) {
         size_t from = len * i / n, to = len * (i + 1) / n;
         iov[i] = (struct iovec){copy + from, to - from};
+    }
+    if (a->apart) {
+        char *end = memmem(copy, len, "\r\n\r\n", 4);
+        ASSERT(end);
+        size_t head = (size_t)(end + 4 - copy);
+        iov[0] = (struct iovec){copy, head};
+        iov[1] = (struct iovec){copy + head, len - head};
     }
     arena_init(&arena, &core->blocks, 1 << 20);
     struct upstream_call call = {.origin = a->origin,

@@ -16,6 +16,7 @@ struct toy_ask {
     size_t request_len;
     enum http_method method; // GET stands for POST
     unsigned iovs;           // the request in so many runs; 0: one
+    bool apart;              // head and body in a run each, as HTTP/2 wants it
     unsigned deadline_ms;    // 0: none
     bool leave;              // ends after the first part
     // What came of it.

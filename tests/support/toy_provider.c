@@ -135,6 +135,19 @@ long toy_read_request(struct toy_conn *c)
     return total;
 }
 
+bool toy_read_exactly(struct toy_conn *c, void *out, size_t size)
+{
+    ASSERT(size <= sizeof(c->plain));
+    while (c->plain_len < size) {
+        if (!more(c))
+            return false;
+    }
+    memcpy(out, c->plain, size);
+    c->plain_len -= size;
+    memmove(c->plain, c->plain + size, c->plain_len);
+    return true;
+}
+
 bool toy_gone(struct toy_conn *c)
 {
     do

@@ -50,7 +50,8 @@ void toy_await(struct toy_provider *p, unsigned step, unsigned times);
 
 // Reads a head and its Content-Length body; the number of body bytes, or -1 at the end.
 long toy_read_request(struct toy_conn *c);
-bool toy_send(struct toy_conn *c, const void *data, size_t size); // false: the peer has left
+bool toy_read_exactly(struct toy_conn *c, void *out, size_t size); // false: the peer has left
+bool toy_send(struct toy_conn *c, const void *data, size_t size);  // false: the peer has left
 bool toy_say(struct toy_conn *c, const char *text);
 bool toy_gone(struct toy_conn *c);   // waits for the peer's FIN or reset
 void toy_reset(struct toy_conn *c);  // the connection will end with one

@@ -45,7 +45,7 @@ char *toy_large_request(size_t body, size_t *ret_len)
     size_t size = body + 128;
     char *text = malloc(size);
     ASSERT(text);
-    int n = snprintf(text, size, "POST / HTTP/1.1\r\nContent-Length: %zu\r\n\r\n", body);
+    int n = snprintf(text, size, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n", body);
     ASSERT(n > 0 && (size_t)n < 128);
     memset(text + n, 'b', body);
     *ret_len = (size_t)n + body;

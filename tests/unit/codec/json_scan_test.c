@@ -577,6 +577,48 @@ static void test_public_vectors(void **state)
     assert_true(count[0] > 90 && count[1] > 180 && count[2] > 30);
 }
 
+static void assert_same_finds(const char *text)
+{
+    struct json_scanner a, b;
+    int verdict = scan(&a, text);
+    assert_int_equal(json_scan_written(&b, slice_str(text), names, NAMES), verdict);
+    assert_int_equal(b.error_name, a.error_name);
+    assert_int_equal(b.error_at, a.error_at);
+    assert_int_equal(b.open, a.open);
+    assert_int_equal(b.close, a.close);
+    assert_int_equal(b.empty, a.empty);
+    for (int i = 0; i < NAMES && verdict == 0; i++) {
+        assert_int_equal(b.member[i].type, a.member[i].type);
+        assert_ptr_equal(b.member[i].key.ptr, a.member[i].key.ptr);
+        assert_int_equal(b.member[i].key.len, a.member[i].key.len);
+        assert_ptr_equal(b.member[i].value.ptr, a.member[i].value.ptr);
+        assert_int_equal(b.member[i].value.len, a.member[i].value.len);
+        assert_int_equal(b.member[i].comma_before, a.member[i].comma_before);
+        assert_int_equal(b.member[i].comma_after, a.member[i].comma_after);
+    }
+}
+
+static void test_a_written_object_is_not_looked_into(void **state)
+{
+    (void)state;
+    assert_same_finds("{}");
+    assert_same_finds("{ }");
+    assert_same_finds("{\"model\":\"a\"}");
+    assert_same_finds("{\"a\":[{\"model\":1}],\"stream\":true,\"_x\":{\"stream\":0} , \"b\":null}");
+    assert_same_finds("{\"m\\u006fdel\":1,\"Stream\":[2],\"fallbacks\":[\"}\"]}");
+    assert_same_finds("{\"model\":1,\"Model\":2}");
+    assert_same_finds("{\"stream\":1,\"\xC5\xBFtream\":3}");
+
+    struct json_scanner s;
+    assert_int_equal(json_scan_written(&s, SLICE("{\"model\":{nonsense}}"), names, NAMES), 0);
+    assert_slice(s.member[MODEL].value, "{nonsense}");
+    static const char *const none[] = {"",    "}",           "{\"\xA0\\ude00\":2}", "[]",
+                                       "{",   "{\"model\"}", "{\"model\":1",        "{\"a\":1}x",
+                                       " {}", "{\"a\":1,}"};
+    for (size_t i = 0; i < ARRAY_LEN(none); i++)
+        assert_int_equal(json_scan_written(&s, slice_str(none[i]), names, NAMES), ERR_BAD_JSON);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -600,6 +642,7 @@ int main(void)
         cmocka_unit_test(test_long_tokens_are_walked_in_steps),
         cmocka_unit_test(test_steps_of_any_size_agree),
         cmocka_unit_test(test_public_vectors),
+        cmocka_unit_test(test_a_written_object_is_not_looked_into),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -166,8 +166,8 @@ static const struct row ignored[] = {
     {"{\"client\":{\"enable_logging\":true}}", "client.enable_logging: not served yet: ignored"},
     {"{\"client\":{\"log_retention_days\":30}}",
      "client.log_retention_days: not served yet: ignored"},
-    {"{\"governance\":{\"pricing_overrides\":[{}]}}",
-     "governance.pricing_overrides: not served yet: ignored"},
+    {"{\"governance\":{\"complexity_analyzer_config\":{\"x\":1}}}",
+     "governance.complexity_analyzer_config: not served yet: ignored"},
     {"{\"plugins\":[{\"name\":\"otel\",\"enabled\":true,\"config\":{}}]}",
      "plugins[0]: plugins are not served yet: ignored"},
     {"{\"plugins\":[{\"name\":\"governance\",\"enabled\":true,\"config\":{\"is_vk_mandatory\":"
@@ -181,8 +181,6 @@ static const struct row ignored[] = {
      "server.read_bufer_size: unknown member: ignored (did you mean \"read_buffer_size\"?)"},
     {OPENAI(",\"store_raw_request_response\":true"),
      "providers.openai.store_raw_request_response: not served yet: ignored"},
-    {NETWORK("\"enforce_http2\":true"),
-     "providers.openai.network_config.enforce_http2: not served yet: ignored"},
     {KEYED("\"use_for_batch_api\":true"),
      "providers.openai.keys[0].use_for_batch_api: not served yet: ignored"},
     {"{\"governance\":{\"providers\":[{\"name\":\"nobody\"}]}}",
@@ -232,24 +230,14 @@ static void what_asks_for_nothing_is_silent(void **state)
 // ---- What restricts access ----------------------------------------------------------------------
 
 static const struct row restricting[] = {
-    {"{\"governance\":{\"virtual_keys\":[{}]}}", "governance.virtual_keys"},
-    {"{\"governance\":{\"budgets\":[{}]}}", "governance.budgets"},
-    {"{\"governance\":{\"rate_limits\":[{}]}}", "governance.rate_limits"},
-    {"{\"governance\":{\"customers\":[{}]}}", "governance.customers"},
-    {"{\"governance\":{\"teams\":[{}]}}", "governance.teams"},
     {"{\"governance\":{\"business_units\":[{}]}}", "governance.business_units"},
     {"{\"governance\":{\"roles\":[{}]}}", "governance.roles"},
     {"{\"governance\":{\"routing_rules\":[{}]}}", "governance.routing_rules"},
-    {"{\"governance\":{\"model_configs\":[{}]}}", "governance.model_configs"},
     {"{\"governance\":{\"auth_config\":{\"is_enabled\":true}}}", "governance.auth_config"},
-    {"{\"governance\":{\"providers\":[{\"name\":\"openai\",\"budget_id\":\"b\"}]}}",
-     "governance.providers[0].budget_id"},
     {"{\"auth_config\":{\"admin_username\":\"a\",\"admin_password\":\"b\"}}", "auth_config"},
     {"{\"guardrails_config\":{\"guardrail_rules\":[]}}", "guardrails_config"},
     {"{\"access_profiles\":[{}]}", "access_profiles"},
     {"{\"scim_config\":{\"enabled\":true}}", "scim_config"},
-    {"{\"client\":{\"enforce_auth_on_inference\":true}}", "client.enforce_auth_on_inference"},
-    {"{\"client\":{\"enforce_governance_header\":true}}", "client.enforce_governance_header"},
     {"{\"client\":{\"enforce_scim_auth\":true}}", "client.enforce_scim_auth"},
 };
 

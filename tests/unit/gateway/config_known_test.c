@@ -136,7 +136,7 @@ static void a_large_file_is_accepted(void **state)
         "\"admin_password\":\"env.ADMIN\"},\"virtual_keys\":[{\"id\":\"vk\",\"name\":\"search\","
         "\"provider_configs\":[{\"provider\":\"openai\",\"allowed_models\":[\"*\"]}]}],"
         "\"budgets\":[{\"id\":\"b\",\"max_limit\":75.5,\"reset_duration\":\"1M\"}],"
-        "\"pricing_overrides\":[{\"id\":\"p\"}]},\"mcp\":{\"client_configs\":[{\"name\":\"fs\","
+        "\"pricing_overrides\":[]},\"mcp\":{\"client_configs\":[{\"name\":\"fs\","
         "\"connection_type\":\"stdio\",\"stdio_config\":{\"command\":\"npx\"}}]},"
         "\"plugins\":[{\"enabled\":true,\"name\":\"otel\",\"config\":{\"collector_url\":\"h:4317\"}"
         "},"
@@ -144,7 +144,7 @@ static void a_large_file_is_accepted(void **state)
     struct built b;
     built_text(&b, text);
     assert_int_equal(b.err, ERR_CONFIG);
-    assert_int_equal(built_lines(&b.report.errors), 4); // enforcement, admin, virtual keys, budgets
+    assert_int_equal(built_lines(&b.report.errors), 1); // admin
     built_done(&b);
 
     built_text_allowing(&b, text);
@@ -155,7 +155,7 @@ static void a_large_file_is_accepted(void **state)
     assert_true(built_warning(&b,
                               "providers.openai.keys[1].value: environment variable OPENAI_SPARE "
                               "is not set: the key is disabled"));
-    assert_int_equal(built_lines(&b.report.warnings), 16);
+    assert_int_equal(built_lines(&b.report.warnings), 14);
     const struct config_provider *p = config_provider_of_model(b.config, SLICE("llama-3"));
     assert_true(p != NULL && slice_eq(p->name, SLICE("in-house")));
     built_done(&b);

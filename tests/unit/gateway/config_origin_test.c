@@ -185,6 +185,37 @@ static void limits_reach_the_origin(void **state)
     built_done(&b);
 }
 
+// enforce_http2 wins; in clear text there is nothing to choose by.
+static void versions_reach_the_origin(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum origin_http secure, plain;
+    } rows[] = {
+        {"\"max_retries\":0", ORIGIN_HTTP1, ORIGIN_HTTP1},
+        {"\"enforce_http2\":false,\"offer_http2\":false", ORIGIN_HTTP1, ORIGIN_HTTP1},
+        {"\"offer_http2\":true", ORIGIN_HTTP_ANY, ORIGIN_HTTP1},
+        {"\"enforce_http2\":true", ORIGIN_HTTP2, ORIGIN_HTTP2},
+        {"\"enforce_http2\":true,\"offer_http2\":true", ORIGIN_HTTP2, ORIGIN_HTTP2},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        for (unsigned plain = 0; plain < 2; plain++) {
+            struct built b;
+            char text[512];
+            snprintf(text, sizeof(text),
+                     "{\"providers\":{\"openai\":{" KEYS
+                     ",\"network_config\":{%s,\"base_url\":\"%s://h\"}}}}",
+                     rows[i].text, plain ? "http" : "https");
+            built_text(&b, text);
+            assert_int_equal(b.err, 0);
+            assert_int_equal(b.config->providers[0].origin->http,
+                             plain ? rows[i].plain : rows[i].secure);
+            built_done(&b);
+        }
+    }
+}
+
 static void a_trailing_v1_goes(void **state)
 {
     (void)state;
@@ -203,6 +234,7 @@ int main(void)
         cmocka_unit_test(equal_settings_share_a_context),
         cmocka_unit_test(certificates_are_read_and_exclude_blindness),
         cmocka_unit_test(limits_reach_the_origin),
+        cmocka_unit_test(versions_reach_the_origin),
         cmocka_unit_test(a_trailing_v1_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,12 +22,20 @@ static void serve_nothing_await(struct exchange *x, struct fiber *self)
     (void)self;
 }
 
+// As without memory for the answer's head.
+static void serve_half_await(struct exchange *x, struct fiber *self)
+{
+    (void)self;
+    exchange_set_state(x, EXCHANGE_COMMITTED);
+}
+
 static const struct route rows[] = {
     {.path = "/get", .methods = 1u << HTTP_GET, .serve_await = serve_ok_await},
     {.path = "/v1/post",
      .methods = 1u << HTTP_POST,
      .mount = MOUNT_UNIFIED,
      .serve_await = serve_ok_await},
+    {.path = "/half", .methods = 1u << HTTP_GET, .serve_await = serve_half_await},
     {.path = "/nothing", .methods = 1u << HTTP_GET, .serve_await = serve_nothing_await},
 };
 
@@ -98,6 +106,19 @@ static void a_route_that_does_not_answer_is_500(void **state)
     struct fake *f = open_rows();
     ask(f, HTTP_GET, "/nothing");
     assert_int_equal(f->status, 500);
+    fake_close(f);
+}
+
+static void an_answer_that_was_begun_is_not_begun_again(void **state)
+{
+    (void)state;
+    struct fake *f = open_rows();
+    f->stream.request.method = HTTP_GET;
+    f->stream.request.path = SLICE("/half");
+    f->stream.request.target = SLICE("/half");
+    fake_run(f, serve);
+    assert_int_equal(f->answers, 0);
+    assert_int_equal(f->settled, 0); // exchange_fiber does, and closes
     fake_close(f);
 }
 
@@ -210,6 +231,7 @@ int main(void)
         cmocka_unit_test(unknown_path_is_named),
         cmocka_unit_test(wrong_method_names_the_right_ones),
         cmocka_unit_test(a_route_that_does_not_answer_is_500),
+        cmocka_unit_test(an_answer_that_was_begun_is_not_begun_again),
         cmocka_unit_test(preflight_is_answered_for_any_path),
         cmocka_unit_test(bare_star_gives_credentials_to_inference_only),
         cmocka_unit_test(request_ids_are_taken_or_made),

@@ -6,8 +6,8 @@
 #include <pthread.h>
 
 #define EMPTY_LABELS                                                                               \
-    "virtual_key_id=\"\",virtual_key_name=\"\",routing_engine_used=\"\",routing_rule_id=\"\","     \
-    "routing_rule_name=\"\",team_id=\"\",team_name=\"\",customer_id=\"\",customer_name=\"\""
+    "virtual_key_id=\"\",virtual_key_name=\"\",team_id=\"\",team_name=\"\",customer_id=\"\","      \
+    "customer_name=\"\",routing_engine_used=\"\",routing_rule_id=\"\",routing_rule_name=\"\""
 #define LABELS(model)                                                                              \
     "provider=\"groq\",model=\"" model "\",method=\"chat_completion_stream\","                     \
     "selected_key_id=\"id-1\",selected_key_name=\"first\",fallback_index=\"0\"," EMPTY_LABELS
@@ -167,7 +167,12 @@ static const char expected[] =
                                                       "# TYPE "
                                                       "bifrost_cache_write_input_tokens_total "
                                                       "counter\n"
-                                                      "# HELP "
+                                                      "# HELP bifrost_cost_total "
+"Dollars, by the providers' "
+"prices.\n"
+"# TYPE bifrost_cost_total "
+"counter\n"
+"# HELP "
                                                       "bifrost_stream_first_token_latency_seconds "
                                                       "Time to the first event of a stream.\n"
                                                       "# TYPE "

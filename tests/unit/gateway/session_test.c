@@ -213,7 +213,7 @@ static void name_session(struct world *w, const char *id)
 
 static struct slice choose(struct world *w, const struct key_pin *pin)
 {
-    static const struct key_pin none = {SLICE_EMPTY, SLICE_EMPTY};
+    static const struct key_pin none = {.lent = NULL};
     uint64_t used = 0;
     assert_int_equal(session_key_choose(&w->f->x, &w->target, pin ? pin : &none, &used), KEY_FOUND);
     return w->f->x.key->id;

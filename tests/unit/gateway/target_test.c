@@ -183,9 +183,9 @@ static void pins(void **state)
     struct prng prng;
     struct slice model;
     uint64_t used = 0;
-    struct key_pin by_name = {SLICE_EMPTY, SLICE("spare")};
-    struct key_pin both = {SLICE("id-b"), SLICE("a")};
-    struct key_pin off = {SLICE_EMPTY, SLICE("off")};
+    struct key_pin by_name = {.name = SLICE("spare")};
+    struct key_pin both = {.id = SLICE("id-b"), .name = SLICE("a")};
+    struct key_pin off = {.name = SLICE("off")};
     (void)state;
     prng_seed(&prng, 5);
     assert_int_equal(key_choose(p, SLICE("gpt-x"), &by_name, &prng, &used, &key, &model),

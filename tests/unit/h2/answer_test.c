@@ -133,7 +133,7 @@ static void a_closed_window_holds_only_its_stream(void **state)
     assert_int_equal(h2_stream_answer(stream(1), 200, NULL, 0, &body, 1, true), 0);
     toy_drain(&toy);
     assert_client(&toy, "head 1 200|data 1 100|");
-    assert_false(h2_server_wants_output(&toy.server));
+    assert_false(h2_session_wants_output(&toy.server));
     assert_int_equal(h2_stream_answer(stream(3), 200, NULL, 0, &small, 1, true), 0);
     toy_drain(&toy);
     assert_non_null(strstr(toy_text(&toy.client_log), "data 3 50|close 3 0|"));
@@ -169,19 +169,19 @@ static void a_stalled_write_is_reset(void **state)
     (void)toy_request(&toy, "GET", "/", NULL);
     toy_pump(&toy);
     buf_reset(&toy.log);
-    assert_int_equal(h2_server_deadline(&toy.server).ns, MONO_NEVER.ns);
+    assert_int_equal(h2_session_deadline(&toy.server).ns, MONO_NEVER.ns);
     toy.now = mono_add_ms(toy.now, 60000); // long after the session was last heard of
     assert_int_equal(h2_stream_answer(stream(1), 200, NULL, 0, &body, 1, true), 0);
     toy_pump(&toy);
-    assert_int_equal(h2_server_deadline(&toy.server).ns, mono_add_ms(toy.now, 1000).ns);
-    h2_server_expire(&toy.server, mono_add_ms(toy.now, 999));
+    assert_int_equal(h2_session_deadline(&toy.server).ns, mono_add_ms(toy.now, 1000).ns);
+    h2_session_expire(&toy.server, mono_add_ms(toy.now, 999));
     toy_pump(&toy);
     assert_server(&toy, "");
-    h2_server_expire(&toy.server, mono_add_ms(toy.now, 1000));
+    h2_session_expire(&toy.server, mono_add_ms(toy.now, 1000));
     toy_pump(&toy);
     assert_server(&toy, "close 1 8|");
     assert_int_equal(toy_hits(&toy, H2_LIMIT_STALLED), 1);
-    assert_int_equal(h2_server_deadline(&toy.server).ns, MONO_NEVER.ns);
+    assert_int_equal(h2_session_deadline(&toy.server).ns, MONO_NEVER.ns);
     toy_close(&toy);
 }
 
@@ -200,11 +200,11 @@ static void a_dribbling_reader_is_reset_too(void **state)
         toy.now = mono_add_ms(toy.now, 100);
         assert_int_equal(toy_frame(&toy, NGHTTP2_WINDOW_UPDATE, 0, 1, "\0\0\0\1", 4), 0);
         toy_drain(&toy);
-        h2_server_expire(&toy.server, toy.now);
+        h2_session_expire(&toy.server, toy.now);
     }
     assert_null(strstr(toy_text(&toy.log), "close"));
     toy.now = mono_add_ms(toy.now, 100);
-    h2_server_expire(&toy.server, toy.now);
+    h2_session_expire(&toy.server, toy.now);
     assert_reset(&toy, 1, H2_CANCEL);
     toy_close(&toy);
 }
@@ -225,18 +225,18 @@ static void a_slow_reader_that_keeps_its_pace_is_not(void **state)
         assert_int_equal(toy_frame(&toy, NGHTTP2_WINDOW_UPDATE, 0, 1, "\0\0\0\x64", 4), 0);
         toy_drain(&toy);
         toy.now = mono_add_ms(toy.now, 1000);
-        h2_server_expire(&toy.server, toy.now);
+        h2_session_expire(&toy.server, toy.now);
         assert_null(strstr(toy_text(&toy.log), "close"));
     }
     // Another write that begins now is judged in its own time.
     assert_int_equal(h2_stream_answer(stream(3), 200, NULL, 0, &body, 1, true), 0);
     toy_drain(&toy);
-    assert_int_equal(h2_server_deadline(&toy.server).ns, mono_add_ms(toy.now, 1000).ns);
+    assert_int_equal(h2_session_deadline(&toy.server).ns, mono_add_ms(toy.now, 1000).ns);
     assert_int_equal(toy_frame(&toy, NGHTTP2_WINDOW_UPDATE, 0, 1, "\0\0\0\x63", 4), 0);
     assert_int_equal(toy_frame(&toy, NGHTTP2_WINDOW_UPDATE, 0, 3, "\0\0\0\x64", 4), 0);
     toy_drain(&toy);
     toy.now = mono_add_ms(toy.now, 1000);
-    h2_server_expire(&toy.server, toy.now);
+    h2_session_expire(&toy.server, toy.now);
     assert_reset(&toy, 1, H2_CANCEL);
     assert_int_equal(toy_hits(&toy, H2_LIMIT_STALLED), 1);
     toy_close(&toy);

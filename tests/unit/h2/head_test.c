@@ -110,7 +110,7 @@ static void head_alone(void **state)
         toy_open(&toy, NULL, false);
         struct arena arena;
         arena_init(&arena, &toy.blocks, 1u << 20);
-        struct h2_stream s = {.server = &toy.server, .arena = &arena};
+        struct h2_stream s = {.session = &toy.server, .arena = &arena};
         s.head.content_length = -1;
         s.head.whole = (r->expected & WHOLE) != 0;
         for (const char *const *p = r->pairs; *p; p += 2)
@@ -151,7 +151,7 @@ static void a_nul_byte_is_no_end(void **state)
     struct arena arena;
     toy_open(&toy, NULL, false);
     arena_init(&arena, &toy.blocks, 1u << 20);
-    struct h2_stream s = {.server = &toy.server, .arena = &arena};
+    struct h2_stream s = {.session = &toy.server, .arena = &arena};
     h2__head_add(&s, SLICE("x"), slice_of("a\0b", 3));
     assert_true(s.malformed);
     s.malformed = false;
@@ -167,7 +167,7 @@ static void without_memory_the_owner_hears_so(void **state)
     struct arena arena;
     toy_open(&toy, NULL, false);
     arena_init(&arena, &toy.blocks, BLOCK_BYTES);
-    struct h2_stream s = {.server = &toy.server, .arena = &arena};
+    struct h2_stream s = {.session = &toy.server, .arena = &arena};
     for (int i = 0; i < 100; i++)
         h2__head_add(&s, SLICE("x"), SLICE("0123456789012345678901234567890123456789"));
     assert_int_equal(s.head_err, ERR_NOMEM);

@@ -149,7 +149,7 @@ static void an_owner_may_let_go(void **state)
     struct toy_stream *x = toy_stream(&toy, 1);
     h2_stream_reset(&x->s, H2_INTERNAL_ERROR);
     h2_stream_detach(&x->s);
-    assert_null(x->s.server);
+    assert_null(x->s.session);
     toy_free_stream(x);
     assert_int_equal(toy_frame(&toy, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, "abc", 3), 0);
     assert_reset(&toy, 1, H2_INTERNAL_ERROR);
@@ -260,7 +260,7 @@ static void a_continuation_flood_ends_the_connection(void **state)
     toy_start_raw(&toy, NULL);
     size_t n = toy_block(block, (const char *const[]){GET_PAIRS, NULL});
     assert_int_equal(toy_frame(&toy, NGHTTP2_HEADERS, 0, 1, block, n), 0);
-    assert_true(h2_server_head_open(&toy.server));
+    assert_true(h2_session_head_open(&toy.server));
     n = toy_literal(block, "x", "y");
     int rc = 0;
     unsigned frames = 0;
@@ -313,7 +313,7 @@ static void refusals_are_a_rate(void **state)
     toy_start_raw(&toy, NULL);
     toy.refuse = true;
     unsigned n = 0;
-    for (; !h2_server_over(&toy.server) && n < 20000; n++) {
+    for (; !h2_session_over(&toy.server) && n < 20000; n++) {
         (void)toy_get(&toy, 2 * n + 1, NGHTTP2_FLAG_END_STREAM);
         toy_drain(&toy);
     }
@@ -419,7 +419,7 @@ static void provoked_resets_end_the_connection(void **state)
     (void)state;
     toy_start_raw(&toy, NULL);
     unsigned id = 1;
-    for (; !h2_server_over(&toy.server) && id < 20000; id += 2) {
+    for (; !h2_session_over(&toy.server) && id < 20000; id += 2) {
         (void)toy_get(&toy, id, NGHTTP2_FLAG_END_STREAM);
         (void)toy_frame(&toy, NGHTTP2_WINDOW_UPDATE, 0, id, "\x7f\xff\xff\xff", 4);
         toy_drain(&toy);
@@ -436,7 +436,7 @@ static void malformed_requests_are_a_rate_too(void **state)
     char block[256];
     toy_start_raw(&toy, NULL);
     size_t n = toy_block(block, (const char *const[]){GET_PAIRS, "host", "b", NULL});
-    for (unsigned id = 1; !h2_server_over(&toy.server) && id < 20000; id += 2) {
+    for (unsigned id = 1; !h2_session_over(&toy.server) && id < 20000; id += 2) {
         (void)toy_frame(&toy, NGHTTP2_HEADERS, 5, id, block, n);
         toy_drain(&toy);
     }
@@ -452,7 +452,7 @@ static void what_is_not_http2_ends_at_once(void **state)
     (void)state;
     toy_open(&toy, NULL, false);
     assert_int_equal(toy_feed(&toy, "GET / HTTP/1.1\r\n\r\n", 18), ERR_BAD_HEAD);
-    assert_true(h2_server_over(&toy.server));
+    assert_true(h2_session_over(&toy.server));
     toy_close(&toy);
 }
 
@@ -475,7 +475,7 @@ static void an_id_that_was_passed_over_is_a_bad_frame(void **state)
         if (gap < 2 * H2_OPENED_IDS)
             assert_goaway(&toy, H2_PROTOCOL_ERROR);
         else // too long ago to tell from one that was opened and is over
-            assert_false(h2_server_over(&toy.server));
+            assert_false(h2_session_over(&toy.server));
         toy_close(&toy);
     }
 }
@@ -492,7 +492,7 @@ static void late_trailers_are_ignored(void **state)
     char block[64];
     size_t n = toy_literal(block, "x-sum", "1");
     assert_int_equal(toy_frame(&toy, NGHTTP2_HEADERS, 5, 1, block, n), 0);
-    assert_false(h2_server_over(&toy.server));
+    assert_false(h2_session_over(&toy.server));
     toy_close(&toy);
 }
 
@@ -511,7 +511,7 @@ static void a_graceful_close_serves_what_is_on_its_way(void **state)
     toy_start(&toy, NULL);
     int32_t one = toy_request(&toy, "GET", "/one", NULL);
     toy_pump(&toy);
-    h2_server_shutdown(&toy.server);
+    h2_session_shutdown(&toy.server);
     assert_int_equal(toy.server.state, H2_NOTICE);
     // This one crosses the notice.
     const uint8_t *bytes;
@@ -521,12 +521,12 @@ static void a_graceful_close_serves_what_is_on_its_way(void **state)
     (void)toy_feed(&toy, bytes, (size_t)n);
     toy_pump(&toy);
     assert_int_equal(toy.server.state, H2_LAST); // the ping came back
-    assert_false(h2_server_over(&toy.server));
+    assert_false(h2_session_over(&toy.server));
     assert_client(&toy, "goaway 2147483647 0|goaway 3 0|");
     assert_int_equal(h2_stream_answer(&toy_stream(&toy, one)->s, 204, NULL, 0, NULL, 0, true), 0);
     assert_int_equal(h2_stream_answer(&toy_stream(&toy, two)->s, 204, NULL, 0, NULL, 0, true), 0);
     toy_pump(&toy);
-    assert_true(h2_server_over(&toy.server));
+    assert_true(h2_session_over(&toy.server));
     assert_non_null(strstr(toy_text(&toy.client_log), "head 3 204|close 3 0|"));
     toy_close(&toy);
 }
@@ -535,12 +535,12 @@ static void a_second_shutdown_does_not_wait(void **state)
 {
     (void)state;
     toy_start_raw(&toy, NULL);
-    h2_server_shutdown(&toy.server);
+    h2_session_shutdown(&toy.server);
     toy_drain(&toy);
-    assert_false(h2_server_over(&toy.server));
-    h2_server_shutdown(&toy.server);
+    assert_false(h2_session_over(&toy.server));
+    h2_session_shutdown(&toy.server);
     toy_drain(&toy);
-    assert_true(h2_server_over(&toy.server));
+    assert_true(h2_session_over(&toy.server));
     toy_close(&toy);
 }
 
@@ -550,10 +550,10 @@ static void a_clients_goaway_lets_streams_finish(void **state)
     toy_start_raw(&toy, NULL);
     assert_int_equal(toy_get(&toy, 1, NGHTTP2_FLAG_END_STREAM), 0);
     assert_int_equal(toy_frame(&toy, NGHTTP2_GOAWAY, 0, 0, "\0\0\0\0\0\0\0\0", 8), 0);
-    assert_false(h2_server_over(&toy.server));
+    assert_false(h2_session_over(&toy.server));
     assert_int_equal(h2_stream_answer(&toy_stream(&toy, 1)->s, 204, NULL, 0, NULL, 0, true), 0);
     toy_drain(&toy);
-    assert_true(h2_server_over(&toy.server));
+    assert_true(h2_session_over(&toy.server));
     toy_close(&toy);
 }
 
@@ -564,9 +564,9 @@ static void an_open_head_is_known(void **state)
     toy_start_raw(&toy, NULL);
     size_t n = toy_block(block, (const char *const[]){GET_PAIRS, NULL});
     assert_int_equal(toy_frame(&toy, NGHTTP2_HEADERS, 1, 1, block, 10), 0);
-    assert_true(h2_server_head_open(&toy.server));
+    assert_true(h2_session_head_open(&toy.server));
     assert_int_equal(toy_frame(&toy, NGHTTP2_CONTINUATION, 4, 1, block + 10, n - 10), 0);
-    assert_false(h2_server_head_open(&toy.server));
+    assert_false(h2_session_head_open(&toy.server));
     assert_server(&toy, "head 1 GET /|end 1 0|");
     toy_close(&toy);
 }

@@ -40,7 +40,7 @@ struct toy_stream {
 };
 
 struct toy_h2 {
-    struct h2_server server;
+    struct h2_session server;
     struct h2_counts counts;
     struct block_pool blocks;
     struct toy_stream stream[TOY_STREAMS];
@@ -51,13 +51,13 @@ struct toy_h2 {
     unsigned outputs;  // that were not empty
     unsigned borrowed; // entries of outputs that point outside `bytes`
     unsigned lent;     // on_lend
-    int fed;           // the last h2_server_feed
+    int fed;           // the last h2_session_feed
     bool echo, refuse, consume;
     nghttp2_session *client; // NULL: by hand
     struct buf client_log;
 };
 
-static inline struct toy_h2 *toy_of(struct h2_server *h)
+static inline struct toy_h2 *toy_of(struct h2_session *h)
 {
     return container_of(h, struct toy_h2, server);
 }
@@ -71,7 +71,7 @@ static inline struct toy_stream *toy_stream(struct toy_h2 *t, int32_t id)
     return NULL;
 }
 
-static inline struct h2_stream *toy_on_open(struct h2_server *h)
+static inline struct h2_stream *toy_on_open(struct h2_session *h)
 {
     struct toy_h2 *t = toy_of(h);
     if (t->refuse)
@@ -89,7 +89,7 @@ static inline struct h2_stream *toy_on_open(struct h2_server *h)
     return NULL;
 }
 
-static inline void toy_on_head(struct h2_server *h, struct h2_stream *s, int err)
+static inline void toy_on_head(struct h2_session *h, struct h2_stream *s, int err)
 {
     struct toy_h2 *t = toy_of(h);
     container_of(s, struct toy_stream, s)->head_err = err;
@@ -100,7 +100,7 @@ static inline void toy_on_head(struct h2_server *h, struct h2_stream *s, int err
         buf_printf(&t->log, "%.*s %.*s|", SLICE_ARG(s->head.method), SLICE_ARG(s->head.path));
 }
 
-static inline void toy_on_data(struct h2_server *h, struct h2_stream *s, struct slice bytes)
+static inline void toy_on_data(struct h2_session *h, struct h2_stream *s, struct slice bytes)
 {
     struct toy_h2 *t = toy_of(h);
     struct toy_stream *x = container_of(s, struct toy_stream, s);
@@ -109,7 +109,7 @@ static inline void toy_on_data(struct h2_server *h, struct h2_stream *s, struct 
         h2_stream_consume(s, bytes.len);
 }
 
-static inline void toy_on_end(struct h2_server *h, struct h2_stream *s)
+static inline void toy_on_end(struct h2_session *h, struct h2_stream *s)
 {
     struct toy_h2 *t = toy_of(h);
     struct toy_stream *x = container_of(s, struct toy_stream, s);
@@ -120,13 +120,13 @@ static inline void toy_on_end(struct h2_server *h, struct h2_stream *s)
     assert_int_equal(h2_stream_answer(s, 200, NULL, 0, &x->answer, 1, true), 0);
 }
 
-static inline void toy_on_lend(struct h2_server *h, struct h2_stream *s)
+static inline void toy_on_lend(struct h2_session *h, struct h2_stream *s)
 {
     toy_of(h)->lent++;
-    assert_true(s->server == h);
+    assert_true(s->session == h);
 }
 
-static inline void toy_on_taken(struct h2_server *h, struct h2_stream *s)
+static inline void toy_on_taken(struct h2_session *h, struct h2_stream *s)
 {
     buf_printf(&toy_of(h)->log, "taken %d|", s->id);
 }
@@ -138,10 +138,10 @@ static inline void toy_free_stream(struct toy_stream *x)
     x->used = x->closed = false;
 }
 
-static inline void toy_on_close(struct h2_server *h, struct h2_stream *s, uint32_t code)
+static inline void toy_on_close(struct h2_session *h, struct h2_stream *s, uint32_t code)
 {
     buf_printf(&toy_of(h)->log, "close %d %u|", s->id, code);
-    assert_null(s->server);
+    assert_null(s->session);
     container_of(s, struct toy_stream, s)->closed = true;
 }
 
@@ -263,7 +263,7 @@ static inline void toy_close(struct toy_h2 *t)
 {
     // What a client can make nghttp2 hold is bounded, whatever a test did.
     assert_true(t->server.memory.bytes <= H2_MEMORY_MAX);
-    h2_server_done(&t->server);
+    h2_session_done(&t->server);
     for (unsigned i = 0; i < TOY_STREAMS; i++) {
         if (t->stream[i].used)
             toy_free_stream(&t->stream[i]);
@@ -279,7 +279,7 @@ static inline void toy_close(struct toy_h2 *t)
 static inline int toy_feed(struct toy_h2 *t, const void *bytes, size_t len)
 {
     buf_add(&t->sent, slice_of(bytes, len));
-    t->fed = h2_server_feed(&t->server, t->now, slice_of(bytes, len));
+    t->fed = h2_session_feed(&t->server, t->now, slice_of(bytes, len));
     return t->fed;
 }
 
@@ -291,7 +291,7 @@ static inline size_t toy_output(struct toy_h2 *t)
     struct h2_output out = {
         .bytes = bytes, .bytes_max = sizeof(bytes), .iov = iov, .iov_max = TOY_IOV};
     size_t total = 0;
-    assert_int_equal(h2_server_output(&t->server, t->now, &out), 0);
+    assert_int_equal(h2_session_output(&t->server, t->now, &out), 0);
     for (unsigned i = 0; i < out.count; i++) {
         const char *base = iov[i].iov_base;
         t->borrowed += base < bytes || base >= bytes + sizeof(bytes);
@@ -446,8 +446,8 @@ static inline void assert_goaway(struct toy_h2 *t, unsigned code)
     toy_drain(t);
     assert_true(toy_saw(t, NGHTTP2_GOAWAY, 0, &seen));
     assert_int_equal(toy_u32(seen.payload + 4), code);
-    assert_true(h2_server_over(&t->server));
-    assert_false(h2_server_wants_output(&t->server));
+    assert_true(h2_session_over(&t->server));
+    assert_false(h2_session_wants_output(&t->server));
     assert_int_equal(toy_frame(t, NGHTTP2_PING, 0, 0, "12345678", 8), 0); // dropped
 }
 

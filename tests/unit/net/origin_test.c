@@ -45,6 +45,15 @@ static void key_tells_apart_what_must_not_share_connections(void **state)
     assert_true(slice_eq(a->key, same->key));
     assert_false(slice_eq(a->key, port->key));
     assert_false(slice_eq(a->key, identity->key));
+    struct origin_options o = {.host = SLICE("a"), .port = 80, .http = ORIGIN_HTTP2};
+    struct origin *h2 = NULL, *any = NULL;
+    assert_int_equal(origin_new(&o, &h2), 0);
+    o.http = ORIGIN_HTTP_ANY;
+    assert_int_equal(origin_new(&o, &any), 0);
+    assert_false(slice_eq(a->key, h2->key));
+    assert_int_equal(any->http, ORIGIN_HTTP1); // in clear text there is nothing to choose by
+    origin_put(h2);
+    origin_put(any);
     origin_put(a);
     origin_put(same);
     origin_put(port);

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// admission.c: gates taken, given back, charged. attempt.c takes, exchange_settle.c charges.
+
+#include "gateway/admission.h"
+#include "base/assert.h"
+#include "base/err.h"
+#include "codec/dialect.h"
+#include "gateway/error.h"
+#include "gateway/estimate.h"
+#include "gateway/pricing.h"
+
+static uint64_t now_s(const struct exchange *x)
+{
+    return (uint64_t)(ring_wall(x->core->net.ring).ns / NS_PER_S);
+}
+
+// ---- May it at all? --------------------------------------------------------------------------
+
+static int refuse(struct failure *ret, unsigned status, struct slice type, struct slice text,
+                  struct slice param)
+{
+    failure_of(ret, ERR_LIMIT, text.ptr ? text : type, param);
+    ret->status = status;
+    ret->from_gateway = true;
+    ret->type = type;
+    return ERR_LIMIT;
+}
+
+int admission_allow(struct exchange *x, const struct target *target, struct failure *ret)
+{
+    const struct virtual_key *key = x->virtual_key;
+    struct arena *a = &x->stream->arena;
+
+    if (!key)
+        return 0;
+    const struct governance_grant *grant = governance_grant(key, target->provider);
+    if (!grant)
+        return refuse(ret, 403, SLICE("provider_blocked"),
+                      arena_printf(a, "virtual key %.*s may not use provider %.*s",
+                                   SLICE_ARG(key->name), SLICE_ARG(target->provider->name)),
+                      SLICE("model"));
+    struct slice base =
+        pricing_base_model(x->config, target->provider, target->model, x->route->operation);
+    if (!governance_allows_model(grant, target->model, base))
+        return refuse(ret, 403, SLICE("model_blocked"),
+                      arena_printf(a, "virtual key %.*s may not use model %.*s of provider %.*s",
+                                   SLICE_ARG(key->name), SLICE_ARG(slice_take(target->model, 256)),
+                                   SLICE_ARG(target->provider->name)),
+                      SLICE("model"));
+    return 0;
+}
+
+// ---- How much --------------------------------------------------------------------------------
+
+// The request's own limit for the answer; 0: none.
+static uint64_t output_limit(const struct exchange *x)
+{
+    static const enum dialect_member members[] = {DIALECT_TOKENS_LIMIT, DIALECT_TOKENS_LIMIT_OLD};
+    uint64_t limit;
+
+    for (unsigned i = 0; i < ARRAY_LEN(members); i++) {
+        const struct json_member *m = &x->scan->member[members[i]];
+        if (m->type == JSON_NUMBER && json_u64(m->value, &limit) == 0 && limit > 0)
+            return limit < DIALECT_TOKENS_MAX ? limit : DIALECT_TOKENS_MAX;
+    }
+    return 0;
+}
+
+static bool counts_only(enum operation op)
+{
+    return op == OP_COUNT_TOKENS || op == OP_INPUT_TOKENS;
+}
+
+static void estimate(struct exchange *x, const struct target *t, struct admission *a)
+{
+    enum operation op = x->route->operation;
+    struct estimates *e = x->core->gateway->estimates;
+
+    if (counts_only(op))
+        return; // free of charge, at every vendor
+    a->input_tokens = estimate_input(x->body.len);
+    if (op == OP_EMBEDDING)
+        return;
+    a->output_tokens = output_limit(x);
+    if (a->output_tokens == 0)
+        a->output_tokens =
+            e ? estimate_output(e, t->provider->name, t->model) : ESTIMATE_OUTPUT_DEFAULT;
+}
+
+static int64_t amount_of(const struct admission *a, enum governance_unit unit)
+{
+    struct price_use use = {.input_tokens = a->input_tokens, .output_tokens = a->output_tokens};
+
+    switch (unit) {
+    case GOVERNANCE_REQUESTS:
+        return 1;
+    case GOVERNANCE_TOKENS:
+        return (int64_t)(a->input_tokens + a->output_tokens);
+    case GOVERNANCE_MONEY:
+        return a->priced ? price_cost(&a->price, &use) : 0;
+    }
+    return 0;
+}
+
+// ---- Taking ----------------------------------------------------------------------------------
+
+static const char *const levels[GOVERNANCE_LEVEL_COUNT] = {
+    [GOVERNANCE_PROVIDER] = "provider",
+    [GOVERNANCE_MODEL] = "model",
+    [GOVERNANCE_KEY_PROVIDER] = "provider config",
+    [GOVERNANCE_KEY] = "virtual key",
+    [GOVERNANCE_TEAM] = "team",
+    [GOVERNANCE_CUSTOMER] = "customer",
+    [GOVERNANCE_KEY_MODEL] = "virtual key model",
+};
+
+static int refuse_gate(struct exchange *x, const struct governance_gate *g, uint64_t now,
+                       struct failure *ret)
+{
+    struct ledger_view v = ledger_view(&g->limit->ledger, now);
+    struct arena *a = &x->stream->arena;
+    const char *level = levels[g->owner->level];
+    double dollar = (double)PRICE_DOLLAR;
+
+    if (g->limit->unit == GOVERNANCE_MONEY)
+        return refuse(ret, 402, SLICE("budget_exceeded"),
+                      arena_printf(a,
+                                   "%s budget exceeded: %.6f of %.6f dollars are used or reserved "
+                                   "(per %.*s)",
+                                   level, (double)v.committed / dollar,
+                                   (double)g->limit->ledger.max / dollar,
+                                   SLICE_ARG(g->limit->period)),
+                      SLICE_EMPTY);
+    bool tokens = g->limit->unit == GOVERNANCE_TOKENS;
+    return refuse(ret, 429, tokens ? SLICE("token_limited") : SLICE("request_limited"),
+                  arena_printf(a,
+                               "%s rate limit exceeded: %lld of %lld %s are used or reserved "
+                               "(per %.*s)",
+                               level, (long long)v.committed, (long long)g->limit->ledger.max,
+                               tokens ? "tokens" : "requests", SLICE_ARG(g->limit->period)),
+                  SLICE_EMPTY);
+}
+
+static int refuse_unpriced(struct exchange *x, const struct target *t, struct failure *ret)
+{
+    return refuse(ret, 402, SLICE("budget_exceeded"),
+                  arena_printf(&x->stream->arena,
+                               "model %.*s of provider %.*s has no price, so no budget can pay for "
+                               "it (server.allow_unpriced lets it pass)",
+                               SLICE_ARG(slice_take(t->model, 256)), SLICE_ARG(t->provider->name)),
+                  SLICE("model"));
+}
+
+static void give_back(struct exchange *x, unsigned count)
+{
+    struct admission *a = x->admission;
+    for (unsigned i = count; i > 0; i--)
+        ledger_release(x->core->gateway->ledger.ledger, &a->gates[i - 1].gate.limit->ledger,
+                       a->gates[i - 1].reserved);
+}
+
+static int take_gates(struct exchange *x, const struct target *t, struct failure *ret)
+{
+    struct admission *a = x->admission;
+    uint64_t now = now_s(x);
+
+    for (unsigned i = 0; i < a->count; i++) {
+        struct admission_gate *g = &a->gates[i];
+        int rc = 0;
+        bool money = g->gate.limit->unit == GOVERNANCE_MONEY;
+        g->reserved = amount_of(a, g->gate.limit->unit);
+        if (money && !a->priced && !x->config->allow_unpriced && a->input_tokens > 0)
+            rc = refuse_unpriced(x, t, ret);
+        else if (!ledger_reserve(x->core->gateway->ledger.ledger, &g->gate.limit->ledger,
+                                 g->reserved, now))
+            rc = refuse_gate(x, &g->gate, now, ret);
+        if (rc) {
+            give_back(x, i);
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static bool has_budget(const struct admission *a)
+{
+    for (unsigned i = 0; i < a->count; i++)
+        if (a->gates[i].gate.limit->unit == GOVERNANCE_MONEY)
+            return true;
+    return false;
+}
+
+int admission_take(struct exchange *x, struct failure *ret)
+{
+    const struct target *t = &x->target[x->target_index];
+    struct governance_gate gate[GOVERNANCE_LIMITS_MAX];
+    unsigned count = 0;
+
+    ASSERT(!x->admission || !x->admission->reserved);
+    if (x->core->gateway->ledger.ledger)
+        count =
+            governance_gates(&x->config->governance, x->virtual_key, t->provider, t->model, gate);
+    struct admission *a = arena_zalloc(&x->stream->arena, sizeof(*a) + count * sizeof(a->gates[0]));
+    if (!a) {
+        failure_of(ret, ERR_NOMEM, SLICE_EMPTY, SLICE_EMPTY);
+        return ERR_NOMEM;
+    }
+    a->count = count;
+    for (unsigned i = 0; i < count; i++)
+        a->gates[i].gate = gate[i];
+    if (has_budget(a)) // others hear of the price when they are charged
+        a->priced = pricing_find(x, t, &a->price);
+    estimate(x, t, a);
+    x->admission = a;
+    int rc = take_gates(x, t, ret);
+    a->reserved = rc == 0;
+    return rc;
+}
+
+void admission_release(struct exchange *x)
+{
+    struct admission *a = x->admission;
+
+    if (!a || !a->reserved)
+        return;
+    a->reserved = false;
+    give_back(x, a->count);
+}
+
+// ---- Charging --------------------------------------------------------------------------------
+
+static int64_t actual_of(const struct exchange *x, const struct admission_gate *g,
+                         const struct charge *c)
+{
+    if (c->estimated)
+        return g->reserved;
+    switch (g->gate.limit->unit) {
+    case GOVERNANCE_REQUESTS:
+        return 1;
+    case GOVERNANCE_TOKENS:
+        return (int64_t)(x->usage.input_tokens + x->usage.output_tokens);
+    case GOVERNANCE_MONEY:
+        return c->cost;
+    }
+    return 0;
+}
+
+static void find_cost(const struct exchange *x, const struct admission *a, struct charge *ret)
+{
+    struct price_use use = {
+        .input_tokens = x->usage.input_tokens,
+        .output_tokens = x->usage.output_tokens,
+        .cached_read_tokens = x->usage.cached_read_tokens,
+        .cached_write_tokens = x->usage.cached_write_tokens,
+    };
+
+    if (counts_only(x->route->operation)) {
+        *ret = (struct charge){.cost_known = true};
+        return;
+    }
+    ret->estimated = !x->usage.known;
+    if (ret->estimated)
+        use =
+            (struct price_use){.input_tokens = a->input_tokens, .output_tokens = a->output_tokens};
+    bool said = x->usage.known && x->usage.dollars > 0;
+    ret->cost_known = a->priced || said;
+    if (said)
+        ret->cost = price_of_dollars(x->usage.dollars);
+    else if (a->priced)
+        ret->cost = price_cost(&a->price, &use);
+}
+
+void admission_settle(struct exchange *x, struct charge *ret)
+{
+    struct admission *a = x->admission;
+    uint64_t now = now_s(x);
+
+    *ret = (struct charge){0};
+    if (!a || !a->reserved)
+        return;
+    ASSERT(!a->charged);
+    a->charged = true;
+    a->reserved = false;
+    if (!a->priced || x->key) // by the alias of the key that served
+        a->priced = pricing_find(x, &x->target[x->target_index], &a->price);
+    find_cost(x, a, ret);
+    for (unsigned i = 0; i < a->count; i++) {
+        struct admission_gate *g = &a->gates[i];
+        g->actual = actual_of(x, g, ret);
+        g->window = ledger_settle(x->core->gateway->ledger.ledger, &g->gate.limit->ledger,
+                                  g->reserved, g->actual, now);
+    }
+    if (x->usage.known && x->core->gateway->estimates && !counts_only(x->route->operation))
+        estimate_learn(x->core->gateway->estimates, x->target[x->target_index].provider->name,
+                       x->target[x->target_index].model, x->usage.output_tokens);
+}

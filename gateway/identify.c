@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// identify.c: virtual keys in request heads. exchange.c and models.c ask before they read.
+
+#include "gateway/identify.h"
+#include "base/container.h"
+#include "base/err.h"
+#include "gateway/error.h"
+
+#define PREFIX SLICE("sk-bf-")
+#define BEARER SLICE("bearer ")
+
+struct slice identify_value(const struct http_head *request)
+{
+    static const struct {
+        struct slice name;
+        bool bearer;
+        bool any; // values without the prefix too
+    } fields[] = {
+        {SLICE("x-bf-vk"), false, true},    {SLICE("authorization"), true, false},
+        {SLICE("x-api-key"), false, false}, {SLICE("x-goog-api-key"), false, false},
+        {SLICE("api-key"), false, false},
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(fields); i++) {
+        const struct http_field *f = http_head_find(request, fields[i].name);
+        struct slice value = f ? slice_trim(f->value) : SLICE_EMPTY;
+        if (fields[i].bearer) {
+            if (!slice_istarts(value, BEARER))
+                continue;
+            value = slice_trim(slice_skip(value, BEARER.len));
+        }
+        if (value.len > 0 && (fields[i].any || slice_istarts(value, PREFIX)))
+            return value;
+    }
+    return SLICE_EMPTY;
+}
+
+static int refuse(struct failure *ret, unsigned status, const char *type, const char *text)
+{
+    failure_of(ret, ERR_LIMIT, slice_str(text), SLICE_EMPTY);
+    ret->status = status;
+    ret->from_gateway = true;
+    ret->type = slice_str(type);
+    return ERR_LIMIT;
+}
+
+int identify(struct exchange *x, struct failure *ret)
+{
+    const struct governance *g = &x->config->governance;
+    struct slice value = identify_value(&x->stream->request);
+
+    if (value.len == 0) {
+        if (g->enforced)
+            return refuse(ret, 401, "virtual_key_required",
+                          "a virtual key is required: send it as x-bf-vk or as the SDK's API key");
+        return 0;
+    }
+    const struct virtual_key *key = governance_find_key(g, value);
+    if (!key)
+        return refuse(ret, 403, "virtual_key_not_found", "virtual key not found");
+    if (!key->active)
+        return refuse(ret, 403, "virtual_key_blocked", "virtual key is inactive");
+    if (key->expires.ns > 0 && ring_wall(x->core->net.ring).ns >= key->expires.ns)
+        return refuse(ret, 403, "virtual_key_blocked", "virtual key has expired");
+    x->virtual_key = key;
+    return 0;
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// store_record_fuzz.c: any bytes as a record of a ring, and as a content value.
+//
+// A record that is read is put into a ring and read there again: it must be the same one.
+#include "base/assert.h"
+#include "store/record.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void put_again(struct record_view *first)
+{
+    struct record_view second;
+    struct spool *spool;
+    struct slice payload;
+    for (unsigned i = 0; i < STORE_WORD_COUNTER; i++)
+        if (first->record.word[i].len > STORE_WORD_BYTES_MAX)
+            return;
+    for (unsigned i = 0; i < first->record.moves; i++)
+        if (first->record.move[i].counter.len > STORE_WORD_BYTES_MAX)
+            return;
+    if (record_bytes(&first->record, STORE_KEPT_ALL) > SPOOL_BYTES_MIN / 2 ||
+        spool_new(0, SPOOL_BYTES_MIN, &spool) < 0)
+        return;
+    record_put(spool, &first->record, STORE_KEPT_ALL, 0, first->id.number);
+    ASSERT(spool_next(spool, &payload) == SPOOL_FRAME);
+    ASSERT(record_read(payload, &second) == 0);
+    ASSERT(second.id.time_us == first->id.time_us && second.id.number == first->id.number);
+    ASSERT(second.record.cost == first->record.cost);
+    ASSERT(second.record.moves == first->record.moves);
+    ASSERT(slice_eq(second.record.row, first->record.row));
+    ASSERT(slice_eq(second.record.request, first->record.request));
+    ASSERT(slice_eq(second.record.answer, first->record.answer));
+    spool_free(spool);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct record_view view;
+    struct slice request, answer;
+    bool cut;
+    if (record_read(slice_of(data, size), &view) == 0)
+        put_again(&view);
+    if (record_content_read(slice_of(data, size), &request, &answer, &cut) == 0)
+        ASSERT(request.len + answer.len + RECORD_CONTENT_BYTES == size);
+    return 0;
+}

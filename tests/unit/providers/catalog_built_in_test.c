@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// catalog_built_in_test.c: the program's own datasheet is one.
+#include "providers/catalog.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static void test_what_is_built_in(void **state)
+{
+    (void)state;
+    struct catalog *c = NULL;
+    const char *reason = NULL;
+    assert_int_equal(catalog_new(catalog_built_in(), &c, &reason), 0);
+    assert_int_equal(catalog_skipped(c), 0);
+    for (unsigned i = 0; i < catalog_count(c); i++)
+        assert_true(price_known(&catalog_at(c, i)->price));
+    // openai.com/api/pricing: $2.50 and $10.00 for a million tokens.
+    const struct catalog_model *m =
+        catalog_find(c, SLICE("openai"), SLICE("gpt-4o-2024-08-06"), OP_CHAT);
+    assert_non_null(m);
+    assert_true(slice_eq(m->base_model, SLICE("gpt-4o")));
+    assert_int_equal(m->price.rate[PRICE_INPUT] * 1000000, 5 * PRICE_DOLLAR / 2);
+    assert_int_equal(m->price.rate[PRICE_OUTPUT] * 1000000, 10 * PRICE_DOLLAR);
+    assert_non_null(
+        catalog_find(c, SLICE("anthropic"), SLICE("claude-sonnet-4-5-20250929"), OP_MESSAGES));
+    catalog_free(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_is_built_in),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// fixture.h: a store in a folder of its own, records to put into it, and a fiber to ask it from.
+//
+// Folders lie under /dev/shm: ring files belong on tmpfs, and nothing here waits for a disk.
+#ifndef RINGGATE_TESTS_UNIT_STORE_FIXTURE_H
+#define RINGGATE_TESTS_UNIT_STORE_FIXTURE_H
+
+#include "tests/unit/ring/fixture.h"
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "ring/fiber.h"
+#include "store/store.h"
+#include "store/store_internal.h"
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define NOTICES_BYTES 65536
+
+struct place {
+    char top[64];
+    char dir[80];
+    char rings[80];
+    struct store_options options;
+    char reason[STORE_REASON_BYTES];
+    pthread_mutex_t mutex;
+    char notices[NOTICES_BYTES]; // a line each
+};
+
+static inline void place_notice(void *arg, enum log_level level, const char *text)
+{
+    struct place *p = arg;
+    (void)level;
+    pthread_mutex_lock(&p->mutex);
+    size_t len = strlen(p->notices);
+    snprintf(p->notices + len, sizeof(p->notices) - len, "%s\n", text);
+    pthread_mutex_unlock(&p->mutex);
+}
+
+static inline int place_remove_one(const char *path, const struct stat *status, int type,
+                                   struct FTW *ftw)
+{
+    (void)status;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static inline void place_at(struct place *p, const char *top)
+{
+    memset(p, 0, sizeof(*p));
+    pthread_mutex_init(&p->mutex, NULL);
+    snprintf(p->top, sizeof(p->top), "%s", top);
+    snprintf(p->dir, sizeof(p->dir), "%s/store", p->top);
+    snprintf(p->rings, sizeof(p->rings), "%s/rings", p->top);
+    p->options = (struct store_options){.dir = p->dir,
+                                        .rings = p->rings,
+                                        .cores = 1,
+                                        .ring_bytes = 4 << 20,
+                                        .notice = place_notice,
+                                        .notice_arg = p};
+}
+
+static inline void place_make(struct place *p)
+{
+    char top[64] = "/dev/shm/ringgate-store-XXXXXX";
+    assert_non_null(mkdtemp(top));
+    place_at(p, top);
+}
+
+static inline void place_done(struct place *p)
+{
+    pthread_mutex_destroy(&p->mutex);
+    assert_int_equal(nftw(p->top, place_remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+static inline struct store *place_open(struct place *p)
+{
+    struct store *s = NULL;
+    int err = store_open(&p->options, &s, p->reason);
+    if (err)
+        fail_msg("store_open: %s: %s", err_name(err), p->reason);
+    return s;
+}
+
+static inline void memory_options(struct store_options *o)
+{
+    *o = (struct store_options){.memory = true, .cores = 1, .ring_bytes = 4 << 20};
+}
+
+static inline struct store *memory_open(void)
+{
+    struct store_options options;
+    struct store *s = NULL;
+    char reason[STORE_REASON_BYTES];
+    memory_options(&options);
+    assert_int_equal(store_open(&options, &s, reason), 0);
+    return s;
+}
+
+// ---- Records ---------------------------------------------------------------------------------
+
+// 2023-11-14 22:13:20 UTC.
+#define T0_US UINT64_C(1700000000000000)
+
+// A window that the clean-up, which runs at the start, does not find too old.
+static inline uint64_t window_s(void)
+{
+    return (uint64_t)(clock_wall().ns / NS_PER_S) / 86400 * 86400 - 86400;
+}
+
+static inline struct wall wall_us(uint64_t us)
+{
+    return (struct wall){.ns = (int64_t)us * NS_PER_US};
+}
+
+static inline struct store_record sample(uint64_t us)
+{
+    return (struct store_record){
+        .time = wall_us(us),
+        .word = {SLICE("openai"), SLICE("gpt-4o"), SLICE("key-1"), SLICE("vk-1"), SLICE_EMPTY,
+                 SLICE("chat.completion")},
+        .status = 200,
+        .usage_known = true,
+        .latency_ms = 12,
+        .input_tokens = 100,
+        .output_tokens = 10,
+        .cost = 1500,
+        .row = SLICE("{\"id\":1}"),
+    };
+}
+
+static inline struct store_id put(struct store *s, unsigned core, const struct store_record *record,
+                                  enum store_kept expected)
+{
+    struct store_id id;
+    struct store_ring *ring = store_ring(s, core);
+    assert_int_equal(store_reserve(ring), 0);
+    assert_int_equal(store_put_record(ring, record, &id), expected);
+    return id;
+}
+
+// Everything that was put is WRITTEN.
+static inline void drain(struct store *s)
+{
+    pthread_mutex_lock(&s->batch_mutex);
+    assert_int_equal(store__drain_all(s), 0);
+    pthread_mutex_unlock(&s->batch_mutex);
+}
+
+// ---- A fiber that asks -----------------------------------------------------------------------
+
+struct asker {
+    struct ring *ring;
+    struct fiber_sched *sched;
+    struct block_pool blocks;
+    struct arena arena;
+    struct store *store;
+    void (*fn)(struct asker *a, struct fiber *self, void *arg);
+    void *arg;
+    bool ended;
+};
+
+static inline void asker_open(struct asker *a, struct store *s)
+{
+    struct fiber_options options = FIBER_OPTIONS_DEFAULT;
+    *a = (struct asker){.store = s, .ring = ring_open(false, 64, 0)};
+    assert_int_equal(fiber_sched_new(a->ring, &options, &a->sched), 0);
+    block_pool_init(&a->blocks, 16);
+    arena_init(&a->arena, &a->blocks, (size_t)512 << 20);
+}
+
+static inline void asker_close(struct asker *a)
+{
+    store_leave(a->store);
+    arena_done(&a->arena);
+    block_pool_done(&a->blocks);
+    fiber_sched_free(a->sched);
+    ring_free(a->ring);
+}
+
+static inline void asker_fiber(struct fiber *self, void *arg)
+{
+    struct asker *a = arg;
+    a->fn(a, self, a->arg);
+    a->ended = true;
+}
+
+// Runs `fn` on a fiber until it ends.
+static inline void ask(struct asker *a, void (*fn)(struct asker *a, struct fiber *self, void *arg),
+                       void *arg)
+{
+    struct fiber *fiber;
+    a->fn = fn;
+    a->arg = arg;
+    a->ended = false;
+    assert_int_equal(fiber_spawn(a->sched, asker_fiber, a, &fiber), 0);
+    WAIT_FOR(a->ring, a->ended);
+}
+
+// ---- Questions -------------------------------------------------------------------------------
+
+struct search {
+    struct store_query query;
+    struct store_page page;
+    int err;
+};
+
+static inline void search_fn(struct asker *a, struct fiber *self, void *arg)
+{
+    struct search *q = arg;
+    q->err = store_search_await(a->store, self, &q->query, &a->arena, &q->page);
+}
+
+static inline struct store_page search_for(struct asker *a, struct store_query query)
+{
+    struct search q = {.query = query};
+    if (q.query.limit == 0)
+        q.query.limit = STORE_PAGE_MAX;
+    ask(a, search_fn, &q);
+    assert_int_equal(q.err, 0);
+    return q.page;
+}
+
+static inline int64_t counter_value(struct store *s, const char *counter, uint64_t window)
+{
+    struct block_pool blocks;
+    struct arena arena;
+    struct store_counter *counters;
+    size_t count;
+    int64_t value = 0;
+    block_pool_init(&blocks, 0);
+    arena_init(&arena, &blocks, 64 << 20);
+    assert_int_equal(store_load_counters(s, 0, &arena, &counters, &count), 0);
+    for (size_t i = 0; i < count; i++)
+        if (slice_eq(counters[i].counter, slice_str(counter)) && counters[i].window == window)
+            value = counters[i].value;
+    arena_done(&arena);
+    block_pool_done(&blocks);
+    return value;
+}
+
+#endif
