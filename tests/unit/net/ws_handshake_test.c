@@ -128,6 +128,9 @@ static const struct {
     {"GET / HTTP/1.1",
      WITHOUT_KEY "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25j\r\n",
      ERR_BAD_HEADER},
+    {"GET / HTTP/1.1", // 18 bytes
+     WITHOUT_KEY "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZTEy\r\n",
+     ERR_BAD_HEADER},
     {"GET / HTTP/1.1",
      WITHOUT_KEY "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ!!\r\n",
      ERR_BAD_HEADER},
