@@ -3,8 +3,8 @@
 // ws_frame_fuzz.c: any bytes as frames, in both roles, whole and cut into pieces.
 //
 // The first byte is the length of the pieces, and its top bit the role. Both runs must end alike,
-// with the same messages and controls. What was read is written again, as frames of the other role
-// with their key, and must be read as the same.
+// with the same messages and controls. Each control frame is written again, as one of the other
+// role with its key, and must be read as the same.
 #include "base/assert.h"
 #include "base/err.h"
 #include "net/ws_frame.h"
@@ -30,7 +30,7 @@ static void add(struct outcome *o, struct slice s)
         o->sum = o->sum * 31 + (unsigned char)s.ptr[i] + 1;
 }
 
-// Writes the event as a frame to the other side's reader, which must see the same.
+// Writes a control frame to the other side's reader, which must see the same.
 static void write_again(enum ws_role role, const struct ws_event *e)
 {
     static const uint8_t key[4] = {1, 2, 3, 0xff};
