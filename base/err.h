@@ -36,6 +36,8 @@
     X(BAD_VERSION, "HTTP version not supported", 505, false)                                       \
     X(BAD_EXPECT, "expectation not supported", 417, false)                                         \
     X(BAD_CODING, "transfer coding not supported", 501, false)                                     \
+    X(BAD_FRAME, "malformed WebSocket frame", 400, false)                                          \
+    X(WS_VERSION, "WebSocket version not supported", 426, false)                                   \
     X(BAD_PACKED, "malformed compressed data", 400, false)                                         \
     X(PLAIN_HTTP, "plain HTTP was sent to the TLS port", 400, false)                               \
     X(HEAD_TOO_LARGE, "request head too large", 431, false)                                        \
