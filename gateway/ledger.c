@@ -73,8 +73,7 @@ static union used_word word_load(const union used_word *w)
     return now;
 }
 
-static bool
-word_swap(union used_word *w, union used_word *expected, union used_word next)
+static bool word_swap(union used_word *w, union used_word *expected, union used_word next)
 {
     unsigned __int128 found = __sync_val_compare_and_swap(&w->whole, expected->whole, next.whole);
     bool done = found == expected->whole;
