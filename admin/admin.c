@@ -8,6 +8,7 @@
 // says 503, so that a balancer looks away.
 #include "admin/admin.h"
 #include "admin/guard.h"
+#include "admin/logs.h"
 #include "admin/quota.h"
 
 #include "base/container.h"
@@ -80,6 +81,8 @@ const struct route admin_routes[] = {
     {.path = "/api/version", .methods = GET, .serve_await = version_await},
     {.path = "/api/governance/virtual-keys/quota", .methods = GET, .serve_await = quota_await},
     {.path = "/api/pricing/force-sync", .methods = POST, .serve_await = force_sync_await},
+    {.path = "/api/logs", .methods = GET, .serve_await = logs_search_await},
+    {.path = "/api/logs/{id}", .methods = GET, .serve_await = logs_entry_await},
     {.path = "/robots.txt", .methods = GET, .serve_await = robots_await},
 };
 const unsigned admin_route_count = ARRAY_LEN(admin_routes);

@@ -363,9 +363,17 @@ enum outcome target_try_await(struct exchange *x, struct fiber *self, struct fai
         return relay_client_left(x, rc) ? OUTCOME_GONE : OUTCOME_FAILED;
     if (admission_take(x, ret) != 0)
         return OUTCOME_FAILED;
-    enum outcome outcome = retry_loop_await(x, self, ret);
-    if (outcome == OUTCOME_FAILED)
+    if (record_open(x) != 0) {
         admission_release(x);
+        failure_of(ret, ERR_OVERLOAD, SLICE("what the request costs could not be recorded"),
+                   SLICE_EMPTY);
+        return OUTCOME_FAILED;
+    }
+    enum outcome outcome = retry_loop_await(x, self, ret);
+    if (outcome == OUTCOME_FAILED) {
+        admission_release(x);
+        record_close(x, ret);
+    }
     if (outcome == OUTCOME_FAILED)
         metrics_upstream(x, false, ret->status,
                          (double)mono_diff_ns(ring_now(x->core->net.ring), x->upstream_started) /

@@ -41,11 +41,24 @@ struct limiter;
 // A new process that hangs before it serves: it is killed, the old one goes on.
 #define CONFIG_UPGRADE_TIMEOUT_S 60
 
+// Rows of requests are kept so long: Bifrost's.
+#define CONFIG_LOG_DAYS 365
+
 struct config_alias {
     struct slice name;                           // as clients say it; compared ignoring letter case
     struct slice model_id;                       // as the provider says it
     bool claude;                                 // model_family says so, or a name does
     struct slice api_version, anthropic_version; // azure; empty: the key's
+};
+
+// What a row of a request keeps (gateway/record.h).
+struct config_logging {
+    bool enabled;
+    bool no_content;     // client.disable_content_logging
+    bool content_choice; // x-bf-disable-content-logging counts
+    unsigned row_days;   // 0: for ever
+    struct slice *headers;
+    unsigned header_count; // copied into a row's metadata; lower case
 };
 
 // Azure's Entra ID: a service principal that trades its secret for tokens (gateway/credential.h).
@@ -190,6 +203,7 @@ struct config {
     unsigned required_header_count;
     unsigned drain_delay_ms, drain_timeout_ms; // the way down: gateway/process_control.c
     unsigned watchdog_ms;                      // 0: off; gateway/watchdog.h
+    struct config_logging logging;             // `enabled` and `row_days` are read at the start
     struct governance governance;
     struct catalog *catalog; // a reference; NULL: no prices
     struct config_pricing {

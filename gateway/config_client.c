@@ -139,6 +139,23 @@ static void load_server(struct config_builder *b, yyjson_val *server)
     c->upgrade_timeout_ms = 1000 * number(server, "upgrade_timeout_s", CONFIG_UPGRADE_TIMEOUT_S);
 }
 
+// Without a word about logs nothing is kept.
+static void load_logging(struct config_builder *b, const struct config_path *up, yyjson_val *root,
+                         yyjson_val *client)
+{
+    struct config_logging *l = &b->config->logging;
+    yyjson_val *store = config__get(root, "logs_store");
+    bool asked = store != NULL && config__bool(store, "enabled", true);
+    l->enabled = config__bool(client, "enable_logging", asked);
+    if (store != NULL && !asked)
+        l->enabled = false;
+    l->no_content = config__bool(client, "disable_content_logging", false);
+    l->content_choice = config__bool(client, "allow_per_request_content_storage_override", false);
+    l->row_days = number(store, "retention_days",
+                         config__uint(client, "log_retention_days", CONFIG_LOG_DAYS));
+    load_headers(b, up, client, "logging_headers", &l->headers, &l->header_count);
+}
+
 void config__load_client(struct config_builder *b, yyjson_val *root)
 {
     struct config *c = b->config;
@@ -162,6 +179,7 @@ void config__load_client(struct config_builder *b, yyjson_val *root)
     if (config__bool(compat, "should_convert_params", false))
         c->compat |= COMPAT_CONVERT_PARAMS;
     c->no_raw_override = !config__bool(client, "allow_per_request_raw_override", true);
+    load_logging(b, &path, root, client);
     load_labels(b, &path, client);
     load_origins(b, &path, client);
     load_headers(b, &path, client, "allowed_headers", &c->allowed_headers,

@@ -84,12 +84,12 @@ static const struct known_member client_members[] = {
     SERVED("enforce_auth_on_inference", KNOWN_BOOL),
     SERVED("enforce_governance_header", KNOWN_BOOL),
     RESTRICTS("enforce_scim_auth"),
-    NOT_SERVED("enable_logging"),
-    NOT_SERVED("disable_content_logging"),
-    NOT_SERVED("allow_per_request_content_storage_override"),
+    SERVED("enable_logging", KNOWN_BOOL),
+    SERVED("disable_content_logging", KNOWN_BOOL),
+    SERVED("allow_per_request_content_storage_override", KNOWN_BOOL),
     SERVED("allow_per_request_raw_override", KNOWN_BOOL),
-    NOT_SERVED("logging_headers"),
-    NOT_SERVED("log_retention_days"),
+    SERVED("logging_headers", KNOWN_STRINGS),
+    SERVED("log_retention_days", KNOWN_INTEGER_OR_0, .min = 1, .max = 36500),
     NOT_SERVED("hide_deleted_virtual_keys_in_filters"),
     QUIET("disable_db_pings_in_health"), // there is no database to ping
     NOT_SERVED("dump_errors_in_console_logs"),
@@ -514,6 +514,18 @@ static const struct known_member framework_members[] = {
     END,
 };
 
+static const struct known_member logs_store_members[] = {
+    SERVED("enabled", KNOWN_BOOL),
+    SERVED("retention_days", KNOWN_INTEGER, .min = 0, .max = 36500),
+    SERVED("type", KNOWN_STRING,
+           .choices = (const char *const[]){"sqlite", "postgres", "clickhouse", NULL}),
+    NOT_SERVED("config"),
+    NOT_SERVED("writer"),
+    NOT_SERVED("object_storage"),
+    NOT_SERVED("object_storage_exclude_fields"),
+    END,
+};
+
 static const struct known_member root_members[] = {
     SERVED("version", KNOWN_INTEGER, .min = 1, .max = 2),
     SERVED("server", KNOWN_OBJECT, .object = &server_object),
@@ -535,7 +547,7 @@ static const struct known_member root_members[] = {
     NOT_SERVED("mcp"),
     NOT_SERVED("vector_store"),
     NOT_SERVED("config_store"),
-    NOT_SERVED("logs_store"),
+    SERVED("logs_store", KNOWN_OBJECT, OBJECT(logs_store_members)),
     NOT_SERVED("skills_registry"),
     NOT_SERVED("websocket"),
     NOT_SERVED("feature_flags"),

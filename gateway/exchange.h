@@ -42,6 +42,7 @@
 #include "codec/json_scan.h"
 #include "gateway/config.h"
 #include "gateway/gateway.h"
+#include "gateway/record.h"
 #include "gateway/route.h"
 #include "net/http.h"
 
@@ -147,6 +148,8 @@ struct exchange {
 
     struct body *answer; // of the attempt that is being relayed: the provider's, or its decoder's
     struct decoder *decoder; // or NULL
+
+    struct record record; // of the current target
 
     // the outcome
     struct failure failure; // of the primary, when all failed

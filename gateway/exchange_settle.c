@@ -46,6 +46,7 @@ void exchange_settle(struct exchange *x)
         admission_settle(x, &x->charge);
     else
         admission_release(x);
+    record_close(x, x->failure.message.len > 0 && (x->broken || !relayed) ? &x->failure : NULL);
     if (relayed)
         metrics_upstream(x, !x->broken, x->status, seconds_since(now, x->upstream_started));
     metrics_http(x, seconds_since(now, x->started), x->body.len, x->answer_bytes);

@@ -20,6 +20,8 @@ struct catalog;
 struct estimates;
 struct limiters;
 struct sessions;
+struct store;
+struct store_ring;
 struct work_pool;
 
 struct handover_area;
@@ -37,6 +39,7 @@ struct gateway {
     struct sessions *sessions;   // NULL: none are known
     struct work_pool *work; // for what would hold a loop too long; NULL: done on it all the same
     const char *version;    // RINGGATE_VERSION
+    struct store *store;    // NULL: no records are kept
     struct wall started;
     _Atomic bool draining;            // /health answers 503
     const struct handover_area *area; // what several processes count together; NULL: nothing
@@ -52,6 +55,7 @@ struct gateway_core {
     struct net_server server; // container_of leads back here
     struct config *config;    // current snapshot
     struct metrics metrics;
+    struct store_ring *records; // NULL: none are kept
     struct credentials credentials;
     struct log log;
     struct ring_hook log_hook; // writes the log's filled half at the end of a turn

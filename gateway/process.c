@@ -16,6 +16,7 @@
 #include "gateway/session.h"
 #include "providers/catalog.h"
 #include "ring/work.h"
+#include "store/store.h"
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -247,6 +248,7 @@ static void process_free(struct process *p)
     config_free(p->config);
     route_table_done(&p->gateway.routes);
     limiters_free(p->gateway.limiters);
+    store_close(p->gateway.store);
     ledger_close(p->gateway.ledger.ledger);
     catalog_put(p->gateway.catalog);
     pricing_sync_done(&p->gateway.prices);
@@ -274,6 +276,7 @@ static int start_threads(struct process *p)
         t->process = p;
         t->core.gateway = &p->gateway;
         t->core.index = i;
+        t->core.records = p->gateway.store ? store_ring(p->gateway.store, i) : NULL;
         p->thread[i] = t;
         p->gateway.core[i] = &t->core;
     }
@@ -386,7 +389,7 @@ int process_run(const struct process_setup *setup)
         fprintf(stderr, "ringgate: %s\n", err_text(rc));
         goto out;
     }
-    if (first_config(p) < 0)
+    if (first_config(p) < 0 || process__open_store(p) < 0)
         goto out;
     p->secure = p->config->tls != NULL;
     p->plain = p->secure && p->config->tls->plain;

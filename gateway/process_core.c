@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "gateway/process_internal.h"
 #include "ring/work.h"
+#include "store/store.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -195,6 +196,8 @@ static void unmake_core(struct core_thread *t, bool made)
     }
     fiber_sched_free(t->fibers);
     work_pool_leave(core->gateway->work);
+    if (core->gateway->store)
+        store_leave(core->gateway->store);
     ring_free(t->ring);
     credentials_done(&core->credentials);
     metrics_done(&core->metrics);

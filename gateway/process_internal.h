@@ -177,6 +177,10 @@ struct config_source process__source(const struct process_setup *setup, struct g
 // What the first snapshot and the flags want to be listened on.
 void process__wants(const struct process *p, struct net_want ret[NET_ROLE_COUNT]);
 
+// process_store.c, in the main thread: opens the store when the configuration asks for records, and
+// tells a fresh ledger what was used. 0; an error has been written to standard error.
+int process__open_store(struct process *p);
+
 // process_core.c: the thread's function.
 void *process__core_main(void *core_thread);
 

@@ -18,6 +18,7 @@
 #include "gateway/splice.h"
 #include "gateway/translate.h"
 #include "ring/work.h"
+#include "store/store.h"
 
 // ---- Pulling ---------------------------------------------------------------------------------
 
@@ -98,7 +99,8 @@ bool relay_client_left(const struct exchange *x, int err)
     return x->stream->gone || err == ERR_CLIENT_GONE || err == ERR_CANCELLED;
 }
 
-void relay_commit(struct exchange *x, struct upstream *u)
+// All of it but the body's memory.
+static void begin_commit(struct exchange *x, struct upstream *u)
 {
     exchange_set_state(x, EXCHANGE_COMMITTED);
     x->status = u->head.status;
@@ -108,6 +110,18 @@ void relay_commit(struct exchange *x, struct upstream *u)
     x->edit_scan = NULL;
     x->edit_scan_of = NULL;
     translate_drop(x);
+}
+
+void relay_commit(struct exchange *x, struct upstream *u)
+{
+    // A stream outlives the body: what its row is to keep of it is copied, once and no more than
+    // that.
+    struct slice request = slice_take(record_request(x), STORE_CONTENT_BYTES_MAX);
+
+    if (request.len > 0)
+        request = arena_copy(&x->stream->arena, request);
+    record_content(x, request.ptr ? request : SLICE_EMPTY, SLICE_EMPTY);
+    begin_commit(x, u);
     http_drop_body(x->stream);
 }
 
@@ -177,19 +191,23 @@ struct pieces {
 };
 
 static enum outcome send_whole_await(struct exchange *x, struct fiber *self, struct upstream *u,
-                                     const struct pieces *p, const struct dialect_usage *usage)
+                                     const struct pieces *p, struct slice text,
+                                     const struct dialect_usage *usage)
 {
+    struct slice request = record_request(x);
     struct slice span[JSON_PIECES_MAX];
     struct http_field field[HEADERS_MAX];
     struct http_answer answer;
 
     for (unsigned i = 0; i < p->count; i++)
         span[i] = slice_of(p->piece[i].iov_base, p->piece[i].iov_len);
-    relay_commit(x, u);
+    begin_commit(x, u);
     relay_head(x, u, (int64_t)p->bytes, field, &answer);
     relay_set_usage(x, usage);
+    record_content(x, request, text);
     x->answer_bytes = p->bytes;
     exchange_settle(x);
+    http_drop_body(x->stream);
     // A client that leaves now has been counted; http_end sees that it is gone.
     (void)http_answer_await(x->stream, self, &answer, span, p->count, true);
     return OUTCOME_SERVED;
@@ -217,7 +235,7 @@ static enum outcome answer_whole_await(struct exchange *x, struct fiber *self, s
     }
     if (!relay_is_coded(u))
         x->dialect->answer_usage(text, &usage);
-    return send_whole_await(x, self, u, &p, &usage);
+    return send_whole_await(x, self, u, &p, relay_is_coded(u) ? SLICE_EMPTY : text, &usage);
 }
 
 // ---- Translated answers ----------------------------------------------------------------------
@@ -248,7 +266,7 @@ static enum outcome send_translated_await(struct exchange *x, struct fiber *self
     p.count = a->count;
     p.bytes = a->bytes;
     memcpy(p.piece, a->piece, a->count * sizeof(a->piece[0]));
-    return send_whole_await(x, self, u, &p, &a->usage);
+    return send_whole_await(x, self, u, &p, a->whole, &a->usage);
 }
 
 // All of it must be here before a word can be said in another dialect.

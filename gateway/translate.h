@@ -75,7 +75,8 @@ struct translate_answer {
     struct canon_context context;
     struct block_pool blocks; // of a large one
     struct arena arena;
-    bool events; // `text` is a stream of them: collected into the answer it would have been
+    struct slice whole; // the client's, without `member`
+    bool events;        // `text` is a stream of them: collected into the answer it would have been
     struct dialect_usage usage; // as the provider told it
     struct canon_error error;   // of a stream that reported one
     bool failed;

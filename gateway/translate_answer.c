@@ -65,6 +65,7 @@ static void answer_job(void *arg)
     a->err = answer_error(translate_text(a, &text));
     if (a->err)
         return;
+    a->whole = text;
     if (a->member.len > 0) {
         a->err = splice_object(&a->arena, text, a->member, a->piece, &a->count, &a->bytes);
         return;

@@ -75,9 +75,8 @@
 #define STORE_CHANGES_MAX 256
 // Bodies kept for one record, both together; beyond it they are cut and say so.
 #define STORE_CONTENT_BYTES_MAX (1024 * 1024)
-// Counters one exchange moves: of its key, team, customer and provider, each by requests, tokens
-// and money.
-#define STORE_MOVES_MAX 16
+// Counters one exchange moves; no less than the limits it may meet (gateway/governance.h).
+#define STORE_MOVES_MAX 32
 // A name of a provider, a model, a counter. A longer word is cut, for its place in a ring is
 // promised before it is known; a counter's id is never longer: the caller sees to it.
 #define STORE_WORD_BYTES_MAX 128

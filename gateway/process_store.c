@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// process_store.c: the store opens before the first core and closes behind the last.
+//
+// The rings lie where the ledger does (shared_dir.h). The ledger's memory is gone when the machine
+// was: then what was used is told by the store, whose counters are the sums of all records' moves.
+//
+// One process has the databases. The new process of an upgrade cannot have them while the old one
+// drains, so it runs without records, and says so.
+#include "base/err.h"
+#include "gateway/process_internal.h"
+#include "store/store.h"
+#include <stdio.h>
+
+// Of one core. A request in flight needs a place of 6 kB; unused pages cost nothing.
+#define RING_BYTES ((uint64_t)64 << 20)
+// Below this the disk counts as full.
+#define FREE_BYTES_MIN ((uint64_t)256 << 20)
+// Counters read at the start.
+#define COUNTERS_BYTES_MAX ((size_t)64 << 20)
+
+static void notice(void *arg, enum log_level level, const char *text)
+{
+    (void)arg;
+    (void)level;
+    fprintf(stderr, "ringgate: store: %s\n", text);
+}
+
+// Those of one counter follow each other, the oldest window first: the last one stands.
+static int fill(struct gateway *g, const struct store_counter *counters, size_t count)
+{
+    struct ledger_counter *before = NULL;
+    for (size_t i = 0; i < count; i++) {
+        struct ledger_counter *c;
+        int rc = ledger_counter(g->ledger.ledger, counters[i].counter, &c);
+        if (rc)
+            return rc;
+        if (c != before && !ledger_is_new(c))
+            continue;
+        ledger_set(c, counters[i].value, counters[i].window);
+        before = c;
+    }
+    return 0;
+}
+
+static int fill_ledger(struct gateway *g)
+{
+    struct block_pool pool;
+    struct arena arena;
+    struct store_counter *counters = NULL;
+    size_t count = 0;
+
+    if (!g->ledger.ledger || !g->ledger.first)
+        return 0;
+    block_pool_init(&pool, 0);
+    arena_init(&arena, &pool, COUNTERS_BYTES_MAX);
+    int rc = store_load_counters(g->store, 0, &arena, &counters, &count);
+    if (rc == 0)
+        rc = fill(g, counters, count);
+    arena_done(&arena);
+    block_pool_done(&pool);
+    return rc;
+}
+
+int process__open_store(struct process *p)
+{
+    struct gateway *g = &p->gateway;
+    char dir[OPTIONS_PATH_BYTES + sizeof(STORE_FOLDER) + 1];
+    char text[STORE_REASON_BYTES] = "";
+    const char *reason = NULL;
+
+    if (!p->config->logging.enabled)
+        return 0;
+    if (p->upgrade.successor) {
+        fprintf(stderr, "ringgate: the process before has the store: no records are kept until a "
+                        "restart\n");
+        return 0;
+    }
+    snprintf(dir, sizeof(dir), "%s/%s", p->setup->options->app_dir, STORE_FOLDER);
+    struct store_options options = {
+        .dir = dir,
+        .rings = p->shared_dir,
+        .cores = g->cores,
+        .ring_bytes = RING_BYTES,
+        .row_days = p->config->logging.row_days,
+        .content_days = p->config->logging.row_days,
+        .free_bytes_min = FREE_BYTES_MIN,
+        .notice = notice,
+    };
+    int rc = shared_dir_make(p->shared_dir, &reason);
+    if (rc == 0)
+        rc = store_open(&options, &g->store, text);
+    if (rc == 0)
+        rc = fill_ledger(g);
+    if (rc < 0)
+        fprintf(stderr, "ringgate: not started: the store: %s\n",
+                reason    ? reason
+                : text[0] ? text
+                          : err_text(rc));
+    return rc;
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// record.h: what remains of a target that was tried: one row, put into the core's ring.
+//
+//   ┌──────┐ open: a place in the ring ┌──────┐ close: answered, failed, client left ┌────────┐
+//   │ NONE │ ────────────────────────► │ OPEN │ ───────────────────────────────────► │ QUEUED │
+//   └──────┘  none: 503                └──────┘   store_put_record, exactly once     └────────┘
+//      ▲                                                                                 │
+//      └──────────────────────────── the next target, a fallback ────────────────────────┘
+//
+// Retries of a target are counted in its row. A request refused before a target was admitted (an
+// unknown model, a limit) leaves none. Closing never parks and makes no system call: the row is
+// written into the stream's arena and copied from there.
+//
+// Own core.
+#ifndef RINGGATE_GATEWAY_RECORD_H
+#define RINGGATE_GATEWAY_RECORD_H
+
+#include "base/clock.h"
+#include "base/slice.h"
+#include <stdbool.h>
+
+struct exchange;
+struct failure;
+
+// Of the metadata of one row; later headers are left out: a client must not fill the disk by them.
+#define RECORD_METADATA_MAX 32
+// Of one value and one error message in a row; what is longer is cut.
+#define RECORD_TEXT_BYTES_MAX 1024
+
+struct record {
+    bool open;
+    struct mono started;
+    struct slice request, answer; // content; empty: not kept
+};
+
+// For the target whose gates have been passed. 0; ERR_LIMIT: the ring has no room.
+int record_open(struct exchange *x);
+// The request's body when content is kept, to be asked for before it is given back.
+struct slice record_request(const struct exchange *x);
+// Both live until the record is closed, which follows at once.
+void record_content(struct exchange *x, struct slice request, struct slice answer);
+// `failure` NULL: the target has answered. Without an open record nothing happens.
+void record_close(struct exchange *x, const struct failure *failure);
+
+#endif
