@@ -355,7 +355,7 @@ static void a_full_ring_drops_content_then_rows_never_usage(void **state)
     struct place p;
     struct store_health health;
     place_make(&p);
-    p.options.ring_bytes = SPOOL_BYTES_MIN;
+    p.options.ring_bytes = 4 * SPOOL_BYTES_MIN; // a sixteenth is more than one reservation
     struct store *s = place_open(&p);
     char body[2000];
     memset(body, 'x', sizeof(body));
