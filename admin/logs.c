@@ -377,6 +377,10 @@ static bool allowed_await(struct exchange *x, struct fiber *self)
         guard_refuse_await(x, self);
         return false;
     }
+    if (x->core->gateway->store)
+        return true;
+    failure_of(&f, ERR_NOT_FOUND, SLICE("no logs are kept (client.enable_logging)"), SLICE_EMPTY);
+    f.status = 404;
     error_answer_await(x, self, &f);
     return false;
 }

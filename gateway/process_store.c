@@ -5,8 +5,8 @@
 // The rings lie where the ledger does (shared_dir.h). The ledger's memory is gone when the machine
 // was: then what was used is told by the store, whose counters are the sums of all records' moves.
 //
-// One process has the databases. The new process of an upgrade cannot have them while the old one
-// drains, so it runs without records, and says so.
+// One process has the databases. The new process of an upgrade stands by: its records go into rings
+// of its own, which the old one drains, and it opens the databases when that one has ended.
 #include "base/err.h"
 #include "gateway/process_internal.h"
 #include "store/store.h"
@@ -50,7 +50,7 @@ static int fill_ledger(struct gateway *g)
     struct store_counter *counters = NULL;
     size_t count = 0;
 
-    if (!g->ledger.ledger || !g->ledger.first)
+    if (!g->ledger.ledger || !g->ledger.first || !store_is_ready(g->store))
         return 0;
     block_pool_init(&pool, 0);
     arena_init(&arena, &pool, COUNTERS_BYTES_MAX);
@@ -71,11 +71,6 @@ int process__open_store(struct process *p)
 
     if (!p->config->logging.enabled)
         return 0;
-    if (p->upgrade.successor) {
-        fprintf(stderr, "ringgate: the process before has the store: no records are kept until a "
-                        "restart\n");
-        return 0;
-    }
     snprintf(dir, sizeof(dir), "%s/%s", p->setup->options->app_dir, STORE_FOLDER);
     struct store_options options = {
         .dir = dir,
@@ -86,6 +81,7 @@ int process__open_store(struct process *p)
         .content_days = p->config->logging.row_days,
         .free_bytes_min = FREE_BYTES_MIN,
         .notice = notice,
+        .standby = p->upgrade.successor,
     };
     int rc = shared_dir_make(p->shared_dir, &reason);
     if (rc == 0)
