@@ -57,7 +57,7 @@ def test_cancelled_requests_give_their_slots_back(gateway_of, provider_of):
 def test_idle_clients_leave_descriptors_for_providers(gateway_of, provider, tmp_path, monkeypatch):
     """With every descriptor a client's, each request would be 502 until the idle ones time out."""
     limited = tmp_path / "limited"
-    limited.write_text('#!/bin/sh\nulimit -n 64\nexec "%s" "$@"\n' % harness.BIN)
+    limited.write_text('#!/bin/sh\nulimit -n 96\nexec "%s" "$@"\n' % harness.BIN)
     limited.chmod(0o755)
     monkeypatch.setattr(harness, "BIN", str(limited))
     g = gateway_of(harness.config(provider))
@@ -65,7 +65,7 @@ def test_idle_clients_leave_descriptors_for_providers(gateway_of, provider, tmp_
     assert first.request("GET", "/health").status == 200
     idle = [harness.Client(g.port) for _ in range(100)]
     held = 0
-    while held < 40:
+    while held < 60:
         page = first.request("GET", "/metrics").body.decode()
         held = sum(int(n) for n in re.findall(r"ringgate_connections\{[^}]*\} (\d+)", page))
     assert first.request("POST", "/v1/chat/completions", harness.chat()).status == 200
