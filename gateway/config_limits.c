@@ -11,8 +11,11 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "providers/price.h"
+#include "store/store.h"
 #include <stdio.h>
 #include <time.h>
+
+_Static_assert(CONFIG_LIMIT_ID_BYTES_MAX + 16 <= STORE_WORD_BYTES_MAX, "a counter has a word");
 
 // 9 million dollars fit; what is more is no limit.
 #define BUDGET_DOLLARS_MAX 9000000

@@ -10,7 +10,7 @@
 #include "gateway/governance.h"
 
 // An id comes from a file or from the management API and goes into keys of the store.
-#define CONFIG_LIMIT_ID_BYTES_MAX 200
+#define CONFIG_LIMIT_ID_BYTES_MAX 100
 
 // A rate limit: requests, tokens, or both.
 struct config__rate {

@@ -84,8 +84,10 @@ int process__open_store(struct process *p)
         .standby = p->upgrade.successor,
     };
     int rc = shared_dir_make(p->shared_dir, &reason);
-    if (rc == 0)
+    if (rc == 0) {
+        reason = NULL; // what follows has its own
         rc = store_open(&options, &g->store, text);
+    }
     if (rc == 0)
         rc = fill_ledger(g);
     if (rc < 0)

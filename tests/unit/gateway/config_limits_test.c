@@ -92,7 +92,7 @@ static void test_what_is_wrong(void **state)
         {"\"budgets\":[{\"id\":\"b\",\"max_limit\":1e12,\"reset_duration\":\"1d\"}]",
          "governance.budgets[0].max_limit: must be 0 to 9000000 dollars"},
         {"\"budgets\":[{\"id\":\"\",\"max_limit\":1,\"reset_duration\":\"1d\"}]",
-         "governance.budgets[0].id: must have 1 to 200 bytes"},
+         "governance.budgets[0].id: must have 1 to 100 bytes"},
         {"\"budgets\":[{\"id\":\"b\",\"max_limit\":1,\"reset_duration\":\"1d\"},"
          "{\"id\":\"b\",\"max_limit\":1,\"reset_duration\":\"1d\"}]",
          "governance.budgets[1].id: is the id of another budget"},

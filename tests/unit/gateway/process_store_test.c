@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// process_store_test.c: whether a store is opened at the start, and what fills the ledger.
+#include "gateway/process_internal.h"
+#include "tests/unit/store/fixture.h"
+
+static struct config config;
+static struct options options;
+static const struct process_setup setup = {.options = &options};
+
+static struct process *process_new(struct place *p)
+{
+    struct process *process = aligned_alloc(64, (sizeof(*process) + 63) / 64 * 64);
+    memset(process, 0, sizeof(*process));
+    memset(&config, 0, sizeof(config));
+    config.logging.enabled = true;
+    process->setup = &setup;
+    process->config = &config;
+    process->gateway.cores = 2;
+    snprintf(options.app_dir, sizeof(options.app_dir), "%s", p->top);
+    snprintf(process->shared_dir, sizeof(process->shared_dir), "%s/shared", p->top);
+    return process;
+}
+
+static void process_end(struct process *process)
+{
+    store_close(process->gateway.store);
+    ledger_close(process->gateway.ledger.ledger);
+    free(process);
+}
+
+static void a_store_is_opened_when_it_is_wanted(void **state)
+{
+    (void)state;
+    struct place p;
+    place_make(&p);
+    struct process *process = process_new(&p);
+    config.logging.enabled = false;
+    assert_int_equal(process__open_store(process), 0);
+    assert_null(process->gateway.store);
+    config.logging.enabled = true;
+    assert_int_equal(process__open_store(process), 0);
+    assert_true(store_is_ready(process->gateway.store));
+    assert_non_null(store_ring(process->gateway.store, 1));
+    process_end(process);
+    place_done(&p);
+}
+
+static void one_that_cannot_be_opened_stops_the_start(void **state)
+{
+    (void)state;
+    struct place p;
+    place_make(&p);
+    struct process *first = process_new(&p);
+    assert_int_equal(process__open_store(first), 0);
+    struct process *second = process_new(&p);
+    assert_true(process__open_store(second) < 0);
+    assert_null(second->gateway.store);
+    // But who takes the first one's place stands by.
+    second->upgrade.successor = true;
+    assert_int_equal(process__open_store(second), 0);
+    assert_false(store_is_ready(second->gateway.store));
+    process_end(second);
+    process_end(first);
+    place_done(&p);
+}
+
+static void what_the_store_knows_fills_a_new_ledger(void **state)
+{
+    (void)state;
+    const uint64_t window = window_s();
+    struct place p;
+    struct ledger_limit limit = {.max = 100};
+    place_make(&p);
+    struct process *process = process_new(&p);
+    assert_int_equal(process__open_store(process), 0);
+    struct store_record r = sample(T0_US);
+    r.moves = 1;
+    r.move[0] = (struct store_move){SLICE("requests/r"), window, 7};
+    put(process->gateway.store, 0, &r, STORE_KEPT_ALL);
+    process_end(process);
+
+    process = process_new(&p);
+    process->gateway.ledger.folder = process->shared_dir;
+    const char *reason;
+    assert_int_equal(ledger_place_open(&process->gateway.ledger, &reason), 0);
+    assert_int_equal(process__open_store(process), 0);
+    assert_int_equal(
+        ledger_counter(process->gateway.ledger.ledger, SLICE("requests/r"), &limit.counter), 0);
+    assert_int_equal(period_parse(SLICE("30d"), &limit.period), 0);
+    struct ledger_view v = ledger_view(&limit, window + 10);
+    assert_int_equal(v.used, 7);
+    assert_int_equal(v.committed, 7);
+    assert_int_equal(v.window, window);
+    process_end(process);
+    place_done(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_store_is_opened_when_it_is_wanted),
+        cmocka_unit_test(one_that_cannot_be_opened_stops_the_start),
+        cmocka_unit_test(what_the_store_knows_fills_a_new_ledger),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
