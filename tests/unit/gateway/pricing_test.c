@@ -49,7 +49,7 @@ static int set_up(void **state)
     built_text(&built, text);
     if (built.err || catalog_new(slice_of(sheet, sizeof sheet - 1), &catalog, &reason) != 0)
         return -1;
-    built.config->catalog = catalog;
+    built.config->catalog = catalog_get(catalog);
     return 0;
 }
 
