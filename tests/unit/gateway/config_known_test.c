@@ -155,7 +155,7 @@ static void a_large_file_is_accepted(void **state)
     assert_true(built_warning(&b,
                               "providers.openai.keys[1].value: environment variable OPENAI_SPARE "
                               "is not set: the key is disabled"));
-    assert_int_equal(built_lines(&b.report.warnings), 13);
+    assert_int_equal(built_lines(&b.report.warnings), 11);
     const struct config_provider *p = config_provider_of_model(b.config, SLICE("llama-3"));
     assert_true(p != NULL && slice_eq(p->name, SLICE("in-house")));
     built_done(&b);
