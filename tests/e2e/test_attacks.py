@@ -89,7 +89,7 @@ class World:
     def sheds(self, reason):
         text = self.gateway.request("GET", "/metrics").body.decode()
         return sum(int(n) for n in re.findall(
-            r'_total\{core="\d+",(?:reason|limit)="%s"\} (\d+)' % reason, text))
+            r'_total\{core="\d+",(?:reason|role="server",limit)="%s"\} (\d+)' % reason, text))
 
     def stop(self):
         self.gateway.stop()
