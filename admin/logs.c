@@ -9,6 +9,7 @@
 #include "admin/guard.h"
 
 #include "base/buf.h"
+#include "base/civil.h"
 #include "base/container.h"
 #include "base/err.h"
 #include "codec/json.h"
@@ -17,7 +18,6 @@
 #include "store/store.h"
 #include <math.h>
 #include <stdlib.h>
-#include <time.h>
 
 // A page of the longest rows that are likely; beyond it the page is refused.
 #define LOGS_BYTES_MAX ((size_t)64 << 20)
@@ -66,34 +66,6 @@ static int read_number(struct slice value, double max, double *ret)
     text[value.len] = '\0';
     *ret = strtod(text, &end);
     return *end == '\0' && isfinite(*ret) && *ret >= 0 && *ret <= max ? 0 : ERR_BAD_TYPE;
-}
-
-// RFC 3339, with a fraction or not, in UTC or at an offset.
-static int read_time(struct slice value, struct wall *ret)
-{
-    char text[48], *at;
-    struct tm tm = {0};
-
-    if (value.len == 0 || value.len >= sizeof(text))
-        return ERR_BAD_TYPE;
-    memcpy(text, value.ptr, value.len);
-    text[value.len] = '\0';
-    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-    if (!rest)
-        return ERR_BAD_TYPE;
-    double fraction = *rest == '.' ? strtod(rest, &at) : 0;
-    rest = *rest == '.' ? at : rest;
-    int64_t offset = 0;
-    if (*rest == '+' || *rest == '-') {
-        int hours, minutes, n = 0;
-        if (sscanf(rest + 1, "%2d:%2d%n", &hours, &minutes, &n) != 2 || rest[1 + n] != '\0')
-            return ERR_BAD_TYPE;
-        offset = (*rest == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
-    } else if (strcmp(rest, "Z") != 0) {
-        return ERR_BAD_TYPE;
-    }
-    ret->ns = ((int64_t)timegm(&tm) - offset) * NS_PER_S + (int64_t)(fraction * 1e9);
-    return ret->ns >= 0 ? 0 : ERR_BAD_TYPE;
 }
 
 static int read_words(struct search *s, struct slice value, enum store_word word)
@@ -246,9 +218,9 @@ static int read_parameter(struct search *s, enum parameter p, struct slice value
     case P_STATUS:
         return read_status(s, value);
     case P_FROM:
-        return read_time(value, &s->query.from);
+        return civil_parse(value, &s->query.from);
     case P_TO:
-        return read_time(value, &s->query.to);
+        return civil_parse(value, &s->query.to);
     case P_MISSING:
         return read_missing(s, value);
     case P_CONTENT:

@@ -8,22 +8,19 @@
 #include "admin/quota.h"
 
 #include "base/buf.h"
+#include "base/civil.h"
 #include "gateway/error.h"
 #include "gateway/identify.h"
 #include "providers/price.h"
-#include <time.h>
 
 // The limits of one owner, with room.
 #define QUOTA_BYTES_MAX (256 * 1024)
 
 static void add_time(struct buf *b, uint64_t seconds)
 {
-    time_t t = (time_t)seconds;
-    struct tm tm;
-    char text[32];
-    gmtime_r(&t, &tm);
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    buf_printf(b, "\"%s\"", text);
+    char text[CIVIL_TEXT_BYTES];
+    struct wall at = {.ns = (int64_t)seconds * NS_PER_S};
+    buf_add_json(b, civil_text(at, 0, text));
 }
 
 static void add_text(struct buf *b, const char *name, struct slice value)

@@ -13,12 +13,12 @@
 // LOG_VALUE_BYTES_MAX so that a client cannot fill the halves with one header.
 #include "base/log.h"
 #include "base/assert.h"
+#include "base/civil.h"
 #include "base/err.h"
 #include "base/escape.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 // Longer values are cut: a log line is for reading, and one request must not push others out.
@@ -93,24 +93,10 @@ static void put_number(struct line *w, int64_t number)
     put(w, slice_of(digits, len));
 }
 
-// RFC 3339 in UTC with milliseconds.
 static void put_time(struct line *w, struct wall now)
 {
-    int64_t seconds = now.ns / NS_PER_S;
-    int64_t rest = now.ns % NS_PER_S;
-    if (rest < 0) {
-        rest += NS_PER_S;
-        seconds--;
-    }
-    time_t t = (time_t)seconds;
-    struct tm tm;
-    if (!gmtime_r(&t, &tm))
-        memset(&tm, 0, sizeof(tm));
-    char text[64];
-    size_t len = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-    int more = snprintf(text + len, sizeof(text) - len, ".%03dZ", (int)(rest / NS_PER_MS));
-    ASSERT(more > 0);
-    put(w, slice_of(text, len + (size_t)more));
+    char text[CIVIL_TEXT_BYTES];
+    put(w, civil_text(now, 3, text));
 }
 
 static void put_message(struct line *w, uint64_t dropped, struct slice message)

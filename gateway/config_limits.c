@@ -9,11 +9,11 @@
 #include "gateway/config_limits.h"
 
 #include "base/assert.h"
+#include "base/civil.h"
 #include "base/err.h"
 #include "providers/price.h"
 #include "store/store.h"
 #include <stdio.h>
-#include <time.h>
 
 _Static_assert(CONFIG_LIMIT_ID_BYTES_MAX + 16 <= STORE_WORD_BYTES_MAX, "a counter has a word");
 
@@ -40,27 +40,11 @@ bool config__time(struct config_builder *b, const struct config_path *up, yyjson
                   const char *member, struct wall *ret)
 {
     struct slice text = json_str(config__get(object, member));
-    char copy[40];
-    struct tm tm = {0};
     *ret = (struct wall){0};
     if (text.len == 0)
         return false;
-    if (text.len < sizeof copy) {
-        memcpy(copy, text.ptr, text.len);
-        copy[text.len] = '\0';
-        const char *end = strptime(copy, "%Y-%m-%dT%H:%M:%S", &tm);
-        int hours = 0, minutes = 0;
-        char sign = '+';
-        if (end && *end == '.')
-            end += 1 + strspn(end + 1, "0123456789");
-        bool zulu = end && (strcmp(end, "Z") == 0 || strcmp(end, "z") == 0);
-        if (zulu || (end && sscanf(end, "%c%2d:%2d", &sign, &hours, &minutes) == 3 &&
-                     (sign == '+' || sign == '-'))) {
-            int64_t offset = (int64_t)(hours * 60 + minutes) * 60 * (sign == '-' ? -1 : 1);
-            ret->ns = ((int64_t)timegm(&tm) - offset) * NS_PER_S;
-            return true;
-        }
-    }
+    if (civil_parse(text, ret) == 0)
+        return true;
     config__error(b, &CONFIG_MEMBER(up, member), "not a time as RFC 3339 has it");
     return false;
 }

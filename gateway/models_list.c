@@ -11,13 +11,13 @@
 // without writing, to find the neighbour.
 
 #include "base/assert.h"
+#include "base/civil.h"
 #include "base/err.h"
 #include "base/map.h"
 #include "codec/json.h"
 #include "gateway/models.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 // ---- The query -------------------------------------------------------------------------------
 
@@ -170,26 +170,17 @@ static void add_members(struct page *l, yyjson_val *entry)
 // "2025-02-19T00:00:00Z" as seconds; 0 when it is something else.
 static int64_t seconds_of(struct slice text)
 {
-    char copy[40];
-    struct tm tm = {0};
+    struct wall at = {0};
 
-    if (text.len >= sizeof(copy))
-        return 0;
-    memcpy(copy, text.ptr, text.len);
-    copy[text.len] = '\0';
-    return strptime(copy, "%Y-%m-%dT%H:%M:%S", &tm) ? (int64_t)timegm(&tm) : 0;
+    return civil_parse(text, &at) == 0 ? at.ns / NS_PER_S : 0;
 }
 
 static void add_time(struct buf *out, int64_t seconds)
 {
-    char text[40];
-    time_t time = (time_t)seconds;
-    struct tm tm;
+    char text[CIVIL_TEXT_BYTES];
+    bool told = seconds > 0 && seconds < INT64_MAX / NS_PER_S;
 
-    if (seconds < 0 || !gmtime_r(&time, &tm) ||
-        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-        memcpy(text, "1970-01-01T00:00:00Z", 21);
-    buf_add_json(out, slice_str(text));
+    buf_add_json(out, civil_text((struct wall){.ns = told ? seconds * NS_PER_S : 0}, 0, text));
 }
 
 // ---- Entries ---------------------------------------------------------------------------------

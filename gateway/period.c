@@ -3,6 +3,7 @@
 // period.c: windows of limits, rolling and by the calendar.
 #include "gateway/period.h"
 
+#include "base/civil.h"
 #include "base/err.h"
 #include <stddef.h>
 
@@ -60,26 +61,16 @@ uint64_t period_seconds(const struct period *p)
     return p->count * unit_of(p->unit)->length;
 }
 
-// Days since 1970 of the first of a month, counted from January 1970 (the civil calendar's leap
-// years: every fourth, but not every hundredth unless every four hundredth).
-static uint64_t month_begin_day(uint64_t month)
-{
-    static const unsigned before[12] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
-    uint64_t year = 1970 + month / 12;
-    uint64_t past = year - 1; // years that are over
-    uint64_t leaps = past / 4 - past / 100 + past / 400 - (1969 / 4 - 1969 / 100 + 1969 / 400);
-    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    uint64_t day = (year - 1970) * YEAR_DAYS + leaps + before[month % 12];
-    return day + (leap && month % 12 >= 2 ? 1 : 0);
-}
-
+// Months since January 1970, and the day that such a month begins.
 static uint64_t month_of(uint64_t now)
 {
-    uint64_t day = now / DAY_S;
-    uint64_t month = day / 31; // never too late
-    while (month_begin_day(month + 1) <= day)
-        month++;
-    return month;
+    struct civil c = civil_of_days((int64_t)(now / DAY_S));
+    return (uint64_t)(c.year - 1970) * 12 + c.month - 1;
+}
+
+static uint64_t month_begin_day(uint64_t month)
+{
+    return (uint64_t)civil_days(1970 + (int64_t)(month / 12), (unsigned)(month % 12) + 1, 1);
 }
 
 static uint64_t calendar_window(const struct period *p, const struct unit *unit, uint64_t now)

@@ -9,6 +9,7 @@
 
 #include "gateway/record.h"
 #include "base/assert.h"
+#include "base/civil.h"
 #include "base/container.h"
 #include "base/err.h"
 #include "codec/json_write.h"
@@ -17,7 +18,6 @@
 #include "providers/price.h"
 #include "store/store.h"
 #include <stdio.h>
-#include <time.h>
 
 #define HEADER_PREFIX SLICE("x-bf-lh-")
 #define ROW_GUESS     2048
@@ -43,14 +43,13 @@ int record_open(struct exchange *x)
 static bool keeps_content(const struct exchange *x)
 {
     const struct config_logging *l = &x->config->logging;
-    const struct http_field *f =
-        http_head_find(&x->stream->request, SLICE("x-bf-disable-content-logging"));
+    const struct http_field *f = NULL;
 
     if (!x->record.open)
         return false;
-    if (l->content_choice && f)
-        return !slice_ieq(f->value, SLICE("true"));
-    return !l->no_content;
+    if (l->content_choice)
+        f = http_head_find(&x->stream->request, SLICE("x-bf-disable-content-logging"));
+    return f ? !slice_ieq(f->value, SLICE("true")) : !l->no_content;
 }
 
 struct slice record_request(const struct exchange *x)
@@ -70,15 +69,9 @@ void record_content(struct exchange *x, struct slice request, struct slice answe
 
 static void add_time(struct json_writer *w, struct slice name, struct wall at)
 {
-    time_t seconds = (time_t)(at.ns / NS_PER_S);
-    char day[32], text[48];
-    struct tm tm;
+    char text[CIVIL_TEXT_BYTES];
 
-    gmtime_r(&seconds, &tm);
-    strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
-    int n =
-        snprintf(text, sizeof(text), "%s.%06lldZ", day, (long long)(at.ns % NS_PER_S / NS_PER_US));
-    json_member_string(w, name, slice_of(text, (size_t)n));
+    json_member_string(w, name, civil_text(at, 6, text));
 }
 
 static void add_text(struct json_writer *w, struct slice name, struct slice value)
