@@ -200,7 +200,7 @@ int admission_take(struct exchange *x, struct failure *ret)
     struct governance_gate gate[GOVERNANCE_LIMITS_MAX];
     unsigned count = 0;
 
-    ASSERT(!x->admission || !x->admission->reserved);
+    ASSERT(!x->admission || x->admission->state != ADMISSION_RESERVED);
     if (x->core->gateway->ledger.ledger)
         count =
             governance_gates(&x->config->governance, x->virtual_key, t->provider, t->model, gate);
@@ -217,7 +217,8 @@ int admission_take(struct exchange *x, struct failure *ret)
     estimate(x, t, a);
     x->admission = a;
     int rc = take_gates(x, t, ret);
-    a->reserved = rc == 0;
+    if (rc == 0)
+        a->state = ADMISSION_RESERVED;
     return rc;
 }
 
@@ -225,9 +226,9 @@ void admission_release(struct exchange *x)
 {
     struct admission *a = x->admission;
 
-    if (!a || !a->reserved)
+    if (!a || a->state != ADMISSION_RESERVED)
         return;
-    a->reserved = false;
+    a->state = ADMISSION_NONE;
     give_back(x, a->count);
 }
 
@@ -280,11 +281,9 @@ void admission_settle(struct exchange *x, struct charge *ret)
     uint64_t now = now_s(x);
 
     *ret = (struct charge){0};
-    if (!a || !a->reserved)
+    if (!a || a->state != ADMISSION_RESERVED)
         return;
-    ASSERT(!a->charged);
-    a->charged = true;
-    a->reserved = false;
+    a->state = ADMISSION_CHARGED;
     if (!a->priced || x->key) // by the alias of the key that served
         a->priced = pricing_find(x, &x->target[x->target_index], &a->price);
     find_cost(x, a, ret);

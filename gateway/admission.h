@@ -20,8 +20,10 @@
 #include "gateway/exchange.h"
 #include "providers/price.h"
 
+enum admission_state { ADMISSION_NONE, ADMISSION_RESERVED, ADMISSION_CHARGED };
+
 struct admission {
-    bool reserved, charged;
+    enum admission_state state;
     bool priced;
     struct price price;                   // when it is
     uint64_t input_tokens, output_tokens; // the estimate

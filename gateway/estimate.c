@@ -6,13 +6,14 @@
 // by nothing that matters.
 #include "gateway/estimate.h"
 
+#include "base/map.h"
 #include "base/prng.h"
 #include <stdlib.h>
 
 struct estimates *estimates_new(void)
 {
     struct estimates *e = calloc(1, sizeof *e);
-    if (e != NULL && random_bytes(&e->seed, sizeof e->seed) != 0) {
+    if (e != NULL && random_bytes(e->seed, sizeof e->seed) != 0) {
         free(e);
         return NULL;
     }
@@ -24,18 +25,9 @@ void estimates_free(struct estimates *e)
     free(e);
 }
 
-static uint64_t mix(uint64_t hash, struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        hash ^= (unsigned char)s.ptr[i];
-        hash *= UINT64_C(0x100000001b3); // FNV-1a
-    }
-    return hash ^ hash >> 29;
-}
-
 static size_t row_of(const struct estimates *e, struct slice provider, struct slice model)
 {
-    return mix(mix(e->seed, provider), model) % ESTIMATE_ROWS;
+    return (map_hash(e->seed, provider) ^ map_hash(e->seed + 1, model)) % ESTIMATE_ROWS;
 }
 
 // Bucket 2n holds [2ⁿ, 1.5·2ⁿ), bucket 2n + 1 the rest up to 2ⁿ⁺¹. 0 and 1 are in the first.

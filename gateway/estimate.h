@@ -25,7 +25,7 @@
 #define ESTIMATE_BUCKETS 44 // up to 4 million tokens
 
 struct estimates {
-    uint64_t seed;
+    uint64_t seed[3]; // two words of it for each name
     struct {
         _Atomic uint16_t bucket[ESTIMATE_BUCKETS];
         _Atomic uint16_t count;

@@ -13,17 +13,17 @@
 struct slice identify_value(const struct http_head *request)
 {
     static const struct {
-        struct slice name;
+        enum http_name name;
         bool bearer;
         bool any; // values without the prefix too
     } fields[] = {
-        {SLICE("x-bf-vk"), false, true},    {SLICE("authorization"), true, false},
-        {SLICE("x-api-key"), false, false}, {SLICE("x-goog-api-key"), false, false},
-        {SLICE("api-key"), false, false},
+        {HTTP_N_X_BF_VK, false, true},    {HTTP_N_AUTHORIZATION, true, false},
+        {HTTP_N_X_API_KEY, false, false}, {HTTP_N_X_GOOG_API_KEY, false, false},
+        {HTTP_N_API_KEY, false, false},
     };
 
     for (unsigned i = 0; i < ARRAY_LEN(fields); i++) {
-        const struct http_field *f = http_head_find(request, fields[i].name);
+        const struct http_field *f = http_head_get(request, fields[i].name);
         struct slice value = f ? slice_trim(f->value) : SLICE_EMPTY;
         if (fields[i].bearer) {
             if (!slice_istarts(value, BEARER))

@@ -513,52 +513,40 @@ static void write_h2_limits(struct buf *out, const struct sum *sum, unsigned cor
     }
 }
 
-static void write_tls_failures(struct buf *out, const struct sum *sum, unsigned cores)
-{
-    static const char *const reasons[] = {
-#define X(name, label) label,
-        TLS_FAILURE_MAP(X)
-#undef X
-    };
-    add_family(out, "ringgate_tls_handshake_failures_total", "counter",
-               "TLS handshakes with clients that came to nothing.");
-    for (unsigned c = 0; c < cores; c++) {
-        for (unsigned i = 0; i < TLS_FAILURE_COUNT; i++)
-            buf_printf(out,
-                       "ringgate_tls_handshake_failures_total{core=\"%u\",reason=\"%s\"} %llu\n", c,
-                       reasons[i], (unsigned long long)sum->core[c].tls_failures[i]);
-    }
-}
+// Counters of a core that lie in a row, one for each reason.
+struct reason_family {
+    const char *name, *help;
+    const char *const *reasons;
+    size_t count, offset;
+};
 
-static void write_proxy_failures(struct buf *out, const struct sum *sum, unsigned cores)
-{
-    static const char name[] = "ringgate_proxy_protocol_failures_total";
-    static const char *const reasons[] = {
-#define X(token, label) label,
-        PROXY_FAILURE_MAP(X)
-#undef X
-    };
-    add_family(out, name, "counter", "Connections closed for want of a good PROXY header.");
-    for (unsigned c = 0; c < cores; c++) {
-        for (unsigned i = 0; i < PROXY_FAILURE_COUNT; i++)
-            buf_printf(out, "%s{core=\"%u\",reason=\"%s\"} %llu\n", name, c, reasons[i],
-                       (unsigned long long)sum->core[c].proxy_failures[i]);
-    }
-}
-
-static void write_sheds(struct buf *out, const struct sum *sum, unsigned cores)
-{
-    static const char *const reasons[] = {
 #define X(name, label) label,
-        NET_SHED_MAP(X)
+static const char *const tls_reasons[] = {TLS_FAILURE_MAP(X)};
+static const char *const proxy_reasons[] = {PROXY_FAILURE_MAP(X)};
+static const char *const shed_reasons[] = {NET_SHED_MAP(X)};
 #undef X
-    };
-    add_family(out, "ringgate_clients_shed_total", "counter",
-               "Connections and requests let down for being slow or too many.");
-    for (unsigned c = 0; c < cores; c++) {
-        for (unsigned i = 0; i < NET_SHED_COUNT; i++)
-            buf_printf(out, "ringgate_clients_shed_total{core=\"%u\",reason=\"%s\"} %llu\n", c,
-                       reasons[i], (unsigned long long)sum->core[c].shed[i]);
+
+static const struct reason_family reason_families[] = {
+    {"ringgate_tls_handshake_failures_total", "TLS handshakes with clients that came to nothing.",
+     tls_reasons, TLS_FAILURE_COUNT, offsetof(struct core_figures, tls_failures)},
+    {"ringgate_proxy_protocol_failures_total",
+     "Connections closed for want of a good PROXY header.", proxy_reasons, PROXY_FAILURE_COUNT,
+     offsetof(struct core_figures, proxy_failures)},
+    {"ringgate_clients_shed_total", "Connections and requests let down for being slow or too many.",
+     shed_reasons, NET_SHED_COUNT, offsetof(struct core_figures, shed)},
+};
+
+static void write_reasons(struct buf *out, const struct sum *sum, unsigned cores)
+{
+    for (size_t n = 0; n < ARRAY_LEN(reason_families); n++) {
+        const struct reason_family *f = &reason_families[n];
+        add_family(out, f->name, "counter", f->help);
+        for (unsigned i = 0; i < cores * f->count; i++) {
+            unsigned c = i / (unsigned)f->count, r = i % (unsigned)f->count;
+            const uint64_t *row = (const void *)((const char *)&sum->core[c] + f->offset);
+            buf_printf(out, "%s{core=\"%u\",reason=\"%s\"} %llu\n", f->name, c, f->reasons[r],
+                       (unsigned long long)row[r]);
+        }
     }
 }
 
@@ -706,9 +694,7 @@ int metrics_scrape_await(struct gateway *g, struct gateway_core *core, struct fi
         write_cores(out, sum, g->cores);
         write_h2(out, sum, g->cores);
         write_h2_limits(out, sum, g->cores);
-        write_tls_failures(out, sum, g->cores);
-        write_proxy_failures(out, sum, g->cores);
-        write_sheds(out, sum, g->cores);
+        write_reasons(out, sum, g->cores);
         write_limiters(out, core->config);
         write_prices(out, core->gateway);
         write_upgrades(out, g->area);

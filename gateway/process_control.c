@@ -54,11 +54,6 @@ static struct process *process_of(struct control *c)
     return container_of(c, struct process, control);
 }
 
-static struct core_thread *first_core(struct process *p)
-{
-    return p->thread[0];
-}
-
 static void set_state(struct control *c, enum control_state to)
 {
     // Always forward; a second signal skips, and DRAINING leads to STOPPING as well.
@@ -108,7 +103,7 @@ static void say_aborting(const struct control *c, struct core_thread *t)
 static void next_state(struct process *p, struct mono now)
 {
     struct control *c = &p->control;
-    struct core_thread *t = first_core(p);
+    struct core_thread *t = process__first_core(p);
     switch (c->state) {
     case CONTROL_LEAVING:
         LOG(&t->core.log, ring_wall(t->ring), LOG_INFO, "accepting no more connections",
@@ -134,7 +129,7 @@ static void round_done(struct tour *tour)
 {
     struct control *c = container_of(tour, struct control, tour);
     struct process *p = process_of(c);
-    struct core_thread *t = first_core(p);
+    struct core_thread *t = process__first_core(p);
     struct mono now = ring_now(t->ring);
     if (c->order >= CONTROL_DRAINING && c->accepting_cores == 0)
         process__upgrade_stopped(p);
@@ -153,7 +148,7 @@ static void round_done(struct tour *tour)
 static void send_round(struct ring *ring, struct ring_timer *timer)
 {
     struct control *c = container_of(timer, struct control, timer);
-    struct core_thread *t = first_core(process_of(c));
+    struct core_thread *t = process__first_core(process_of(c));
     ASSERT(ring == t->ring && c->state >= CONTROL_LEAVING);
     c->accepting_cores = 0;
     c->busy_cores = 0;
@@ -165,7 +160,7 @@ static void send_round(struct ring *ring, struct ring_timer *timer)
 static void begin(struct process *p, unsigned delay_ms)
 {
     struct control *c = &p->control;
-    struct core_thread *t = first_core(p);
+    struct core_thread *t = process__first_core(p);
     pricing_sync_stop(&p->gateway.prices, &t->core);
     c->timeout_ms = t->core.config->drain_timeout_ms;
     set_state(c, delay_ms > 0 ? CONTROL_LEAVING : CONTROL_DRAINING);
@@ -182,7 +177,7 @@ void process__give_way(struct process *p)
 static void begin_end(struct process *p, unsigned signal)
 {
     struct control *c = &p->control;
-    struct core_thread *t = first_core(p);
+    struct core_thread *t = process__first_core(p);
     if (c->state == CONTROL_STOPPING)
         return; // over; there is no snapshot any more
     const struct config *config = t->core.config;
@@ -256,14 +251,14 @@ int process__control_begin(struct process *p)
     c->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (c->signal_fd < 0)
         return ERR_SYSTEM;
-    ring_poll(first_core(p)->ring, &c->signal_op, on_signal, c->signal_fd, POLLIN);
+    ring_poll(process__first_core(p)->ring, &c->signal_op, on_signal, c->signal_fd, POLLIN);
     return 0;
 }
 
 void process__control_end(struct process *p)
 {
     struct control *c = &p->control;
-    struct ring *ring = first_core(p)->ring;
+    struct ring *ring = process__first_core(p)->ring;
     if (c->signal_fd < 0)
         return; // never begun
     ring_cancel(ring, &c->signal_op);

@@ -220,4 +220,15 @@ void process__tls_begin(struct process *p);
 void process__tls_watch(struct process *p); // also the files of the snapshot now in use
 void process__tls_end(struct process *p);
 
+// ---- What they all say -----------------------------------------------------------------------
+
+static inline struct core_thread *process__first_core(struct process *p)
+{
+    return p->thread[0];
+}
+
+#define PROCESS__SAY(p, level, ...)                                                                \
+    LOG(&process__first_core(p)->core.log, ring_wall(process__first_core(p)->ring), level,         \
+        __VA_ARGS__)
+
 #endif

@@ -33,11 +33,6 @@ static struct process *process_of(struct reload *r)
     return container_of(r, struct process, reload);
 }
 
-static struct core_thread *first_core(struct process *p)
-{
-    return p->thread[0];
-}
-
 static void say_lines(struct core_thread *t, enum log_level level, const struct buf *text)
 {
     struct slice left = buf_slice(text);
@@ -61,7 +56,7 @@ static void finish(struct reload *r)
         return;
     if (r->kind == RELOAD_ALL)
         notify_ready();
-    pricing_sync_look(&p->gateway.prices, &first_core(p)->core);
+    pricing_sync_look(&p->gateway.prices, &process__first_core(p)->core);
     if (again & RELOAD_ALL) // the others too
         process__reload(p, RELOAD_ALL);
     else if (again & RELOAD_PRICES) // certificates too
@@ -91,7 +86,7 @@ static void certificates_swapped(struct tour *tour)
 {
     struct reload *r = container_of(tour, struct reload, tour);
     struct process *p = process_of(r);
-    struct core_thread *t = first_core(p);
+    struct core_thread *t = process__first_core(p);
     LOG(&t->core.log, ring_wall(t->ring), LOG_INFO, "TLS certificates reloaded");
     set_current(p, r->fresh);
     tls_context_put(r->fresh);
@@ -102,7 +97,7 @@ static void certificates_swapped(struct tour *tour)
 
 static void certificates_built(struct process *p, struct reload *r)
 {
-    struct core_thread *t = first_core(p);
+    struct core_thread *t = process__first_core(p);
     if (r->err < 0) {
         struct slice lines = buf_slice(&r->report.errors);
         ptrdiff_t end = lines.len > 0 ? slice_find_char(lines, '\n') : -1;
@@ -137,7 +132,7 @@ static void swapped(struct tour *tour)
 {
     struct reload *r = container_of(tour, struct reload, tour);
     struct process *p = process_of(r);
-    struct core_thread *t = first_core(p);
+    struct core_thread *t = process__first_core(p);
     if (r->kind == RELOAD_ALL)
         LOG(&t->core.log, ring_wall(t->ring), LOG_INFO, "configuration reloaded",
             LOG_N("providers", r->config->provider_count));
@@ -158,7 +153,7 @@ static void on_built(struct ring *ring, struct ring_mail *mail)
 {
     struct reload *r = container_of(mail, struct reload, mail);
     struct process *p = process_of(r);
-    struct core_thread *t = first_core(p);
+    struct core_thread *t = process__first_core(p);
     ASSERT(ring == t->ring && r->busy);
     pthread_join(r->thread, NULL); // it has sent its last word
     catalog_put(r->catalog);
@@ -192,14 +187,14 @@ static void *build(void *reload)
         r->err = config_build_again(r->base, &source, p->gateway.limiters, &r->report, &r->config);
     else
         r->err = config_build(&source, p->gateway.limiters, &r->report, &r->config);
-    ring_mail_send(NULL, first_core(p)->ring, &r->mail, on_built);
+    ring_mail_send(NULL, process__first_core(p)->ring, &r->mail, on_built);
     return NULL;
 }
 
 void process__reload(struct process *p, enum reload_kind kind)
 {
     struct reload *r = &p->reload;
-    struct core_thread *t = first_core(p);
+    struct core_thread *t = process__first_core(p);
     if (r->busy) {
         r->again |= kind;
         return;
@@ -235,5 +230,5 @@ static void publish_prices(struct gateway *g)
 
 void process__prices_begin(struct process *p)
 {
-    pricing_sync_begin(&p->gateway.prices, &first_core(p)->core, publish_prices);
+    pricing_sync_begin(&p->gateway.prices, &process__first_core(p)->core, publish_prices);
 }

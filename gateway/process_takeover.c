@@ -18,19 +18,6 @@
 
 #define END_TURNS 1000
 
-static struct process *process_of(struct upgrade *u)
-{
-    return container_of(u, struct process, upgrade);
-}
-
-static struct core_thread *first_core(struct process *p)
-{
-    return p->thread[0];
-}
-
-#define SAY(p, level, ...)                                                                         \
-    LOG(&first_core(p)->core.log, ring_wall(first_core(p)->ring), level, __VA_ARGS__)
-
 // ---- Before there are threads -----------------------------------------------------------------
 
 // What its parent or systemd has left in the environment, which says it no longer.
@@ -120,7 +107,7 @@ static int unwanted(struct process *p, int fd, int err)
     if (net_address_of(fd, &a))
         net_address_text(&a, text, sizeof(text));
     if (!p->upgrade.by_systemd) {
-        SAY(p, LOG_WARN, "no longer listening", LOG_S("address", slice_str(text)));
+        PROCESS__SAY(p, LOG_WARN, "no longer listening", LOG_S("address", slice_str(text)));
         return 0;
     }
     if (err == ERR_NOT_FOUND)
@@ -160,36 +147,37 @@ int process__inherit_sockets(struct process *p, const struct net_want want[NET_R
 static void took_over(struct tour *tour)
 {
     struct upgrade *u = container_of(tour, struct upgrade, before_tour);
-    SAY(process_of(u), LOG_INFO, "took over from the process before",
-        LOG_N("generation", atomic_load(&u->area->generation)));
+    PROCESS__SAY(container_of(u, struct process, upgrade), LOG_INFO,
+                 "took over from the process before",
+                 LOG_N("generation", atomic_load(&u->area->generation)));
     u->taking_over = false;
 }
 
 static void on_before(struct ring *ring, struct ring_op *op, const struct ring_event *event)
 {
     struct upgrade *u = container_of(op, struct upgrade, before_op);
-    struct process *p = process_of(u);
+    struct process *p = container_of(u, struct process, upgrade);
     (void)ring;
     ASSERT(event->final);
     // STOPPED, or its end: it does not accept any more.
     (void)close(u->before);
     u->before = -1;
     if (p->control.state == CONTROL_RUNNING)
-        tour_start(&u->before_tour, &first_core(p)->core, process__listen_anew, took_over);
+        tour_start(&u->before_tour, &process__first_core(p)->core, process__listen_anew, took_over);
 }
 
 void process__takeover_begin(struct process *p)
 {
     struct upgrade *u = &p->upgrade;
     if (u->before >= 0)
-        ring_recv_into(first_core(p)->ring, &u->before_op, on_before, u->before, &u->heard,
+        ring_recv_into(process__first_core(p)->ring, &u->before_op, on_before, u->before, &u->heard,
                        sizeof(u->heard));
 }
 
 void process__takeover_end(struct process *p)
 {
     struct upgrade *u = &p->upgrade;
-    struct ring *ring = first_core(p)->ring;
+    struct ring *ring = process__first_core(p)->ring;
     if (!ring_op_busy(&u->before_op))
         return;
     ring_cancel(ring, &u->before_op);

@@ -49,19 +49,6 @@
 #define CALL_OFF_MS 1000
 #define TEXT_BYTES  (64 * 1024)
 
-static struct process *process_of(struct upgrade *u)
-{
-    return container_of(u, struct process, upgrade);
-}
-
-static struct core_thread *first_core(struct process *p)
-{
-    return p->thread[0];
-}
-
-#define SAY(p, level, ...)                                                                         \
-    LOG(&first_core(p)->core.log, ring_wall(first_core(p)->ring), level, __VA_ARGS__)
-
 // ---- What is passed --------------------------------------------------------------------------
 
 // Everything that the next process gets; what is shared later gets its line here.
@@ -101,7 +88,7 @@ static char **environment_new(char *word)
 // With nothing open but the standard descriptors and what is offered. 0 or an errno.
 static int spawn(struct upgrade *u, pid_t *ret)
 {
-    char *const *argv = process_of(u)->setup->argv;
+    char *const *argv = container_of(u, struct process, upgrade)->setup->argv;
     posix_spawn_file_actions_t files;
     struct buf text;
     buf_init(&text, TEXT_BYTES);
@@ -204,15 +191,16 @@ static void *supervise(void *upgrade)
     if (rc == 0)
         publish_child(u, child);
     if (rc != 0) {
-        snprintf(u->reason, sizeof(u->reason), "%s: %s", process_of(u)->setup->argv[0],
-                 strerror(rc));
+        snprintf(u->reason, sizeof(u->reason), "%s: %s",
+                 container_of(u, struct process, upgrade)->setup->argv[0], strerror(rc));
     } else if (u->pidfd < 0) {
         (void)kill(child, SIGKILL);
         reap(u, "no descriptor to wait for it with");
     } else {
         wait_for_word(u);
     }
-    ring_mail_send(NULL, first_core(process_of(u))->ring, &u->mail, on_outcome);
+    ring_mail_send(NULL, process__first_core(container_of(u, struct process, upgrade))->ring,
+                   &u->mail, on_outcome);
     return NULL;
 }
 
@@ -253,17 +241,17 @@ static void fail(struct process *p)
 {
     struct upgrade *u = &p->upgrade;
     atomic_fetch_add(&u->area->failed, 1);
-    SAY(p, LOG_ERROR, "upgrade failed, this process goes on serving",
-        LOG_S("error", slice_str(u->reason)));
+    PROCESS__SAY(p, LOG_ERROR, "upgrade failed, this process goes on serving",
+                 LOG_S("error", slice_str(u->reason)));
     close_link(u);
-    tour_start(&u->tour, &first_core(p)->core, process__listen_anew, listened_anew);
+    tour_start(&u->tour, &process__first_core(p)->core, process__listen_anew, listened_anew);
 }
 
 static void succeed(struct process *p)
 {
     struct upgrade *u = &p->upgrade;
     atomic_fetch_add(&u->area->upgrades, 1);
-    SAY(p, LOG_INFO, "upgraded, the new process serves", LOG_N("pid", (uint64_t)u->child));
+    PROCESS__SAY(p, LOG_INFO, "upgraded, the new process serves", LOG_N("pid", (uint64_t)u->child));
     notify_replaced(u->child);
     set_state(u, UPGRADE_DONE);
     process__give_way(p);
@@ -272,15 +260,15 @@ static void succeed(struct process *p)
 static void on_outcome(struct ring *ring, struct ring_mail *mail)
 {
     struct upgrade *u = container_of(mail, struct upgrade, mail);
-    struct process *p = process_of(u);
-    ASSERT(ring == first_core(p)->ring);
+    struct process *p = container_of(u, struct process, upgrade);
+    ASSERT(ring == process__first_core(p)->ring);
     pthread_join(u->thread, NULL); // it has sent its last word
     (void)close(u->wake);
     u->wake = -1;
     if (u->pidfd >= 0)
         ring_close(ring, u->pidfd);
     if (u->state == UPGRADE_CALLED_OFF) {
-        SAY(p, LOG_INFO, "upgrade called off");
+        PROCESS__SAY(p, LOG_INFO, "upgrade called off");
         close_link(u);
         set_state(u, UPGRADE_NONE);
     } else if (u->served) {
@@ -310,7 +298,8 @@ static const char *refusal(const struct process *p)
 static struct handover_message keys_of(struct process *p)
 {
     struct listener_care *care = &p->care;
-    int64_t left = mono_diff_ns(care->rotate_at, ring_now(first_core(p)->ring)) / NS_PER_MS;
+    int64_t left =
+        mono_diff_ns(care->rotate_at, ring_now(process__first_core(p)->ring)) / NS_PER_MS;
     return (struct handover_message){
         .word = HANDOVER_KEYS,
         .rotate_in_ms = left > 0 ? (uint32_t)left : 0,
@@ -350,16 +339,16 @@ void process__upgrade(struct process *p)
     const char *why = refusal(p);
     if (why != NULL) {
         atomic_fetch_add(&u->area->refused, 1);
-        SAY(p, LOG_WARN, "upgrade refused", LOG_S("error", slice_str(why)));
+        PROCESS__SAY(p, LOG_WARN, "upgrade refused", LOG_S("error", slice_str(why)));
         return;
     }
     set_state(u, UPGRADE_STARTING);
     u->served = false;
     u->child = 0;
     memset(u->early, 0, sizeof(u->early));
-    u->timeout_ms = first_core(p)->core.config->upgrade_timeout_ms;
-    SAY(p, LOG_INFO, "upgrade begins", LOG_S("program", slice_str(p->setup->argv[0])),
-        LOG_N("timeout_ms", u->timeout_ms));
+    u->timeout_ms = process__first_core(p)->core.config->upgrade_timeout_ms;
+    PROCESS__SAY(p, LOG_INFO, "upgrade begins", LOG_S("program", slice_str(p->setup->argv[0])),
+                 LOG_N("timeout_ms", u->timeout_ms));
     if (start(p) == 0)
         return;
     if (u->wake >= 0)

@@ -204,7 +204,7 @@ static void add_moves(const struct exchange *x, struct store_record *r)
 {
     const struct admission *a = x->admission;
 
-    if (!a || !a->charged)
+    if (!a || a->state != ADMISSION_CHARGED)
         return;
     for (unsigned i = 0; i < a->count; i++)
         r->move[r->moves++] = (struct store_move){

@@ -149,7 +149,7 @@ static void what_was_charged_is_moved(void **state)
     struct governance_limit limit = {.counter = SLICE("budget/b")};
     struct admission *a = calloc(1, sizeof(*a) + sizeof(a->gates[0]));
     (void)state;
-    *a = (struct admission){.charged = true, .count = 1};
+    *a = (struct admission){.state = ADMISSION_CHARGED, .count = 1};
     a->gates[0] = (struct admission_gate){
         .gate = {.limit = &limit}, .actual = INT64_C(42500000), .window = window};
     fake->x.admission = a;
