@@ -76,13 +76,17 @@ static const char text[] =
     BOTH("anthropic", "claude-opus-4-1", "chat", CLAUDE_OPUS_4_1) ","
     BOTH("anthropic", "claude-opus-4-1-20250805", "chat", CLAUDE_OPUS_4_1 OF("claude-opus-4-1")) ","
     BOTH("anthropic", "claude-sonnet-4-5", "chat", CLAUDE_SONNET_4_5) ","
-    BOTH("anthropic", "claude-sonnet-4-5-20250929", "chat", CLAUDE_SONNET_4_5 OF("claude-sonnet-4-5")) ","
+    BOTH("anthropic", "claude-sonnet-4-5-20250929", "chat",
+        CLAUDE_SONNET_4_5 OF("claude-sonnet-4-5")) ","
     BOTH("anthropic", "claude-sonnet-4-0", "chat", CLAUDE_SONNET_4_0) ","
-    BOTH("anthropic", "claude-sonnet-4-20250514", "chat", CLAUDE_SONNET_4_0 OF("claude-sonnet-4-0")) ","
+    BOTH("anthropic", "claude-sonnet-4-20250514", "chat",
+        CLAUDE_SONNET_4_0 OF("claude-sonnet-4-0")) ","
     BOTH("anthropic", "claude-haiku-4-5", "chat", CLAUDE_HAIKU_4_5) ","
-    BOTH("anthropic", "claude-haiku-4-5-20251001", "chat", CLAUDE_HAIKU_4_5 OF("claude-haiku-4-5")) ","
+    BOTH("anthropic", "claude-haiku-4-5-20251001", "chat",
+        CLAUDE_HAIKU_4_5 OF("claude-haiku-4-5")) ","
     BOTH("anthropic", "claude-3-5-haiku-latest", "chat", CLAUDE_3_5_HAIKU_LATEST) ","
-    BOTH("anthropic", "claude-3-5-haiku-20241022", "chat", CLAUDE_3_5_HAIKU_LATEST OF("claude-3-5-haiku-latest"))
+    BOTH("anthropic", "claude-3-5-haiku-20241022", "chat",
+        CLAUDE_3_5_HAIKU_LATEST OF("claude-3-5-haiku-latest"))
     "}";
 // clang-format on
 
