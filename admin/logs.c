@@ -15,6 +15,7 @@
 #include "codec/json.h"
 #include "gateway/error.h"
 #include "providers/price.h"
+#include "ring/work.h"
 #include "store/store.h"
 #include <math.h>
 #include <stdlib.h>
@@ -25,6 +26,8 @@
 #define LOGS_VALUES_MAX    64
 #define LOGS_LIMIT_DEFAULT 50
 #define LOGS_ID_DIGITS     28
+// Content that is longer is written by a worker: escaping it would hold the loop too long.
+#define LOGS_TURN_BYTES (256 * 1024)
 
 // ---- The query -------------------------------------------------------------------------------
 
@@ -406,10 +409,32 @@ static bool read_id(struct slice text, struct store_id *ret)
     return true;
 }
 
+struct telling {
+    struct buf *b;
+    struct store_id id;
+    const struct store_entry *entry;
+};
+
+static void tell_entry(void *telling)
+{
+    const struct telling *t = telling;
+    const struct store_entry *e = t->entry;
+    add_row(t->b, t->id, e->row);
+    if (e->request.len > 0) {
+        buf_add(t->b, SLICE(",\"raw_request\":"));
+        buf_add_json(t->b, e->request);
+    }
+    if (e->answer.len > 0) {
+        buf_add(t->b, SLICE(",\"raw_response\":"));
+        buf_add_json(t->b, e->answer);
+    }
+    buf_printf(t->b, "%s}", e->cut ? ",\"content_cut\":true" : "");
+}
+
 void logs_entry_await(struct exchange *x, struct fiber *self)
 {
     struct store_entry entry = {0};
-    struct store_id id;
+    struct store_id id = {0};
     struct buf b;
 
     if (!allowed_await(x, self))
@@ -418,18 +443,11 @@ void logs_entry_await(struct exchange *x, struct fiber *self)
     int rc = ERR_NOT_FOUND;
     if (read_id(x->route_part, &id))
         rc = store_get_record_await(x->core->gateway->store, self, id, &x->stream->arena, &entry);
-    if (rc == 0) {
-        add_row(&b, id, entry.row);
-        if (entry.request.len > 0) {
-            buf_add(&b, SLICE(",\"raw_request\":"));
-            buf_add_json(&b, entry.request);
-        }
-        if (entry.answer.len > 0) {
-            buf_add(&b, SLICE(",\"raw_response\":"));
-            buf_add_json(&b, entry.answer);
-        }
-        buf_printf(&b, "%s}", entry.cut ? ",\"content_cut\":true" : "");
-    }
+    struct telling t = {.b = &b, .id = id, .entry = &entry};
+    if (rc == 0 && entry.request.len + entry.answer.len > LOGS_TURN_BYTES)
+        rc = work_await(x->core->gateway->work, self, tell_entry, &t);
+    else if (rc == 0)
+        tell_entry(&t);
     if (rc == ERR_NOT_FOUND) {
         struct failure f;
         failure_of(&f, ERR_NOT_FOUND, SLICE("no such log"), SLICE_EMPTY);

@@ -129,28 +129,10 @@ static void put_status_line(struct writer *w, unsigned status)
     put(w, SLICE("\r\n"));
 }
 
-// Framing and hop-by-hop fields are net's own; one that would break the head is nobody's.
+// 426 must name what to upgrade to (RFC 9110 15.5.22).
 static bool is_ours_to_drop(const struct http_field *f, unsigned status)
 {
-    enum http_name id = f->id != HTTP_N_OTHER ? f->id : http_name_find(f->name);
-    switch (id) {
-    case HTTP_N_CONNECTION:
-    case HTTP_N_CONTENT_LENGTH:
-    case HTTP_N_DATE:
-    case HTTP_N_KEEP_ALIVE:
-    case HTTP_N_PROXY_AUTHENTICATE:
-    case HTTP_N_PROXY_AUTHORIZATION:
-    case HTTP_N_PROXY_CONNECTION:
-    case HTTP_N_TE:
-    case HTTP_N_TRAILER:
-    case HTTP_N_TRANSFER_ENCODING:
-        return true;
-    case HTTP_N_UPGRADE:
-        return status != 426; // which must name what to upgrade to (RFC 9110 15.5.22)
-    default:
-        return !http__is_token(f->name) || !http__is_value(f->value) ||
-               slice_ieq(f->name, HTTP__SNIFF_NAME);
-    }
+    return http__is_nets(f) && !(status == 426 && slice_ieq(f->name, SLICE("upgrade")));
 }
 
 static void put_field(struct writer *w, struct slice name, struct slice value)

@@ -48,7 +48,7 @@ static void pull_put(struct body *b, struct body_part *part)
     (void)part;
 }
 
-static const struct body_ops request_body_ops = {.take = pull_take, .put = pull_put};
+const struct body_ops h1_request__body_ops = {.take = pull_take, .put = pull_put};
 
 static void free_early(struct http_stream *s)
 {
@@ -245,7 +245,7 @@ void h1_request__reset(struct h1_conn *c)
     arena_init(&s->arena, &s->core->blocks, LIMIT_EXCHANGE_BYTES);
     free_early(s);
     s->request = (struct http_head){.content_length = -1};
-    s->body = (struct body){.ops = &request_body_ops};
+    s->body = (struct body){.ops = &h1_request__body_ops};
     s->fiber = NULL;
     s->answered = false;
     c->body = NULL;

@@ -97,6 +97,5 @@ void h2_request__free(struct h2_exchange *x); // what it holds
 int h2_request__read_await(struct http_stream *s, struct fiber *self, size_t bytes_max,
                            struct slice *ret_body);
 void h2_request__drop(struct http_stream *s);
-extern const struct body_ops h2_request_body_ops;
 
 #endif

@@ -19,21 +19,6 @@
 #define EAGER_BODY_BYTES   (1024 * 1024)
 #define UNKNOWN_BODY_BYTES (16 * 1024)
 
-static int pull_take(struct body *b, struct body_part *ret)
-{
-    (void)b;
-    (void)ret;
-    return ERR_UNSUPPORTED; // nobody relays request bodies: they are read whole
-}
-
-static void pull_put(struct body *b, struct body_part *part)
-{
-    (void)b;
-    (void)part;
-}
-
-const struct body_ops h2_request_body_ops = {.take = pull_take, .put = pull_put};
-
 // ---- Head ------------------------------------------------------------------------------------
 
 static void set_target(struct http_head *r, struct slice path)

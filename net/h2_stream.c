@@ -49,29 +49,6 @@ void h2_stream__gone(struct h2_exchange *x)
 
 // ---- Answers ---------------------------------------------------------------------------------
 
-// RFC 9113 8.2.2; framing is HTTP/2's own; and what would break a head is nobody's.
-static bool is_ours_to_drop(const struct http_field *f)
-{
-    enum http_name id = f->id != HTTP_N_OTHER ? f->id : http_name_find(f->name);
-    switch (id) {
-    case HTTP_N_CONNECTION:
-    case HTTP_N_CONTENT_LENGTH:
-    case HTTP_N_DATE:
-    case HTTP_N_KEEP_ALIVE:
-    case HTTP_N_PROXY_AUTHENTICATE:
-    case HTTP_N_PROXY_AUTHORIZATION:
-    case HTTP_N_PROXY_CONNECTION:
-    case HTTP_N_TE:
-    case HTTP_N_TRAILER:
-    case HTTP_N_TRANSFER_ENCODING:
-    case HTTP_N_UPGRADE:
-        return true;
-    default:
-        return !http__is_token(f->name) || !http__is_value(f->value) ||
-               slice_ieq(f->name, HTTP__SNIFF_NAME);
-    }
-}
-
 // Date and length first, then the fields that may pass. NULL: no memory.
 static struct h2_field *make_fields(struct h2_exchange *x, const struct http_answer *a,
                                     unsigned *ret_count)
@@ -91,7 +68,7 @@ static struct h2_field *make_fields(struct h2_exchange *x, const struct http_ans
                               slice_of(digits, fmt_u64(digits, (uint64_t)a->content_length))};
     for (unsigned i = 0; i < a->count; i++) {
         const struct http_field *f = &a->fields[i];
-        if (is_ours_to_drop(f))
+        if (http__is_nets(f))
             continue;
         struct slice name = http__lower_name(&s->arena, f->name), value = slice_trim(f->value);
         if (!name.ptr)
@@ -269,7 +246,7 @@ static struct h2_stream *on_open(struct h2_session *server)
     list_push_back(&h->all, &x->link);
     x->stream.ops = &h2_stream_ops;
     x->stream.core = core;
-    x->stream.body = (struct body){.ops = &h2_request_body_ops};
+    x->stream.body = (struct body){.ops = &h1_request__body_ops};
     arena_init(&x->stream.arena, &core->blocks, LIMIT_EXCHANGE_BYTES);
     arena_init(&x->stream.early, &core->blocks, LIMIT_EXCHANGE_BYTES);
     memcpy(x->stream.peer, h->conn->stream.peer, sizeof(x->stream.peer));

@@ -267,3 +267,27 @@ void http_release_body(struct http_stream *s, struct slice body)
     s->body_alone = false;
     http_uncount_body(s, body.len);
 }
+
+// ---- What is net's to write ------------------------------------------------------------------
+
+bool http__is_nets(const struct http_field *f)
+{
+    enum http_name id = f->id != HTTP_N_OTHER ? f->id : http_name_find(f->name);
+    switch (id) {
+    case HTTP_N_CONNECTION:
+    case HTTP_N_CONTENT_LENGTH:
+    case HTTP_N_DATE:
+    case HTTP_N_KEEP_ALIVE:
+    case HTTP_N_PROXY_AUTHENTICATE:
+    case HTTP_N_PROXY_AUTHORIZATION:
+    case HTTP_N_PROXY_CONNECTION:
+    case HTTP_N_TE:
+    case HTTP_N_TRAILER:
+    case HTTP_N_TRANSFER_ENCODING:
+    case HTTP_N_UPGRADE:
+        return true;
+    default:
+        return !http__is_token(f->name) || !http__is_value(f->value) ||
+               slice_ieq(f->name, HTTP__SNIFF_NAME);
+    }
+}

@@ -66,6 +66,9 @@ extern const uint8_t http__token_lower[256];
 #define HTTP__SNIFF_NAME  SLICE("x-content-type-options")
 #define HTTP__SNIFF_VALUE SLICE("nosniff")
 
+// In an answer: framing, hop-by-hop fields (RFC 9110 7.6.1, RFC 9113 8.2.2) and what else is net's
+// to write; and what would break a head, which is nobody's.
+bool http__is_nets(const struct http_field *f);
 bool http__is_token(struct slice s); // not empty, tchar only
 bool http__is_value(struct slice s); // no control byte but tab
 // In lower case; where it lies when it is so already. A token's. ptr NULL: no memory.
@@ -229,6 +232,8 @@ void h1_request__received(struct h1_conn *c, size_t n);
 void h1_request__fail(struct h1_conn *c, int err);
 // Ready for the next request; gives the exchange's memory back.
 void h1_request__reset(struct h1_conn *c);
+// Of a request in either version: nobody relays its body, it is read whole.
+extern const struct body_ops h1_request__body_ops;
 int h1_request__read_await(struct http_stream *s, struct fiber *self, size_t bytes_max,
                            struct slice *ret_body);
 void h1_request__drop(struct http_stream *s);

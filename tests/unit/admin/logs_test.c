@@ -5,6 +5,7 @@
 #include "tests/unit/store/fixture.h"
 
 #include "admin/logs.h"
+#include "ring/work.h"
 
 static struct store *store;
 static struct slice part;
@@ -126,6 +127,33 @@ static void one_record(void **state)
     store_close(store);
 }
 
+static void long_content_is_told_whole(void **state)
+{
+    static char body[300 * 1024];
+    char text[32];
+    (void)state;
+    store = memory_open();
+    struct store_record r = sample(T0_US);
+    memset(body, 'x', sizeof body);
+    r.request = slice_of(body, sizeof body);
+    struct store_id id = put(store, 0, &r, STORE_KEPT_ALL);
+    drain(store);
+    snprintf(text, sizeof text, "%016llx%04x%08x", (unsigned long long)id.time_us, id.ring,
+             id.number);
+    part = slice_str(text);
+    struct fake *f = asked("");
+    assert_int_equal(work_pool_new(1, &f->gateway.work), 0);
+    fake_run(f, serve_entry);
+    assert_int_equal(f->status, 200);
+    assert_true(f->body.len > sizeof body);
+    assert_non_null(strstr(text_of_buf(&f->body), "x\"}"));
+    work_pool_leave(f->gateway.work);
+    struct work_pool *pool = f->gateway.work;
+    closed(f);
+    work_pool_free(pool);
+    store_close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +161,7 @@ int main(void)
         cmocka_unit_test(without_a_store_there_is_nothing),
         cmocka_unit_test(parameters),
         cmocka_unit_test(one_record),
+        cmocka_unit_test(long_content_is_told_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

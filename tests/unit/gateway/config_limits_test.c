@@ -81,6 +81,9 @@ static void test_a_limit_that_nobody_owns(void **state)
     built_done(&b);
 }
 
+#define TEN   "0123456789"
+#define FIFTY TEN TEN TEN TEN TEN
+
 static void test_what_is_wrong(void **state)
 {
     (void)state;
@@ -92,6 +95,8 @@ static void test_what_is_wrong(void **state)
         {"\"budgets\":[{\"id\":\"b\",\"max_limit\":1e12,\"reset_duration\":\"1d\"}]",
          "governance.budgets[0].max_limit: must be 0 to 9000000 dollars"},
         {"\"budgets\":[{\"id\":\"\",\"max_limit\":1,\"reset_duration\":\"1d\"}]",
+         "governance.budgets[0].id: must have 1 to 100 bytes"},
+        {"\"budgets\":[{\"id\":\"" FIFTY FIFTY "x\",\"max_limit\":1,\"reset_duration\":\"1d\"}]",
          "governance.budgets[0].id: must have 1 to 100 bytes"},
         {"\"budgets\":[{\"id\":\"b\",\"max_limit\":1,\"reset_duration\":\"1d\"},"
          "{\"id\":\"b\",\"max_limit\":1,\"reset_duration\":\"1d\"}]",

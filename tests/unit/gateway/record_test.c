@@ -143,6 +143,31 @@ static void a_failure(void **state)
     asker_close(&a);
 }
 
+static void what_clients_choose_is_bounded(void **state)
+{
+    static char names[FAKE_FIELDS_MAX][24], longest[2 * RECORD_TEXT_BYTES_MAX];
+    struct asker a;
+    (void)state;
+    memset(longest, 'v', sizeof longest - 1);
+    for (unsigned i = 0; i <= RECORD_METADATA_MAX; i++) {
+        snprintf(names[i], sizeof names[i], "x-bf-lh-n%u", i);
+        fake_field(fake, names[i], i == 0 ? longest : "short");
+    }
+    assert_int_equal(record_open(&fake->x), 0);
+    record_close(&fake->x, NULL);
+    asker_open(&a, store);
+    struct slice row = rows(&a).found[0].row;
+    char last[24];
+    snprintf(last, sizeof last, "\"n%u\":", RECORD_METADATA_MAX - 1);
+    assert_true(has(row, last));
+    snprintf(last, sizeof last, "\"n%u\":", RECORD_METADATA_MAX);
+    assert_true(slice_find(row, slice_str(last)) < 0);
+    ptrdiff_t at = slice_find(row, SLICE("\"n0\":\"v"));
+    assert_true(at > 0);
+    assert_int_equal(slice_find_char(slice_skip(row, (size_t)at + 6), '"'), RECORD_TEXT_BYTES_MAX);
+    asker_close(&a);
+}
+
 static void what_was_charged_is_moved(void **state)
 {
     const uint64_t window = window_s();
@@ -213,6 +238,7 @@ int main(void)
         TEST(an_answer),
         TEST(what_is_not_known_is_left_out),
         TEST(a_failure),
+        TEST(what_clients_choose_is_bounded),
         TEST(what_was_charged_is_moved),
         TEST(content_is_kept_when_it_may_be),
         TEST(without_a_store_nothing_is_kept),

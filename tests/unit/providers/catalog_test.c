@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,6 +120,21 @@ static void test_rows_that_make_no_sense_are_skipped(void **state)
     catalog_put(c);
 }
 
+static void test_too_many_models(void **state)
+{
+    (void)state;
+    const size_t room = 16 * (CATALOG_MODELS_MAX + 2);
+    char *text = malloc(room);
+    size_t len = (size_t)snprintf(text, room, "{");
+    for (unsigned i = 0; i <= CATALOG_MODELS_MAX; i++)
+        len += (size_t)snprintf(text + len, room - len, "%s\"%u\":0", i > 0 ? "," : "", i);
+    len += (size_t)snprintf(text + len, room - len, "}");
+    struct catalog *c = NULL;
+    const char *reason = NULL;
+    assert_int_equal(catalog_new(slice_of(text, len), &c, &reason), ERR_LIMIT);
+    free(text);
+}
+
 static void test_texts_that_are_no_datasheet(void **state)
 {
     (void)state;
@@ -150,6 +166,7 @@ int main(void)
         cmocka_unit_test(test_looking_up),
         cmocka_unit_test(test_a_row),
         cmocka_unit_test(test_rows_that_make_no_sense_are_skipped),
+        cmocka_unit_test(test_too_many_models),
         cmocka_unit_test(test_texts_that_are_no_datasheet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
