@@ -99,6 +99,23 @@ static void test_owners_lie_above_each_other(void **state)
     built_done(&b);
 }
 
+// One counter cannot have two windows: one owner who wants the calendar's gives it to all.
+static void test_a_limit_of_two_owners(void **state)
+{
+    (void)state;
+    struct built b;
+    built_all(&b, "\"rate_limits\":[{\"id\":\"r\",\"request_max_limit\":1,"
+                  "\"request_reset_duration\":\"1d\"}],\"teams\":["
+                  "{\"id\":\"t\",\"name\":\"T\",\"rate_limit_id\":\"r\"},"
+                  "{\"id\":\"u\",\"name\":\"U\",\"rate_limit_id\":\"r\","
+                  "\"calendar_aligned\":true}]");
+    assert_int_equal(b.err, 0);
+    const struct governance *g = &b.config->governance;
+    assert_ptr_equal(g->teams[0].rates[0], g->teams[1].rates[0]);
+    assert_true(g->teams[0].rates[0]->ledger.period.calendar);
+    built_done(&b);
+}
+
 static void test_names_that_lead_nowhere(void **state)
 {
     (void)state;
@@ -175,6 +192,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_said_is_not_lent),
         cmocka_unit_test(test_enforcement),
         cmocka_unit_test(test_owners_lie_above_each_other),
+        cmocka_unit_test(test_a_limit_of_two_owners),
         cmocka_unit_test(test_names_that_lead_nowhere),
         cmocka_unit_test(test_more_limits_than_a_request_can_meet),
     };
