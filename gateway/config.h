@@ -213,6 +213,7 @@ struct config {
         unsigned interval_s;
     } pricing;
     struct slice text;          // that it was built from; secret. NULL: from the environment
+    bool no_stored;             // config_store.enabled is false; read at the start
     bool allow_open_management; // admin/guard.h
     bool on_loopback;           // nobody but this machine connects
     struct config_price *prices;
@@ -238,8 +239,10 @@ struct config_source {
     struct catalog *catalog;     // the snapshot takes a reference; NULL: no prices
     struct ledger_place *ledger; // where limits count; NULL: they are read and count nowhere
     bool on_loopback;            // nobody but this machine connects
-    const char *app_dir;         // config.json is read from it when it exists
-    bool allow_unenforced;       // --allow-unenforced
+    struct slice stored;   // rows of the store: {"virtual_keys":[…],…}, lists as `governance`
+                           // has them; secret; empty: none
+    const char *app_dir;   // config.json is read from it when it exists
+    bool allow_unenforced; // --allow-unenforced
     // Looks up an environment variable; NULL: getenv. Tests give their own.
     const char *(*environment)(const char *name);
 };

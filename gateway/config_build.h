@@ -82,6 +82,11 @@ const char *config__suggest(struct slice misspelt, struct config__names names);
 // Checks a document against the known table; says everything it finds.
 void config__check(struct config_builder *b, yyjson_val *root);
 
+// ---- The store (config_stored.c) ---------------------------------------------------------------
+
+// Adds what source->stored has to the document, or makes one when *doc is NULL (environment).
+void config__join_stored(struct config_builder *b, yyjson_doc **doc);
+
 // ---- Values (config_read.c) ---------------------------------------------------------------------
 // The document has been checked: a member has its type or is absent; null is absent.
 

@@ -179,6 +179,7 @@ void config__load_client(struct config_builder *b, yyjson_val *root)
     if (config__bool(compat, "should_convert_params", false))
         c->compat |= COMPAT_CONVERT_PARAMS;
     c->no_raw_override = !config__bool(client, "allow_per_request_raw_override", true);
+    c->no_stored = !config__bool(config__get(root, "config_store"), "enabled", true);
     load_logging(b, &path, root, client);
     load_labels(b, &path, client);
     load_origins(b, &path, client);

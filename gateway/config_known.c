@@ -526,6 +526,14 @@ static const struct known_member logs_store_members[] = {
     END,
 };
 
+static const struct known_member config_store_members[] = {
+    SERVED("enabled", KNOWN_BOOL),
+    QUIET("type"), // the rows lie in <app-dir>/store, whatever it says
+    NOT_SERVED("config"),
+    NOT_SERVED("vault_store"),
+    END,
+};
+
 static const struct known_member root_members[] = {
     SERVED("version", KNOWN_INTEGER, .min = 1, .max = 2),
     SERVED("server", KNOWN_OBJECT, .object = &server_object),
@@ -546,7 +554,7 @@ static const struct known_member root_members[] = {
     NOT_SERVED("webhooks"),
     NOT_SERVED("mcp"),
     NOT_SERVED("vector_store"),
-    NOT_SERVED("config_store"),
+    SERVED("config_store", KNOWN_OBJECT, OBJECT(config_store_members)),
     SERVED("logs_store", KNOWN_OBJECT, OBJECT(logs_store_members)),
     NOT_SERVED("skills_registry"),
     NOT_SERVED("websocket"),

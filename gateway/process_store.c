@@ -11,6 +11,7 @@
 #include "gateway/process_internal.h"
 #include "store/store.h"
 #include <stdio.h>
+#include <unistd.h>
 
 // Of one core. A request in flight needs a place of 6 kB; unused pages cost nothing.
 #define RING_BYTES ((uint64_t)64 << 20)
@@ -43,14 +44,15 @@ static int fill(struct gateway *g, const struct store_counter *counters, size_t 
     return 0;
 }
 
-static int fill_ledger(struct gateway *g)
+int process__fill_ledger(struct process *p)
 {
+    struct gateway *g = &p->gateway;
     struct block_pool pool;
     struct arena arena;
     struct store_counter *counters = NULL;
     size_t count = 0;
 
-    if (!g->ledger.ledger || !g->ledger.first || !store_is_ready(g->store))
+    if (!g->ledger.ledger || !g->ledger.first || !g->store || !store_is_ready(g->store))
         return 0;
     block_pool_init(&pool, 0);
     arena_init(&arena, &pool, COUNTERS_BYTES_MAX);
@@ -59,7 +61,15 @@ static int fill_ledger(struct gateway *g)
         rc = fill(g, counters, count);
     arena_done(&arena);
     block_pool_done(&pool);
+    if (rc < 0)
+        fprintf(stderr, "ringgate: not started: the store: %s\n", err_text(rc));
     return rc;
+}
+
+// Limits that were kept there hold, whether requests are recorded or not.
+static bool is_wanted(const struct config *config, const char *dir)
+{
+    return config->logging.enabled || (!config->no_stored && access(dir, F_OK) == 0);
 }
 
 int process__open_store(struct process *p)
@@ -69,9 +79,9 @@ int process__open_store(struct process *p)
     char text[STORE_REASON_BYTES] = "";
     const char *reason = NULL;
 
-    if (!p->config->logging.enabled)
-        return 0;
     snprintf(dir, sizeof(dir), "%s/%s", p->setup->options->app_dir, STORE_FOLDER);
+    if (!is_wanted(p->config, dir))
+        return 0;
     struct store_options options = {
         .dir = dir,
         .rings = p->shared_dir,
@@ -88,8 +98,6 @@ int process__open_store(struct process *p)
         reason = NULL; // what follows has its own
         rc = store_open(&options, &g->store, text);
     }
-    if (rc == 0)
-        rc = fill_ledger(g);
     if (rc < 0)
         fprintf(stderr, "ringgate: not started: the store: %s\n",
                 reason    ? reason

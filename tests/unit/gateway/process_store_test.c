@@ -1,33 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // process_store_test.c: whether a store is opened at the start, and what fills the ledger.
-#include "gateway/process_internal.h"
-#include "tests/unit/store/fixture.h"
-
-static struct config config;
-static struct options options;
-static const struct process_setup setup = {.options = &options};
-
-static struct process *process_new(struct place *p)
-{
-    struct process *process = aligned_alloc(64, (sizeof(*process) + 63) / 64 * 64);
-    memset(process, 0, sizeof(*process));
-    memset(&config, 0, sizeof(config));
-    config.logging.enabled = true;
-    process->setup = &setup;
-    process->config = &config;
-    process->gateway.cores = 2;
-    snprintf(options.app_dir, sizeof(options.app_dir), "%s", p->top);
-    snprintf(process->shared_dir, sizeof(process->shared_dir), "%s/shared", p->top);
-    return process;
-}
-
-static void process_end(struct process *process)
-{
-    store_close(process->gateway.store);
-    ledger_close(process->gateway.ledger.ledger);
-    free(process);
-}
+#include "tests/unit/gateway/process_fixture.h"
 
 static void a_store_is_opened_when_it_is_wanted(void **state)
 {
@@ -85,6 +59,7 @@ static void what_the_store_knows_fills_a_new_ledger(void **state)
     const char *reason;
     assert_int_equal(ledger_place_open(&process->gateway.ledger, &reason), 0);
     assert_int_equal(process__open_store(process), 0);
+    assert_int_equal(process__fill_ledger(process), 0);
     assert_int_equal(
         ledger_counter(process->gateway.ledger.ledger, SLICE("requests/r"), &limit.counter), 0);
     assert_int_equal(period_parse(SLICE("30d"), &limit.period), 0);
