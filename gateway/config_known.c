@@ -517,6 +517,9 @@ static const struct known_member framework_members[] = {
 static const struct known_member logs_store_members[] = {
     SERVED("enabled", KNOWN_BOOL),
     SERVED("retention_days", KNOWN_INTEGER, .min = 0, .max = 36500),
+    SERVED("content_retention_days", KNOWN_INTEGER, .min = 0, .max = 36500), // these three are ours
+    SERVED("max_size_gb", KNOWN_INTEGER, .min = 0, .max = 1 << 20),
+    SERVED("min_free_mb", KNOWN_INTEGER, .min = 0, .max = 1 << 30),
     SERVED("type", KNOWN_STRING,
            .choices = (const char *const[]){"sqlite", "postgres", "clickhouse", NULL}),
     NOT_SERVED("config"),

@@ -190,6 +190,8 @@ void process__wants(const struct process *p, struct net_want ret[NET_ROLE_COUNT]
 // process_store.c, in the main thread. Each 0, or an error that was written to standard error.
 // Opens the store when the configuration asks for records, or when there is one that may hold rows.
 int process__open_store(struct process *p);
+// Of a new snapshot: how long records are kept. Any thread.
+void process__retain(struct process *p, const struct config_logging *logging);
 // Tells a fresh ledger what was used: when the last word about the configuration was said.
 int process__fill_ledger(struct process *p);
 

@@ -15,8 +15,6 @@
 
 // Of one core. A request in flight needs a place of 6 kB; unused pages cost nothing.
 #define RING_BYTES ((uint64_t)64 << 20)
-// Below this the disk counts as full.
-#define FREE_BYTES_MIN ((uint64_t)256 << 20)
 // Counters read at the start.
 #define COUNTERS_BYTES_MAX ((size_t)64 << 20)
 
@@ -88,8 +86,9 @@ int process__open_store(struct process *p)
         .cores = g->cores,
         .ring_bytes = RING_BYTES,
         .row_days = p->config->logging.row_days,
-        .content_days = p->config->logging.row_days,
-        .free_bytes_min = FREE_BYTES_MIN,
+        .content_days = p->config->logging.content_days,
+        .logs_bytes_max = p->config->logging.bytes_max,
+        .free_bytes_min = p->config->logging.free_bytes,
         .notice = notice,
         .standby = p->upgrade.successor,
     };
@@ -104,4 +103,11 @@ int process__open_store(struct process *p)
                 : text[0] ? text
                           : err_text(rc));
     return rc;
+}
+
+void process__retain(struct process *p, const struct config_logging *logging)
+{
+    if (p->gateway.store)
+        store_retain(p->gateway.store, logging->row_days, logging->content_days,
+                     logging->bytes_max);
 }

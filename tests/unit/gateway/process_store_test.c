@@ -71,12 +71,38 @@ static void what_the_store_knows_fills_a_new_ledger(void **state)
     place_done(&p);
 }
 
+static void a_new_snapshot_says_how_long_records_are_kept(void **state)
+{
+    (void)state;
+    struct place p;
+    place_make(&p);
+    struct process *process = process_new(&p);
+    const struct config_logging fresh = {.row_days = 7, .content_days = 2, .bytes_max = 1 << 30};
+    process__retain(process, &fresh); // no store: nothing
+    config.logging.row_days = 30;
+    config.logging.content_days = 20;
+    config.logging.free_bytes = 4096;
+    assert_int_equal(process__open_store(process), 0);
+    struct store *s = process->gateway.store;
+    assert_int_equal(s->row_days, 30);
+    assert_int_equal(s->content_days, 20);
+    assert_int_equal(s->logs_bytes_max, 0);
+    assert_int_equal(s->free_bytes_min, 4096);
+    process__retain(process, &fresh);
+    assert_int_equal(s->row_days, 7);
+    assert_int_equal(s->content_days, 2);
+    assert_int_equal(s->logs_bytes_max, 1 << 30);
+    process_end(process);
+    place_done(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_store_is_opened_when_it_is_wanted),
         cmocka_unit_test(one_that_cannot_be_opened_stops_the_start),
         cmocka_unit_test(what_the_store_knows_fills_a_new_ledger),
+        cmocka_unit_test(a_new_snapshot_says_how_long_records_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
