@@ -212,9 +212,10 @@ struct config {
         struct slice path;
         unsigned interval_s;
     } pricing;
-    struct slice text;          // that it was built from; secret. NULL: from the environment
-    bool allow_open_management; // admin/guard.h
-    bool on_loopback;           // nobody but this machine connects
+    struct slice text;           // that it was built from; secret. NULL: from the environment
+    struct slice encryption_key; // of the store; secret. Empty: none. Read at the start
+    bool allow_open_management;  // admin/guard.h
+    bool on_loopback;            // nobody but this machine connects
     struct config_price *prices;
     unsigned price_count;
     bool allow_unpriced;         // a budget lets models pass whose price nobody knows
@@ -239,7 +240,9 @@ struct config_source {
     struct ledger_place *ledger; // where limits count; NULL: they are read and count nowhere
     bool on_loopback;            // nobody but this machine connects
     const char *app_dir;         // config.json is read from it when it exists
-    bool allow_unenforced;       // --allow-unenforced
+    // What the open store was opened with, empty: none; NULL: no store is open.
+    const struct slice *encryption_key;
+    bool allow_unenforced; // --allow-unenforced
     // Looks up an environment variable; NULL: getenv. Tests give their own.
     const char *(*environment)(const char *name);
 };

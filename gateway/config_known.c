@@ -540,7 +540,7 @@ static const struct known_member root_members[] = {
     RESTRICTS("access_profiles"),
     RESTRICTS("scim_config"),
     RESTRICTS("saml_config"),
-    NOT_SERVED("encryption_key"),
+    SERVED("encryption_key", KNOWN_STRING),
     NOT_SERVED("env_label"),
     SERVED("framework", KNOWN_OBJECT, OBJECT(framework_members)),
     NOT_SERVED("webhooks"),

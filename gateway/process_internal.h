@@ -23,6 +23,7 @@
 #include "gateway/watchdog.h"
 #include "net/sockets.h"
 #include "net/tls_ticket.h"
+#include "store/store.h"
 #include <pthread.h>
 
 enum phase { PHASE_MADE, PHASE_FIRST, PHASE_ALL, PHASE_ENDED, PHASE_COUNT };
@@ -160,6 +161,7 @@ struct process {
     struct watchdog watchdog;
     struct listener_care care;
     struct config *config;      // the first snapshot, until the cores have it
+    struct buf encryption_key;  // what the store was opened with; wiped at the end
     struct net_sockets sockets; // the cores' once they accept: each closes its own
     unsigned port;              // as bound
     unsigned plain_port;        // the same, beside TLS
@@ -180,6 +182,12 @@ void process__wants(const struct process *p, struct net_want ret[NET_ROLE_COUNT]
 // process_store.c, in the main thread: opens the store when the configuration asks for records, and
 // tells a fresh ledger what was used. 0; an error has been written to standard error.
 int process__open_store(struct process *p);
+// The store closes. Again is fine, and without one.
+void process__close_store(struct process *p);
+
+// Would the start find the key of the store that is there? False with a sentence.
+bool process__key_fits(const struct options *options, const struct config *c,
+                       char ret_reason[STORE_REASON_BYTES]);
 
 // process_core.c: the thread's function.
 void *process__core_main(void *core_thread);

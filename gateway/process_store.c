@@ -62,6 +62,14 @@ static int fill_ledger(struct gateway *g)
     return rc;
 }
 
+// A reload compares with it.
+static int keep_key(struct process *p)
+{
+    buf_init(&p->encryption_key, STORE_KEY_BYTES_MAX);
+    buf_add(&p->encryption_key, p->config->encryption_key);
+    return p->encryption_key.err;
+}
+
 int process__open_store(struct process *p)
 {
     struct gateway *g = &p->gateway;
@@ -80,10 +88,13 @@ int process__open_store(struct process *p)
         .row_days = p->config->logging.row_days,
         .content_days = p->config->logging.row_days,
         .free_bytes_min = FREE_BYTES_MIN,
+        .encryption_key = p->config->encryption_key,
         .notice = notice,
         .standby = p->upgrade.successor,
     };
-    int rc = shared_dir_make(p->shared_dir, &reason);
+    int rc = keep_key(p);
+    if (rc == 0)
+        rc = shared_dir_make(p->shared_dir, &reason);
     if (rc == 0) {
         reason = NULL; // what follows has its own
         rc = store_open(&options, &g->store, text);
@@ -96,4 +107,21 @@ int process__open_store(struct process *p)
                 : text[0] ? text
                           : err_text(rc));
     return rc;
+}
+
+void process__close_store(struct process *p)
+{
+    store_close(p->gateway.store);
+    p->gateway.store = NULL;
+    if (p->encryption_key.ptr != NULL)
+        explicit_bzero(p->encryption_key.ptr, p->encryption_key.len);
+    buf_done(&p->encryption_key);
+}
+
+bool process__key_fits(const struct options *options, const struct config *c,
+                       char ret_reason[STORE_REASON_BYTES])
+{
+    char dir[OPTIONS_PATH_BYTES + sizeof(STORE_FOLDER) + 1];
+    snprintf(dir, sizeof(dir), "%s/%s", options->app_dir, STORE_FOLDER);
+    return !c->logging.enabled || store_check_key(dir, c->encryption_key, ret_reason) == 0;
 }

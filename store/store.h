@@ -69,6 +69,8 @@
 
 // The store's folder in the app-dir: where the commands look for it.
 #define STORE_FOLDER "store"
+// An encryption key's passphrase; a file by mistake must not be hashed.
+#define STORE_KEY_BYTES_MAX 4096
 // One value of `config`; a pasted file must not become a row.
 #define STORE_VALUE_BYTES_MAX (1024 * 1024)
 // Changes that become durable together.
@@ -363,6 +365,11 @@ int store_backup(const char *dir, const char *to, char ret_reason[STORE_REASON_B
 // `ringgate repair`: makes databases again of what can be read of damaged ones. ERR_SYSTEM with a
 // sentence; also when a process has the store open.
 int store_repair(const char *dir, char ret_reason[STORE_REASON_BYTES]);
+
+// `ringgate --check-config`: is `key` (empty: none) the one that rows in `dir` are sealed with?
+// Also while a process has the store open; changes nothing. 0, also when there is no store yet or
+// it cannot be read, which opening it tells; ERR_CREDENTIAL with a sentence.
+int store_check_key(const char *dir, struct slice key, char ret_reason[STORE_REASON_BYTES]);
 
 // ---- Health: any thread, never parks ---------------------------------------------------------
 

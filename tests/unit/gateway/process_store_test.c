@@ -24,7 +24,7 @@ static struct process *process_new(struct place *p)
 
 static void process_end(struct process *process)
 {
-    store_close(process->gateway.store);
+    process__close_store(process);
     ledger_close(process->gateway.ledger.ledger);
     free(process);
 }
@@ -96,12 +96,44 @@ static void what_the_store_knows_fills_a_new_ledger(void **state)
     place_done(&p);
 }
 
+// The process keeps what a reload is compared with; a copy, for the snapshot goes.
+static void the_key_of_the_configuration_is_the_stores(void **state)
+{
+    (void)state;
+    struct place p;
+    char reason[STORE_REASON_BYTES];
+    place_make(&p);
+    struct process *process = process_new(&p);
+    assert_true(process__key_fits(&options, &config, reason)); // no store yet
+    config.encryption_key = SLICE("a passphrase of some length");
+    assert_int_equal(process__open_store(process), 0);
+    assert_true(process->gateway.store->sealed);
+    assert_true(slice_eq(buf_slice(&process->encryption_key), config.encryption_key));
+    assert_true(process->encryption_key.ptr != config.encryption_key.ptr);
+    // Also while it is open.
+    assert_true(process__key_fits(&options, &config, reason));
+    config.encryption_key = SLICE("another passphrase");
+    assert_false(process__key_fits(&options, &config, reason));
+    assert_non_null(strstr(reason, "is not the one that the rows"));
+    assert_null(strstr(reason, "passphrase"));
+    config.logging.enabled = false; // then no store is opened
+    assert_true(process__key_fits(&options, &config, reason));
+    config.logging.enabled = true;
+    process_end(process);
+    process = process_new(&p);
+    assert_int_equal(process__open_store(process), ERR_CREDENTIAL); // none given
+    assert_null(process->gateway.store);
+    process_end(process);
+    place_done(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_store_is_opened_when_it_is_wanted),
         cmocka_unit_test(one_that_cannot_be_opened_stops_the_start),
         cmocka_unit_test(what_the_store_knows_fills_a_new_ledger),
+        cmocka_unit_test(the_key_of_the_configuration_is_the_stores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
