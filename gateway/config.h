@@ -191,8 +191,9 @@ struct config {
     struct proxy_senders senders;
     struct forwarded_rules forwarded;
     bool drop_excess_requests;
-    unsigned compat;      // bits of enum compat
-    bool no_raw_override; // client.allow_per_request_raw_override is false
+    unsigned compat;         // bits of enum compat
+    bool no_store_in_health; // client.disable_db_pings_in_health
+    bool no_raw_override;    // client.allow_per_request_raw_override is false
     struct slice *prometheus_labels;
     unsigned prometheus_label_count;
     struct slice *header_allow, *header_deny; // header_filter_config; lower case

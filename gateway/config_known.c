@@ -91,7 +91,7 @@ static const struct known_member client_members[] = {
     SERVED("logging_headers", KNOWN_STRINGS),
     SERVED("log_retention_days", KNOWN_INTEGER_OR_0, .min = 1, .max = 36500),
     NOT_SERVED("hide_deleted_virtual_keys_in_filters"),
-    QUIET("disable_db_pings_in_health"), // there is no database to ping
+    SERVED("disable_db_pings_in_health", KNOWN_BOOL),
     NOT_SERVED("dump_errors_in_console_logs"),
     NOT_SERVED("webhook_config"),
     NOT_SERVED("dual_credential_conflict_behavior"),

@@ -308,6 +308,7 @@ static void *opener_main(void *store)
         err = start_threads(s, reason);
     if (err)
         store__notice(s, LOG_ERROR, "%s", reason);
+    atomic_store(&s->failed, err != 0);
     atomic_store(&s->ready, err == 0);
     return NULL;
 }

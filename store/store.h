@@ -375,14 +375,27 @@ int store_check_key(const char *dir, struct slice key, char ret_reason[STORE_REA
 
 enum store_level { STORE_ALL, STORE_NO_CONTENT, STORE_NO_ROWS, STORE_LEVEL_COUNT };
 
+enum store_state {
+    STORE_STANDBY, // another process has the databases
+    STORE_READY,
+    STORE_FAILED, // they could not be opened behind it; only rings work, until they are full
+    STORE_STATE_COUNT
+};
+
 // For /health and metrics.
 struct store_health {
+    enum store_state state;
     enum store_level level;
-    uint64_t records;         // drained
+    bool writing;     // the last batch was written, and the last sync done; false while not READY
+    bool sealed;      // rows of `config` are, from now on
+    uint64_t records; // drained
     uint64_t content_dropped; // records that lost their content, to the disk or to a full ring
     uint64_t rows_dropped;    // and those that lost their row
     uint64_t damaged;         // records and digests that could not be read; kept aside
+    uint64_t refused;         // reservations there was no room for
+    uint64_t syncs;           // that had something to sync
     uint64_t queued_bytes;    // in all rings
+    uint64_t ring_bytes;      // of this process's rings
     uint64_t logs_bytes;      // on disk
     uint64_t errors;          // calls that ended in ERR_SYSTEM
 };

@@ -50,11 +50,13 @@ struct desk;
 struct store_ring {
     struct store *store;
     struct spool *spool;
+    _Atomic uint64_t refused; // written by its core only
 };
 
 struct store_numbers {
-    _Atomic uint64_t records, content_dropped, rows_dropped, damaged, errors, logs_bytes;
-    _Atomic uint64_t foreign_bytes; // queued in rings that are not ours
+    _Atomic uint64_t records, content_dropped, rows_dropped, damaged, errors, syncs, logs_bytes;
+    _Atomic uint64_t foreign_bytes;  // queued in rings that are not ours
+    _Atomic int batch_err, sync_err; // of the last ones
 };
 
 struct store {
@@ -102,7 +104,7 @@ struct store {
     pthread_t opener;      // in standby
     bool opens;            // there is one
     struct buf passphrase; // for it; wiped
-    _Atomic bool ready;
+    _Atomic bool ready, failed;
     struct desk *desk;
 };
 
