@@ -196,8 +196,9 @@ struct config {
     struct proxy_senders senders;
     struct forwarded_rules forwarded;
     bool drop_excess_requests;
-    unsigned compat;      // bits of enum compat
-    bool no_raw_override; // client.allow_per_request_raw_override is false
+    unsigned compat;         // bits of enum compat
+    bool no_store_in_health; // client.disable_db_pings_in_health
+    bool no_raw_override;    // client.allow_per_request_raw_override is false
     struct slice *prometheus_labels;
     unsigned prometheus_label_count;
     struct slice *header_allow, *header_deny; // header_filter_config; lower case
@@ -217,10 +218,11 @@ struct config {
         struct slice path;
         unsigned interval_s;
     } pricing;
-    struct slice text;          // that it was built from; secret. NULL: from the environment
-    bool no_stored;             // config_store.enabled is false; read at the start
-    bool allow_open_management; // admin/guard.h
-    bool on_loopback;           // nobody but this machine connects
+    struct slice text;           // that it was built from; secret. NULL: from the environment
+    bool no_stored;              // config_store.enabled is false; read at the start
+    struct slice encryption_key; // of the store; secret. Empty: none. Read at the start
+    bool allow_open_management;  // admin/guard.h
+    bool on_loopback;            // nobody but this machine connects
     struct config_price *prices;
     unsigned price_count;
     bool allow_unpriced;         // a budget lets models pass whose price nobody knows
@@ -244,9 +246,11 @@ struct config_source {
     struct catalog *catalog;     // the snapshot takes a reference; NULL: no prices
     struct ledger_place *ledger; // where limits count; NULL: they are read and count nowhere
     bool on_loopback;            // nobody but this machine connects
-    struct slice stored;   // rows of the store: {"virtual_keys":[…],…}, lists as `governance`
-                           // has them; secret; empty: none
-    const char *app_dir;   // config.json is read from it when it exists
+    struct slice stored; // rows of the store: {"virtual_keys":[…],…}, lists as `governance`
+                         // has them; secret; empty: none
+    const char *app_dir; // config.json is read from it when it exists
+    // What the open store was opened with, empty: none; NULL: no store is open.
+    const struct slice *encryption_key;
     bool allow_unenforced; // --allow-unenforced
     // Looks up an environment variable; NULL: getenv. Tests give their own.
     const char *(*environment)(const char *name);

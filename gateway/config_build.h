@@ -123,6 +123,8 @@ void *config__alloc(struct config_builder *b, size_t count, size_t size);
 void config__load_listener(struct config_builder *b, yyjson_val *root); // config_listener.c
 void config__load_peers(struct config_builder *b, yyjson_val *root);    // config_peers.c
 void config__load_pricing(struct config_builder *b, yyjson_val *root);  // config_pricing.c
+// `root` NULL: from the environment. (config_encryption.c)
+void config__load_encryption(struct config_builder *b, yyjson_val *root);
 // A whole file: 0 with the text added, ERR_NOT_FOUND when there is none, ERR_SYSTEM with errno,
 // ERR_LIMIT at the buffer's ceiling, ERR_NOMEM. (config.c)
 int config__read_file(const char *name, struct buf *text);

@@ -91,7 +91,7 @@ static const struct known_member client_members[] = {
     SERVED("logging_headers", KNOWN_STRINGS),
     SERVED("log_retention_days", KNOWN_INTEGER_OR_0, .min = 1, .max = 36500),
     NOT_SERVED("hide_deleted_virtual_keys_in_filters"),
-    QUIET("disable_db_pings_in_health"), // there is no database to ping
+    SERVED("disable_db_pings_in_health", KNOWN_BOOL),
     NOT_SERVED("dump_errors_in_console_logs"),
     NOT_SERVED("webhook_config"),
     NOT_SERVED("dual_credential_conflict_behavior"),
@@ -551,7 +551,7 @@ static const struct known_member root_members[] = {
     RESTRICTS("access_profiles"),
     RESTRICTS("scim_config"),
     RESTRICTS("saml_config"),
-    NOT_SERVED("encryption_key"),
+    SERVED("encryption_key", KNOWN_STRING),
     NOT_SERVED("env_label"),
     SERVED("framework", KNOWN_OBJECT, OBJECT(framework_members)),
     NOT_SERVED("webhooks"),

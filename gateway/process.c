@@ -166,10 +166,17 @@ int process_check_config(const struct options *options)
     struct config_source source = process__source(&setup, NULL);
     struct config_report report;
     struct config *config = NULL;
+    char reason[STORE_REASON_BYTES];
+    if (!options->core_dumps && keep_secrets_in() != 0)
+        return EXIT_FAILURE;
     config_report_init(&report);
     int rc = config_build(&source, NULL, &report, &config);
     print(stdout, &report.warnings);
     print(stdout, &report.errors);
+    if (rc == 0 && !process__key_fits(options, config, reason)) {
+        printf("the store: %s\n", reason);
+        rc = ERR_CREDENTIAL;
+    }
     if (rc < 0)
         printf("the configuration is not usable\n");
     else
@@ -272,7 +279,7 @@ static void process_free(struct process *p)
     config_free(p->config);
     route_table_done(&p->gateway.routes);
     limiters_free(p->gateway.limiters);
-    store_close(p->gateway.store);
+    process__close_store(p);
     ledger_close(p->gateway.ledger.ledger);
     catalog_put(p->gateway.catalog);
     pricing_sync_done(&p->gateway.prices);

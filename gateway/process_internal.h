@@ -23,6 +23,7 @@
 #include "gateway/watchdog.h"
 #include "net/sockets.h"
 #include "net/tls_ticket.h"
+#include "store/store.h"
 #include <pthread.h>
 
 enum phase { PHASE_MADE, PHASE_FIRST, PHASE_ALL, PHASE_ENDED, PHASE_COUNT };
@@ -170,6 +171,7 @@ struct process {
     struct listener_care care;
     struct stored stored;
     struct config *config;      // the first snapshot, until the cores have it
+    struct buf encryption_key;  // what the store was opened with; wiped at the end
     struct net_sockets sockets; // the cores' once they accept: each closes its own
     unsigned port;              // as bound
     unsigned plain_port;        // the same, beside TLS
@@ -194,6 +196,13 @@ int process__open_store(struct process *p);
 void process__retain(struct process *p, const struct config_logging *logging);
 // Tells a fresh ledger what was used: when the last word about the configuration was said.
 int process__fill_ledger(struct process *p);
+
+// The store closes. Again is fine, and without one.
+void process__close_store(struct process *p);
+
+// Would the start find the key of the store that is there? False with a sentence.
+bool process__key_fits(const struct options *options, const struct config *c,
+                       char ret_reason[STORE_REASON_BYTES]);
 
 // process_stored.c, in the main thread.
 int process__take_stored(struct process *p); // what the process before passes on

@@ -70,6 +70,14 @@ static bool is_wanted(const struct config *config, const char *dir)
     return config->logging.enabled || (!config->no_stored && access(dir, F_OK) == 0);
 }
 
+// A reload compares with it.
+static int keep_key(struct process *p)
+{
+    buf_init(&p->encryption_key, STORE_KEY_BYTES_MAX);
+    buf_add(&p->encryption_key, p->config->encryption_key);
+    return p->encryption_key.err;
+}
+
 int process__open_store(struct process *p)
 {
     struct gateway *g = &p->gateway;
@@ -89,10 +97,13 @@ int process__open_store(struct process *p)
         .content_days = p->config->logging.content_days,
         .logs_bytes_max = p->config->logging.bytes_max,
         .free_bytes_min = p->config->logging.free_bytes,
+        .encryption_key = p->config->encryption_key,
         .notice = notice,
         .standby = p->upgrade.successor,
     };
-    int rc = shared_dir_make(p->shared_dir, &reason);
+    int rc = keep_key(p);
+    if (rc == 0)
+        rc = shared_dir_make(p->shared_dir, &reason);
     if (rc == 0) {
         reason = NULL; // what follows has its own
         rc = store_open(&options, &g->store, text);
@@ -110,4 +121,21 @@ void process__retain(struct process *p, const struct config_logging *logging)
     if (p->gateway.store)
         store_retain(p->gateway.store, logging->row_days, logging->content_days,
                      logging->bytes_max);
+}
+
+void process__close_store(struct process *p)
+{
+    store_close(p->gateway.store);
+    p->gateway.store = NULL;
+    if (p->encryption_key.ptr != NULL)
+        explicit_bzero(p->encryption_key.ptr, p->encryption_key.len);
+    buf_done(&p->encryption_key);
+}
+
+bool process__key_fits(const struct options *options, const struct config *c,
+                       char ret_reason[STORE_REASON_BYTES])
+{
+    char dir[OPTIONS_PATH_BYTES + sizeof(STORE_FOLDER) + 1];
+    snprintf(dir, sizeof(dir), "%s/%s", options->app_dir, STORE_FOLDER);
+    return !is_wanted(c, dir) || store_check_key(dir, c->encryption_key, ret_reason) == 0;
 }

@@ -14,6 +14,7 @@ const char *built_environment(const char *name)
         {"TEST_KEY", "sk-test-secret"},
         {"TEST_URL", "http://127.0.0.1:9000/v1"},
         {"TEST_EMPTY", ""},
+        {"GATEWAY_ENCRYPTION_KEY", "a passphrase for tests"},
         {"BAD_KEY", "sk-one\r\nx-two: 3"},
     };
     for (size_t i = 0; i < ARRAY_LEN(variables); i++) {

@@ -10,7 +10,7 @@
 #include "gateway/config.h"
 
 // TEST_KEY=sk-test-secret, TEST_URL=http://127.0.0.1:9000/v1, TEST_EMPTY= (empty), BAD_KEY (a
-// line break inside). Everything else is unset.
+// line break inside), GATEWAY_ENCRYPTION_KEY. Everything else is unset.
 const char *built_environment(const char *name);
 
 #define LIMITERS_MAX 32

@@ -28,7 +28,7 @@ static inline struct process *process_new(struct place *p)
 
 static inline void process_end(struct process *process)
 {
-    store_close(process->gateway.store);
+    process__close_store(process);
     process__stored_free(process);
     ledger_close(process->gateway.ledger.ledger);
     free(process);

@@ -96,6 +96,39 @@ static void a_new_snapshot_says_how_long_records_are_kept(void **state)
     place_done(&p);
 }
 
+// The process keeps what a reload is compared with; a copy, for the snapshot goes.
+static void the_key_of_the_configuration_is_the_stores(void **state)
+{
+    (void)state;
+    struct place p;
+    char reason[STORE_REASON_BYTES];
+    place_make(&p);
+    struct process *process = process_new(&p);
+    assert_true(process__key_fits(&options, &config, reason)); // no store yet
+    config.encryption_key = SLICE("a passphrase of some length");
+    assert_int_equal(process__open_store(process), 0);
+    assert_true(process->gateway.store->sealed);
+    assert_true(slice_eq(buf_slice(&process->encryption_key), config.encryption_key));
+    assert_true(process->encryption_key.ptr != config.encryption_key.ptr);
+    // Also while it is open.
+    assert_true(process__key_fits(&options, &config, reason));
+    config.encryption_key = SLICE("another passphrase");
+    assert_false(process__key_fits(&options, &config, reason));
+    assert_non_null(strstr(reason, "is not the one that the rows"));
+    assert_null(strstr(reason, "passphrase"));
+    config.logging.enabled = false; // one that is there is opened …
+    assert_false(process__key_fits(&options, &config, reason));
+    config.no_stored = true; // … unless nobody wants it
+    assert_true(process__key_fits(&options, &config, reason));
+    config.logging.enabled = true;
+    process_end(process);
+    process = process_new(&p);
+    assert_int_equal(process__open_store(process), ERR_CREDENTIAL); // none given
+    assert_null(process->gateway.store);
+    process_end(process);
+    place_done(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -103,6 +136,7 @@ int main(void)
         cmocka_unit_test(one_that_cannot_be_opened_stops_the_start),
         cmocka_unit_test(what_the_store_knows_fills_a_new_ledger),
         cmocka_unit_test(a_new_snapshot_says_how_long_records_are_kept),
+        cmocka_unit_test(the_key_of_the_configuration_is_the_stores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
