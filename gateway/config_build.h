@@ -55,6 +55,7 @@ struct config_builder {
     const struct config_source *source;
     struct config_report *report;
     const char *file; // what lines begin with
+    bool joined;      // rows of the store are in the document, and the lines say so
     struct config *config;
     struct config_tls *tls;
     struct config_slots *slots; // one a provider, in the snapshot's memory

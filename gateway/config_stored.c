@@ -131,7 +131,7 @@ void config__join_stored(struct config_builder *b, yyjson_doc **doc)
         if (joined != NULL) {
             yyjson_doc_free(*doc);
             *doc = joined;
-            b->file = *b->file == 'c' ? "config.json and the store" : "environment and the store";
+            b->joined = true;
         } else {
             b->no_memory = true;
         }
