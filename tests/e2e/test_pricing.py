@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from harness import CHAT, DEADLINE_S, Hangup, chat, config
+from harness import (CHAT, CHAT_EVENTS, DEADLINE_S, DONE, MESSAGE, RESPONSE, Hangup, chat, config,
+                     event, message_events)
 
 CHAT_PATH = "/v1/chat/completions"
 KEY = "sk-bf-alpha"
@@ -76,6 +77,88 @@ def test_without_a_url_nothing_is_fetched(start, provider):
     g = start(governed(provider))
     assert g.request("POST", SYNC).status == 503
     assert cost_of_one(g) == pytest.approx(5 * 2.5e-6 + 4 * 1.25e-6 + 2 * 1e-5)
+
+
+# ---- What an answer is billed by -----------------------------------------------------------------
+
+RATES = {"input_cost_per_token": 1, "output_cost_per_token": 10,
+         "input_cost_per_token_priority": 2, "output_cost_per_token_priority": 20,
+         "input_cost_per_token_flex": 0.5, "output_cost_per_token_flex": 5,
+         "cache_read_input_token_cost": 0.1, "cache_creation_input_token_cost": 1.25,
+         "cache_creation_input_token_cost_above_1hr": 2,
+         "search_context_cost_per_query": {"search_context_size_medium": 7}}
+CLAUDE = {"input_tokens": 100, "cache_read_input_tokens": 50, "cache_creation_input_tokens": 30,
+          "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20},
+          "output_tokens": 3, "server_tool_use": {"web_search_requests": 2},
+          "service_tier": "standard"}
+CLAUDE_COSTS = 100 * 1 + 50 * 0.1 + 10 * 1.25 + 20 * 2 + 3 * 10 + 2 * 7
+
+
+def billed(start, provider_of, vendor, script):
+    """A gateway whose one model has RATES, in dollars, and what a request has cost."""
+    prices = provider_of(lambda call: call.reply(
+        200, {vendor + "/m": dict(RATES, provider=vendor, mode="chat")}))
+    conf = governed(provider_of(script), prices.url)
+    conf["governance"]["budgets"][0]["max_limit"] = 1e5  # for what is reserved
+    conf["providers"] = {vendor: conf["providers"]["openai"]}
+    conf["governance"]["virtual_keys"][0]["provider_configs"][0]["provider"] = vendor
+    g = start(conf)
+    g.wait_log("prices updated")
+
+    def ask(path, body):
+        assert g.post(path, body, headers=VK).status == 200
+        a = g.request("GET", "/api/governance/virtual-keys/quota", headers=VK)
+        return json.loads(a.body)["budgets"][0]["current_usage"]
+    return ask
+
+
+def claude(call):
+    if not call.json().get("stream"):
+        return call.reply(200, dict(MESSAGE, usage=CLAUDE))
+    rest = message_events()[1:]
+    head = dict(MESSAGE, content=[], stop_reason=None, usage=dict(CLAUDE, output_tokens=1))
+    call.stream_head()
+    call.chunk(event({"type": "message_start", "message": head}, "message_start"))
+    call.chunk(b"".join(e for e in rest if b"message_delta" not in e and b"message_stop" not in e))
+    call.chunk(event({"type": "message_delta", "delta": {"stop_reason": "end_turn"},
+                      "usage": {"output_tokens": 3}}, "message_delta"))
+    call.chunk(event({"type": "message_stop"}, "message_stop"))
+    return call.stream_end()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path,more", [("/anthropic/v1/messages", {"max_tokens": 9}),
+                                       (CHAT_PATH, {})], ids=["native", "translated"])
+def test_what_was_cached_for_an_hour_costs_as_such(start, provider_of, path, more, stream):
+    ask = billed(start, provider_of, "anthropic", claude)
+    body = dict(chat("anthropic/m" if path == CHAT_PATH else "m", **more))
+    if stream:
+        body["stream"] = True
+    assert ask(path, body) == pytest.approx(CLAUDE_COSTS)
+
+
+@pytest.mark.parametrize("tier,costs", [("priority", 9 * 2 + 2 * 20), ("flex", 9 * .5 + 2 * 5),
+                                        ("default", 9 + 2 * 10), (None, 9 + 2 * 10)])
+@pytest.mark.parametrize("what", ["chat", "stream", "responses"])
+def test_a_service_tier_costs_what_was_served(start, provider_of, what, tier, costs):
+    usage = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
+
+    def script(call):
+        if what == "responses":
+            return call.reply(200, dict(RESPONSE, service_tier=tier))
+        if what == "chat":
+            return call.reply(200, dict(CHAT, service_tier=tier, usage=usage))
+        call.stream_head()
+        call.chunk(b"".join(CHAT_EVENTS) + event(
+            {"id": "c", "object": "chat.completion.chunk", "choices": [], "model": "m",
+             "service_tier": tier, "usage": usage}) + DONE)
+        return call.stream_end()
+    ask = billed(start, provider_of, "openai", script)
+    if what == "responses":
+        assert ask("/openai/v1/responses", {"model": "m", "input": "x"}) == pytest.approx(costs)
+    else:
+        body = chat("m", **({"stream": True} if what == "stream" else {}))
+        assert ask("/openai/v1/chat/completions", body) == pytest.approx(costs)
 
 
 def half(call):
