@@ -2,6 +2,7 @@
 """Prices from outside: fetched, refused, stored, and the same for a request from start to end."""
 import gzip
 import json
+import ssl
 import threading
 
 import pytest
@@ -202,8 +203,80 @@ def test_gzip_and_force_sync(start, provider, provider_of):
     assert cost_of_one(g) == pytest.approx(TOKENS * 0.001)
     a = g.request("POST", SYNC)
     assert a.status == 200 and json.loads(a.body)["status"] == "success"
-    g.wait_log("prices updated", 2)
-    assert cost_of_one(g) == pytest.approx(TOKENS * 0.002)
+    assert cost_of_one(g) == pytest.approx(TOKENS * 0.002)  # at once, on every core
+
+
+def test_force_sync_answers_when_the_fetch_has_ended(start, provider, provider_of):
+    go, count = threading.Semaphore(1), []
+
+    def answer(call):
+        assert go.acquire(timeout=DEADLINE_S)
+        count.append(call)
+        call.reply(200, sheet(0.001 * len(count)))
+    prices = provider_of(answer)
+    g = start(governed(provider, prices.url), more=["--cores=2"])
+    g.wait_log("prices updated")
+    prices.call()
+    first = g.connect()
+    first.send_request("POST", SYNC)
+    prices.call()
+    others = [g.connect() for _ in range(6)]
+    for c in others:
+        c.send_request("POST", SYNC)
+    for _ in range(8):
+        assert g.request("GET", "/health").status == 200
+    first.sock.setblocking(False)
+    with pytest.raises((BlockingIOError, ssl.SSLWantReadError)):  # it has not ended
+        first.sock.recv(1)
+    first.sock.settimeout(DEADLINE_S)
+    go.release(10)
+    assert first.answer().status == 200 and len(count) >= 2
+    # Those who asked while it ran share the next, or the one after that: not one each.
+    assert [c.answer().status for c in others] == [200] * 6
+    assert 3 <= len(count) <= 2 + 6
+    assert cost_of_one(g) == pytest.approx(TOKENS * 0.001 * len(count))
+
+
+def test_force_sync_says_what_went_wrong(start, provider, provider_of):
+    bad = []
+
+    def answer(call):
+        if bad:
+            call.reply(503, {})
+        else:
+            call.reply(200, sheet(0.001))
+    prices = provider_of(answer)
+    g = start(governed(provider, prices.url))
+    g.wait_log("prices updated")
+    bad.append(1)
+    a = g.request("POST", SYNC)
+    assert a.status == 500
+    assert json.loads(a.body)["error"]["message"] == (
+        "pricing sync failed: the server answered 503")
+    assert cost_of_one(g) == pytest.approx(TOKENS * 0.001)
+
+
+def test_who_leaves_meanwhile_and_a_stop(start, provider, provider_of):
+    go = threading.Event()
+
+    def answer(call):
+        if len(prices.seen) > 1:
+            go.wait(DEADLINE_S)
+        call.reply(200, sheet(0.001))
+    prices = provider_of(answer)
+    g = start(governed(provider, prices.url), more=["--cores=2"])
+    g.wait_log("prices updated")
+    prices.call()
+    with g.connect() as c:
+        c.send_request("POST", SYNC)
+        prices.call()
+    stays = g.connect()
+    stays.send_request("POST", SYNC)
+    g.process.send_signal(15)
+    a = stays.answer()
+    assert a.status == 503 and b"shutting down" in a.body
+    g.stop()
+    go.set()
 
 
 def test_a_request_keeps_the_price_it_began_with(start, provider_of):
