@@ -70,8 +70,10 @@ static void version_await(struct exchange *x, struct fiber *self)
         error_reply_await(x, self, ERR_NOMEM, SLICE_EMPTY, SLICE_EMPTY);
 }
 
+// Answers when the fetch has ended.
 static void force_sync_await(struct exchange *x, struct fiber *self)
 {
+    char reason[PRICING_REASON_BYTES] = "";
     if (!admin_open(x)) {
         guard_refuse_await(x, self);
         return;
@@ -81,9 +83,17 @@ static void force_sync_await(struct exchange *x, struct fiber *self)
                           SLICE_EMPTY);
         return;
     }
-    pricing_sync_ask(&x->core->gateway->prices, x->core);
-    json_answer_await(x, self, 200,
-                      SLICE("{\"status\":\"success\",\"message\":\"pricing sync triggered\"}"));
+    int rc = pricing_sync_await(&x->core->gateway->prices, x->core, self, reason);
+    struct slice text = rc == 0 ? SLICE_EMPTY
+                                : arena_printf(&x->stream->arena, "pricing sync failed: %s",
+                                               reason[0] != '\0' ? reason : err_text(rc));
+    if (x->stream->gone)
+        return;
+    if (rc == 0)
+        json_answer_await(x, self, 200,
+                          SLICE("{\"status\":\"success\",\"message\":\"pricing sync completed\"}"));
+    else
+        error_reply_await(x, self, rc == ERR_OVERLOAD ? rc : ERR_SYSTEM, text, SLICE_EMPTY);
 }
 
 static void robots_await(struct exchange *x, struct fiber *self)

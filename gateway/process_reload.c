@@ -56,6 +56,9 @@ static void finish(struct reload *r)
         return;
     if (r->kind == RELOAD_ALL)
         notify_ready();
+    if (r->kind != RELOAD_CERTIFICATES)
+        pricing_sync_published(&p->gateway.prices, &process__first_core(p)->core,
+                               r->kind == RELOAD_PRICES ? r->err : 0);
     pricing_sync_look(&p->gateway.prices, &process__first_core(p)->core);
     if (again & RELOAD_ALL) // the others too
         process__reload(p, RELOAD_ALL);
@@ -218,6 +221,7 @@ void process__reload(struct process *p, enum reload_kind kind)
         LOG(&t->core.log, ring_wall(t->ring), LOG_ERROR, "configuration not reloaded",
             LOG_S("error", slice_str(strerror(rc))));
         catalog_put(r->catalog);
+        r->err = ERR_SYSTEM;
         finish(r);
     }
 }
