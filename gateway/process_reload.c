@@ -145,6 +145,7 @@ static void swapped(struct tour *tour)
     else if (p->secure)
         set_current(p, r->config->tls->context);
     process__tls_watch(p);
+    process__retain(p, &r->config->logging);
     r->config = NULL;
     finish(r);
 }
@@ -180,7 +181,9 @@ static void *build(void *reload)
     struct reload *r = reload;
     struct process *p = process_of(r);
     struct config_source source = process__source(p->setup, &p->gateway);
+    struct slice key = buf_slice(&p->encryption_key);
     source.catalog = r->catalog;
+    source.encryption_key = p->gateway.store != NULL ? &key : NULL;
     if (r->kind == RELOAD_CERTIFICATES)
         r->err = config_listener_context(r->base->tls, &r->report, &r->fresh);
     else if (r->kind == RELOAD_PRICES)
