@@ -184,6 +184,8 @@ void net_drain(struct net_core *c)
     net__listen_stop(c);
     upstream__core_drain(c);
     net__h2_drain(c);
+    for (struct list *l = c->connections.next; l != &c->connections; l = l->next)
+        h1_conn__tell_drain(container_of(l, struct h1_conn, link));
 }
 
 bool net_idle(const struct net_core *c)

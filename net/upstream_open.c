@@ -16,7 +16,7 @@ static int handshake_await(struct upstream_conn *u, struct fiber *self, struct o
     if (rc != 0)
         return rc;
     tls_set_pages(u->tls, &u->side->pages);
-    if (o->http != ORIGIN_HTTP1 && !u->pool->http1)
+    if (o->http != ORIGIN_HTTP1 && !u->pool->http1 && !u->upgrade)
         rc = tls_offer_h2(u->tls);
     if (rc != 0)
         return rc;
