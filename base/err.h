@@ -67,6 +67,8 @@
     X(PROXY_UNREACHABLE, "the proxy could not reach the provider", 502, true)                      \
     X(PROXY_PROTOCOL, "the proxy's answer is malformed", 502, true)                                \
     X(PROXY_CLOSED, "the proxy closed the connection", 502, true)                                  \
+    X(PROXY_TLS, "TLS handshake with the proxy failed", 502, true)                                 \
+    X(PROXY_VERIFY, "verification of the proxy's certificate failed", 502, false)                  \
     X(TLS, "TLS handshake failed", 502, true)                                                      \
     X(TLS_VERIFY, "certificate verification failed", 502, false)                                   \
     X(UPSTREAM_CLOSED, "provider closed the connection before answering", 502, true)               \
