@@ -61,7 +61,7 @@ static void read_customer(struct reading *r, const struct config_path *at, yyjso
     size_t i, n;
     yyjson_arr_foreach(list, i, n, v)
     {
-        const struct governance_limit *limit =
+        struct governance_limit *limit =
             config__budget(r->b, &r->limits, &CONFIG_ELEMENT(&budgets, i), v);
         if (limit != NULL)
             config__own_budget(r->b, &r->limits, owner, limit);
@@ -181,7 +181,7 @@ static void own_grant_budgets(struct reading *r, int64_t id, struct governance_o
     yyjson_arr_foreach(config__get(r->root, "budgets"), i, n, v)
     {
         yyjson_val *of = config__get(v, "provider_config_id");
-        const struct governance_limit *limit =
+        struct governance_limit *limit =
             map_get(&r->limits.budgets, json_str(config__get(v, "id")));
         if (of != NULL && yyjson_get_sint(of) == id && limit != NULL)
             config__own_budget(r->b, &r->limits, owner, limit);
@@ -207,7 +207,7 @@ static void read_grants(struct reading *r, const struct config_path *at, yyjson_
         if (id != NULL)
             own_grant_budgets(r, yyjson_get_sint(id), &grant->owner);
         if (config__bool(object, "calendar_aligned", false))
-            config__align(&grant->owner);
+            config__align(&r->limits, &grant->owner);
     }
 }
 
@@ -398,7 +398,7 @@ static void hand_out_budgets(struct reading *r)
     yyjson_arr_foreach(config__get(r->root, "budgets"), i, n, v)
     {
         struct config_path at = CONFIG_ELEMENT(&path, i);
-        const struct governance_limit *limit =
+        struct governance_limit *limit =
             map_get(&r->limits.budgets, json_str(config__get(v, "id")));
         unsigned named = 0;
         for (unsigned o = 0; o < ARRAY_LEN(owners); o++) {
@@ -416,6 +416,23 @@ static void hand_out_budgets(struct reading *r)
 
 // ---- By the calendar, and how many -----------------------------------------------------------
 
+// Of an owner's object; limits of a model that are a virtual key's have what the key says.
+static bool says_aligned(const struct reading *r, yyjson_val *object)
+{
+    yyjson_val *v;
+    size_t i, n;
+    if (config__bool(object, "calendar_aligned", false))
+        return true;
+    if (!slice_eq(json_str(config__get(object, "scope")), SLICE("virtual_key")))
+        return false;
+    yyjson_arr_foreach(config__get(r->root, "virtual_keys"), i, n, v)
+    {
+        if (slice_eq(json_str(config__get(v, "id")), json_str(config__get(object, "scope_id"))))
+            return config__bool(v, "calendar_aligned", false);
+    }
+    return false;
+}
+
 static void align(struct reading *r, const char *member, const struct map *map)
 {
     yyjson_val *v;
@@ -423,9 +440,9 @@ static void align(struct reading *r, const char *member, const struct map *map)
     yyjson_arr_foreach(config__get(r->root, member), i, n, v)
     {
         void *found = map_get(map, json_str(config__get(v, "id")));
-        if (found == NULL || !config__bool(v, "calendar_aligned", false))
+        if (found == NULL || !says_aligned(r, v))
             continue;
-        config__align(map == &r->keys ? &((struct virtual_key *)found)->owner : found);
+        config__align(&r->limits, map == &r->keys ? &((struct virtual_key *)found)->owner : found);
     }
 }
 
@@ -490,7 +507,7 @@ static void read_all(struct reading *r)
     align(r, "virtual_keys", &r->keys);
     align(r, "model_configs", &r->models);
     config__load_prices(r->b, &r->keys, &r->at, r->root);
-    config__lone_limits(r->b, &r->limits, &r->at, r->root);
+    config__speak_of_limits(r->b, &r->limits, &r->at, r->root);
     check_gates(r);
 }
 
