@@ -33,6 +33,7 @@ static const char *const levels[GOVERNANCE_LEVEL_COUNT] = {
     [GOVERNANCE_KEY_PROVIDER] = "provider config",
     [GOVERNANCE_KEY] = "virtual key",
     [GOVERNANCE_TEAM] = "team",
+    [GOVERNANCE_BUSINESS_UNIT] = "business unit",
     [GOVERNANCE_CUSTOMER] = "customer",
     [GOVERNANCE_KEY_MODEL] = "virtual key model",
 };

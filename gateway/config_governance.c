@@ -19,6 +19,7 @@ struct reading {
     yyjson_val *root;      // of that member
     struct config__limits limits;
     struct map customers, teams, keys; // id → owner or key
+    struct map units;                  // id → owner
     struct map models;                 // id → owner
 };
 
@@ -76,6 +77,39 @@ static void read_team(struct reading *r, const struct config_path *at, yyjson_va
     struct slice customer = json_str(config__get(object, "customer_id"));
     if (customer.len > 0 && (owner->above = map_get(&r->customers, customer)) == NULL)
         config__error(r->b, &CONFIG_MEMBER(at, "customer_id"), "names no customer");
+    struct slice unit = json_str(config__get(object, "business_unit_id"));
+    if (unit.len > 0 && (owner->unit = map_get(&r->units, unit)) == NULL)
+        config__error(r->b, &CONFIG_MEMBER(at, "business_unit_id"), "names no business unit");
+}
+
+static void read_unit(struct reading *r, const struct config_path *at, yyjson_val *object,
+                      struct governance_owner *owner)
+{
+    begin_owner(r, at, object, GOVERNANCE_BUSINESS_UNIT, owner);
+    remember(r, &r->units, at, owner->id, owner);
+}
+
+// A team's business unit is named by one of the two, or by both.
+static void gather_teams(struct reading *r)
+{
+    struct config_path path = CONFIG_MEMBER(&r->at, "business_units");
+    yyjson_val *v, *id;
+    size_t i, n, k, m;
+    yyjson_arr_foreach(config__get(r->root, "business_units"), i, n, v)
+    {
+        struct config_path at = CONFIG_ELEMENT(&path, i), ids = CONFIG_MEMBER(&at, "team_ids");
+        const struct governance_owner *unit = map_get(&r->units, json_str(config__get(v, "id")));
+        yyjson_arr_foreach(config__get(v, "team_ids"), k, m, id)
+        {
+            struct governance_owner *team = map_get(&r->teams, json_str(id));
+            if (team == NULL)
+                config__error(r->b, &CONFIG_ELEMENT(&ids, k), "names no team");
+            else if (team->unit != NULL && team->unit != unit)
+                config__error(r->b, &CONFIG_ELEMENT(&ids, k), "names another business unit's team");
+            else
+                team->unit = unit;
+        }
+    }
 }
 
 // Every element of a list of the section into an array of owners.
@@ -476,7 +510,7 @@ static void check_gates(struct reading *r)
         const struct virtual_key *key = &r->g->keys[i];
         unsigned n = 0, grants = 0;
         for (const struct governance_owner *o = &key->owner; o; o = o->above)
-            n += limits_of(o);
+            n += limits_of(o) + limits_of(o->unit);
         for (unsigned k = 0; k < key->grant_count; k++) {
             unsigned own = limits_of(&key->grants[k].owner);
             grants = own > grants ? own : grants;
@@ -494,8 +528,11 @@ static void check_gates(struct reading *r)
 static void read_all(struct reading *r)
 {
     config__load_limits(r->b, &r->limits, &r->at, r->root);
+    unsigned units = 0;
     r->g->customers = read_owners(r, "customers", &r->g->customer_count, read_customer);
+    (void)read_owners(r, "business_units", &units, read_unit);
     r->g->teams = read_owners(r, "teams", &r->g->team_count, read_team);
+    gather_teams(r);
     read_keys(r);
     read_models(r);
     read_providers(r);
@@ -529,7 +566,7 @@ void config__load_governance(struct config_builder *b, yyjson_val *root)
         .at = CONFIG_MEMBER(NULL, "governance"),
         .root = config__get(root, "governance"),
     };
-    struct map *maps[] = {&r.customers, &r.teams, &r.keys, &r.models};
+    struct map *maps[] = {&r.customers, &r.units, &r.teams, &r.keys, &r.models};
     config__limits_init(&r.limits, seed);
     for (unsigned i = 0; i < ARRAY_LEN(maps); i++)
         map_init(maps[i], seed);

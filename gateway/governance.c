@@ -143,13 +143,17 @@ unsigned governance_gates(const struct governance *g, const struct virtual_key *
     add_rates(&gates, &key->owner);
     if (grant)
         add_budgets(&gates, &grant->owner);
-    for (const struct governance_owner *o = &key->owner; o; o = o->above)
+    for (const struct governance_owner *o = &key->owner; o; o = o->above) {
         add_budgets(&gates, o);
+        add_budgets(&gates, o->unit);
+    }
     add_named(&gates, g, key, provider, model);
-    // The customer before the team.
+    // From the top: the customer, the business unit, the team.
     const struct governance_owner *above = key->owner.above;
-    if (above)
+    if (above) {
         add_rates(&gates, above->above);
+        add_rates(&gates, above->unit);
+    }
     add_rates(&gates, above);
     return gates.count;
 }

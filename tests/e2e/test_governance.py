@@ -298,13 +298,16 @@ def test_no_price_no_budget(governed_by, provider):
 def test_every_level_is_asked(governed_by, provider):
     tiny, wide = {"reset_duration": "1d", "max_limit": 1e-7}, {"reset_duration": "1d",
                                                                "max_limit": 100}
-    for level in ("team", "customer", "virtual key", "provider config", "provider", "model"):
+    for level in ("team", "business unit", "customer", "virtual key", "provider config", "provider",
+                  "model"):
         of = lambda name: tiny if name == level else wide
         g = governed_by(governed(provider, {
             "budgets": [dict(of("team"), id="bt", team_id="t"),
                         dict(of("virtual key"), id="bv", virtual_key_id="vk-1"),
                         dict(of("provider config"), id="bg", provider_config_id=7),
-                        dict(of("provider"), id="bp"), dict(of("model"), id="bm")],
+                        dict(of("provider"), id="bp"), dict(of("model"), id="bm"),
+                        dict(of("business unit"), id="bu")],
+            "business_units": [{"id": "u", "name": "U", "budget_id": "bu", "team_ids": ["t"]}],
             "customers": [{"id": "c", "name": "C", "budgets": [dict(of("customer"), id="bc")]}],
             "teams": [{"id": "t", "name": "T", "customer_id": "c"}],
             "providers": [{"name": "openai", "budget_id": "bp"}],

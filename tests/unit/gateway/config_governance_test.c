@@ -99,6 +99,31 @@ static void test_owners_lie_above_each_other(void **state)
     built_done(&b);
 }
 
+static void test_a_business_unit_has_teams(void **state)
+{
+    (void)state;
+    static const char *const links[][2] = {
+        {",\"team_ids\":[\"t\"]", ""},
+        {"", ",\"business_unit_id\":\"u\""},
+        {",\"team_ids\":[\"t\"]", ",\"business_unit_id\":\"u\""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(links); i++) {
+        struct built b;
+        char text[1024];
+        snprintf(text, sizeof text,
+                 "\"business_units\":[{\"id\":\"u\",\"name\":\"U\"%s}],\"teams\":[{\"id\":\"t\","
+                 "\"name\":\"T\"%s},{\"id\":\"s\",\"name\":\"S\"}]",
+                 links[i][0], links[i][1]);
+        built_all(&b, text);
+        assert_int_equal(b.err, 0);
+        const struct governance *g = &b.config->governance;
+        assert_true(g->teams[0].unit && slice_eq(g->teams[0].unit->name, SLICE("U")));
+        assert_int_equal(g->teams[0].unit->level, GOVERNANCE_BUSINESS_UNIT);
+        assert_null(g->teams[1].unit);
+        built_done(&b);
+    }
+}
+
 #define DISAGREE                                                                                   \
     "governance.rate_limits[0]: its owners disagree about calendar_aligned: it is one counter, "   \
     "and counts by the calendar for all of them"
@@ -181,6 +206,14 @@ static void test_names_that_lead_nowhere(void **state)
     } rows[] = {
         {"\"virtual_keys\":[{" VK ",\"team_id\":\"t\"}]",
          "governance.virtual_keys[0].team_id: names no team"},
+        {"\"teams\":[{\"id\":\"t\",\"name\":\"T\",\"business_unit_id\":\"u\"}]",
+         "governance.teams[0].business_unit_id: names no business unit"},
+        {"\"business_units\":[{\"id\":\"u\",\"name\":\"U\",\"team_ids\":[\"t\"]}]",
+         "governance.business_units[0].team_ids[0]: names no team"},
+        {"\"teams\":[{\"id\":\"t\",\"name\":\"T\",\"business_unit_id\":\"u\"}],"
+         "\"business_units\":[{\"id\":\"u\",\"name\":\"U\"},"
+         "{\"id\":\"w\",\"name\":\"W\",\"team_ids\":[\"t\"]}]",
+         "governance.business_units[1].team_ids[0]: names another business unit's team"},
         {"\"virtual_keys\":[{" VK ",\"customer_id\":\"t\"}]",
          "governance.virtual_keys[0].customer_id: names no customer"},
         {"\"virtual_keys\":[{" VK ",\"rate_limit_id\":\"t\"}]",
@@ -249,6 +282,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_said_is_not_lent),
         cmocka_unit_test(test_enforcement),
         cmocka_unit_test(test_owners_lie_above_each_other),
+        cmocka_unit_test(test_a_business_unit_has_teams),
         cmocka_unit_test(test_a_limit_of_two_owners),
         cmocka_unit_test(test_owners_that_disagree_are_told),
         cmocka_unit_test(test_a_keys_model_counts_as_the_key_does),
