@@ -123,11 +123,18 @@ static void build_document(struct config_builder *b, struct limiters *limiters, 
 
 static void build_environment(struct config_builder *b, struct limiters *limiters)
 {
+    yyjson_doc *stored = NULL;
+    config__join_stored(b, &stored);
+    if (stored != NULL && !config__failed(b))
+        config__check(b, yyjson_doc_get_root(stored));
     config__load_encryption(b, NULL);
     config__load_client(b, NULL);
     config__load_environment(b);
+    if (stored != NULL && !config__failed(b))
+        config__load_governance(b, yyjson_doc_get_root(stored));
     if (!config__failed(b))
         finish(b, limiters);
+    yyjson_doc_free(stored);
 }
 
 static void say_syntax(struct config_builder *b, int err, struct slice text, size_t at,
@@ -159,7 +166,9 @@ static void build_text(struct config_builder *b, struct limiters *limiters, stru
     } else if (err != 0) {
         say_syntax(b, err, text, at, reason);
     } else {
-        build_document(b, limiters, yyjson_doc_get_root(doc));
+        config__join_stored(b, &doc);
+        if (!config__failed(b))
+            build_document(b, limiters, yyjson_doc_get_root(doc));
         yyjson_doc_free(doc);
     }
 }

@@ -55,6 +55,7 @@ struct config_builder {
     const struct config_source *source;
     struct config_report *report;
     const char *file; // what lines begin with
+    bool joined;      // rows of the store are in the document, and the lines say so
     struct config *config;
     struct config_tls *tls;
     struct config_slots *slots; // one a provider, in the snapshot's memory
@@ -81,6 +82,11 @@ const char *config__suggest(struct slice misspelt, struct config__names names);
 
 // Checks a document against the known table; says everything it finds.
 void config__check(struct config_builder *b, yyjson_val *root);
+
+// ---- The store (config_stored.c) ---------------------------------------------------------------
+
+// Adds what source->stored has to the document, or makes one when *doc is NULL (environment).
+void config__join_stored(struct config_builder *b, yyjson_doc **doc);
 
 // ---- Values (config_read.c) ---------------------------------------------------------------------
 // The document has been checked: a member has its type or is absent; null is absent.

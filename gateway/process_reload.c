@@ -148,6 +148,7 @@ static void swapped(struct tour *tour)
     else if (p->secure)
         set_current(p, r->config->tls->context);
     process__tls_watch(p);
+    process__retain(p, &r->config->logging);
     r->config = NULL;
     finish(r);
 }

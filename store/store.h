@@ -244,6 +244,10 @@ enum store_kind {
     STORE_RATE_LIMIT = 6,
     STORE_PRICE = 7,
     STORE_JOB = 8, // accepted: the client is told when the row is SYNCED
+    STORE_TEAM = 9,
+    STORE_CUSTOMER = 10,
+    STORE_MODEL_LIMIT = 11,
+    STORE_PROVIDER_LIMIT = 12,
     STORE_KIND_END
 };
 
@@ -262,6 +266,11 @@ int store_get_await(struct store *s, struct fiber *self, enum store_kind kind, s
 struct store_row {
     struct slice id, value;
 };
+// Every row of a kind, in the order of their ids, for the first snapshot. Main thread, blocking,
+// before the first core. ERR_SYSTEM: one cannot be read.
+int store_load_rows(struct store *s, enum store_kind kind, struct arena *arena,
+                    struct store_row **ret, unsigned *ret_count);
+
 // Rows of one kind in the order of their ids, behind `after` (empty: from the first), `max` of them
 // at most. *ret_count < max: these were the last. One moment's state within a call.
 int store_list_await(struct store *s, struct fiber *self, enum store_kind kind, struct slice after,

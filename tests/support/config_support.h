@@ -30,7 +30,8 @@ struct built {
 };
 
 void built_text(struct built *b, const char *text);
-void built_text_allowing(struct built *b, const char *text); // --allow-unenforced
+void built_text_allowing(struct built *b, const char *text);              // --allow-unenforced
+void built_stored(struct built *b, const char *text, const char *stored); // with rows of a store
 void built_done(struct built *b);
 // Is `line` (without "config.json: " and the line's end) among the errors / warnings?
 bool built_error(const struct built *b, const char *line);

@@ -46,7 +46,7 @@ static void the_schemas_members_are_known(void **state)
         "{\"$schema\":0,\"version\":2,\"source_of_truth\":0,\"encryption_key\":\"\",\"env_label\":"
         "0,"
         "\"server\":{},\"auth_config\":{},\"client\":{},\"framework\":{},\"providers\":{},"
-        "\"governance\":{},\"webhooks\":0,\"mcp\":0,\"vector_store\":0,\"config_store\":0,"
+        "\"governance\":{},\"webhooks\":0,\"mcp\":0,\"vector_store\":0,\"config_store\":{},"
         "\"logs_store\":{},\"skills_registry\":0,\"plugins\":[],\"websocket\":0,"
         "\"feature_flags\":0,\"circuit_breaker_config\":0,\"alerting\":0,"
         "\"guardrails_config\":{},\"audit_logs\":0,\"cluster_config\":0,"
