@@ -15,16 +15,6 @@ static uint64_t now_s(const struct exchange *x)
     return (uint64_t)(ring_wall(x->core->net.ring).ns / NS_PER_S);
 }
 
-static int refuse(struct failure *ret, unsigned status, struct slice type, struct slice text,
-                  struct slice param)
-{
-    failure_of(ret, ERR_LIMIT, text.ptr ? text : type, param);
-    ret->status = status;
-    ret->from_gateway = true;
-    ret->type = type;
-    return ERR_LIMIT;
-}
-
 // ---- What has no room --------------------------------------------------------------------------
 
 static const char *const levels[GOVERNANCE_LEVEL_COUNT] = {
@@ -60,27 +50,30 @@ static int refuse_gate(struct exchange *x, const struct governance_gate *g,
     double dollar = (double)PRICE_DOLLAR;
 
     if (l->unit == GOVERNANCE_MONEY)
-        return refuse(ret, 402, SLICE("budget_exceeded"),
-                      arena_printf(a,
-                                   "%s budget exceeded: %.6f of %.6f dollars are used or reserved "
-                                   "(per %.*s)",
-                                   level, (double)ledger_view(&l->ledger, now).committed / dollar,
-                                   (double)l->ledger.max / dollar, SLICE_ARG(l->period)),
-                      SLICE_EMPTY);
+        return failure_refuse(
+            ret, 402, SLICE("budget_exceeded"),
+            arena_printf(a,
+                         "%s budget exceeded: %.6f of %.6f dollars are used or reserved "
+                         "(per %.*s)",
+                         level, (double)ledger_view(&l->ledger, now).committed / dollar,
+                         (double)l->ledger.max / dollar, SLICE_ARG(l->period)),
+            SLICE_EMPTY);
     struct slice use = use_of(a, l, now);
     if (other)
-        return refuse(ret, 429, SLICE("rate_limited"),
-                      arena_printf(a,
-                                   "%s rate limit exceeded: %.*s (per %.*s) and %.*s (per %.*s) "
-                                   "are used or reserved",
-                                   level, SLICE_ARG(use), SLICE_ARG(l->period),
-                                   SLICE_ARG(use_of(a, other, now)), SLICE_ARG(other->period)),
-                      SLICE_EMPTY);
+        return failure_refuse(
+            ret, 429, SLICE("rate_limited"),
+            arena_printf(a,
+                         "%s rate limit exceeded: %.*s (per %.*s) and %.*s (per %.*s) "
+                         "are used or reserved",
+                         level, SLICE_ARG(use), SLICE_ARG(l->period),
+                         SLICE_ARG(use_of(a, other, now)), SLICE_ARG(other->period)),
+            SLICE_EMPTY);
     bool tokens = l->unit == GOVERNANCE_TOKENS;
-    return refuse(ret, 429, tokens ? SLICE("token_limited") : SLICE("request_limited"),
-                  arena_printf(a, "%s rate limit exceeded: %.*s are used or reserved (per %.*s)",
-                               level, SLICE_ARG(use), SLICE_ARG(l->period)),
-                  SLICE_EMPTY);
+    return failure_refuse(
+        ret, 429, tokens ? SLICE("token_limited") : SLICE("request_limited"),
+        arena_printf(a, "%s rate limit exceeded: %.*s are used or reserved (per %.*s)", level,
+                     SLICE_ARG(use), SLICE_ARG(l->period)),
+        SLICE_EMPTY);
 }
 
 // The tokens of the rate limit whose requests stand at `gates[i]`: they follow at once.
@@ -112,7 +105,7 @@ static int refuse_key(struct exchange *x, const struct target *target, const cha
             return refuse_gate(x, &gate[i], tokens && is_full(tokens, 1, now) ? tokens : NULL, now,
                                ret);
     }
-    return refuse(ret, 403, slice_str(type), text, SLICE("model"));
+    return failure_refuse(ret, 403, slice_str(type), text, SLICE("model"));
 }
 
 int admission_allow(struct exchange *x, const struct target *target, struct failure *ret)
@@ -199,12 +192,13 @@ static int64_t amount_of(const struct admission *a, enum governance_unit unit)
 
 static int refuse_unpriced(struct exchange *x, const struct target *t, struct failure *ret)
 {
-    return refuse(ret, 402, SLICE("budget_exceeded"),
-                  arena_printf(&x->stream->arena,
-                               "model %.*s of provider %.*s has no price, so no budget can pay for "
-                               "it (server.allow_unpriced lets it pass)",
-                               SLICE_ARG(slice_take(t->model, 256)), SLICE_ARG(t->provider->name)),
-                  SLICE("model"));
+    return failure_refuse(
+        ret, 402, SLICE("budget_exceeded"),
+        arena_printf(&x->stream->arena,
+                     "model %.*s of provider %.*s has no price, so no budget can pay for "
+                     "it (server.allow_unpriced lets it pass)",
+                     SLICE_ARG(slice_take(t->model, 256)), SLICE_ARG(t->provider->name)),
+        SLICE("model"));
 }
 
 static void give_back(struct exchange *x, unsigned count)

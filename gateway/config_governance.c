@@ -145,11 +145,7 @@ static const struct config_provider *find_provider(const struct reading *r, stru
 
 static bool has_star(const struct slice *list, unsigned count)
 {
-    for (unsigned i = 0; i < count; i++) {
-        if (slice_eq(list[i], SLICE("*")))
-            return true;
-    }
-    return false;
+    return slice_in(SLICE("*"), list, count);
 }
 
 // Which of the provider's keys the grant lends. Version 1 of the file lends all when it says none.

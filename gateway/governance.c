@@ -23,11 +23,7 @@ const struct governance_grant *governance_grant(const struct virtual_key *key,
 
 static bool listed(const struct slice *list, unsigned count, struct slice model, struct slice base)
 {
-    for (unsigned i = 0; i < count; i++) {
-        if (slice_ieq(list[i], model) || (base.len > 0 && slice_ieq(list[i], base)))
-            return true;
-    }
-    return false;
+    return slice_iin(model, list, count) || (base.len > 0 && slice_iin(base, list, count));
 }
 
 bool governance_refuses_model(const struct governance_grant *grant, struct slice model)
