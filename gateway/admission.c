@@ -164,6 +164,10 @@ static void estimate(struct exchange *x, const struct target *t, struct admissio
 
     if (counts_only(op))
         return; // free of charge, at every vendor
+    // Flex is cheaper, but may be served as usual.
+    const struct json_member *tier = &x->scan->member[DIALECT_SERVICE_TIER];
+    if (tier->type == JSON_STRING && dialect_tier(tier->value) == DIALECT_TIER_PRIORITY)
+        a->tier = PRICE_TIER_PRIORITY;
     a->input_tokens = estimate_input(x->body.len);
     if (op == OP_EMBEDDING)
         return;
@@ -173,9 +177,15 @@ static void estimate(struct exchange *x, const struct target *t, struct admissio
             e ? estimate_output(e, t->provider->name, t->model) : ESTIMATE_OUTPUT_DEFAULT;
 }
 
+static struct price_use estimated_use(const struct admission *a)
+{
+    return (struct price_use){
+        .input_tokens = a->input_tokens, .output_tokens = a->output_tokens, .tier = a->tier};
+}
+
 static int64_t amount_of(const struct admission *a, enum governance_unit unit)
 {
-    struct price_use use = {.input_tokens = a->input_tokens, .output_tokens = a->output_tokens};
+    struct price_use use = estimated_use(a);
 
     switch (unit) {
     case GOVERNANCE_REQUESTS:
@@ -327,8 +337,7 @@ static void find_cost(const struct exchange *x, const struct admission *a, struc
     }
     ret->estimated = !x->usage.known;
     if (ret->estimated)
-        use =
-            (struct price_use){.input_tokens = a->input_tokens, .output_tokens = a->output_tokens};
+        use = estimated_use(a);
     bool said = x->usage.known && x->usage.dollars > 0;
     ret->cost_known = a->priced || said;
     if (said)
