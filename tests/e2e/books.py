@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tests of exact books stand on: clients that know what they were told, and the books."""
+import datetime
 import json
 import threading
 import time
@@ -15,7 +16,8 @@ ALL_EVENTS = b"".join(CHAT_EVENTS) + DONE
 
 def books(provider, money=1e6, requests=10**9, tokens=10**12, server=None, store=None, client=None):
     """A config.json that keeps records and counts everything of one virtual key."""
-    made = dict(config(provider, client=dict({"enable_logging": True}, **(client or {}))), version=2)
+    made = config(provider, client=dict({"enable_logging": True}, **(client or {})))
+    made["version"] = 2
     made["logs_store"] = dict({"enabled": True}, **(store or {}))
     made["server"] = server or {}
     made["governance"] = {
@@ -50,13 +52,18 @@ def count(g):
 
 
 def newest(g, n):
-    """The last n rows."""
-    rows = []
+    """The last n rows. Page by page in time: an offset has a limit."""
+    rows, behind = {}, {}
     while len(rows) < n:
-        found = page(g, limit=min(PAGE, n - len(rows)), offset=len(rows))["logs"]
-        assert found, "%d rows of %d" % (len(rows), n)
-        rows += found
-    return rows
+        found = page(g, limit=min(PAGE, n - len(rows) + 10), **behind)["logs"]
+        fresh = [r for r in found if r["id"] not in rows]
+        assert fresh, "%d rows of %d" % (len(rows), n)
+        rows.update((r["id"], r) for r in fresh)
+        if len(rows) >= n:
+            break
+        last = datetime.datetime.fromisoformat(found[-1]["created_at"].replace("Z", "+00:00"))
+        behind = {"end_time": (last + datetime.timedelta(microseconds=1)).isoformat()}
+    return list(rows.values())[:n]
 
 
 def request_id(row):
@@ -82,10 +89,13 @@ def sums(rows):
 class Crowd:
     """Clients that ask all the time, each request by a name of its own, whole answers and streams.
     `whole` are the names whose answer has come to its end. What a client meets when the gateway is
-    killed is no failure, an answer that is not good is one."""
+    killed is no failure, unless it `goes_on`; an answer that is not good is one. With `permits`, a
+    semaphore, each request takes one."""
 
-    def __init__(self, g, name, threads=6, headers=(("x-bf-vk", KEY),), goes_on=False):
+    def __init__(self, g, name, threads=6, headers=(("x-bf-vk", KEY),), goes_on=False,
+                 permits=None):
         self.g, self.name, self.headers, self.goes_on = g, name, list(headers), goes_on
+        self.permits = permits
         self.whole, self.refused, self.failures = [], [], []
         self.over = threading.Event()
         self.threads = [threading.Thread(target=self._run, args=(i,)) for i in range(threads)]
@@ -107,6 +117,8 @@ class Crowd:
     def _run(self, i):
         c, n = None, 0
         while not self.over.is_set() and not self.failures:
+            if self.permits and not self.permits.acquire(timeout=0.05):
+                continue
             n += 1
             try:
                 c = c or self.g.connect()

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exact books: whatever becomes of the process, who got an answer finds it in the books, once."""
+import errno
 import json
 import os
 import random
+import re
 import shutil
 import signal
+import subprocess
+import tempfile
+import threading
 
 import pytest
 
@@ -202,10 +207,12 @@ def test_upgrades_lose_no_row_and_pass_no_limit(line_of, provider_of, tmp_path, 
             return call.stream_end()
         return call.reply(200, CHAT)
 
-    allowed = 100 * upgrades
+    allowed = 50 * upgrades
     g = line_of(books(provider_of(script), requests=allowed),
                 flags=["-cores", "2", "-shared-dir", str(tmp_path / "shared")])
-    load = Crowd(g, "load", goes_on=True)
+    load = Crowd(g, "load", headers=(), goes_on=True)
+    permits = threading.Semaphore(0)
+    limited = Crowd(g, "limited", goes_on=True, permits=permits)
     names = []
     for n in range(upgrades):
         flow = flows["now"] = Flow()
@@ -216,7 +223,9 @@ def test_upgrades_lose_no_row_and_pass_no_limit(line_of, provider_of, tmp_path, 
             assert c.head()[0] == 200
             streams.append(c.events())
             assert next(streams[-1]) == CHAT_EVENTS[1]
+        permits.release(25)  # some before, some while, some behind
         old = g.upgrade()
+        permits.release(25)
         load.go_on(50)
         flow.step()
         flow.step(over=True)
@@ -226,17 +235,118 @@ def test_upgrades_lose_no_row_and_pass_no_limit(line_of, provider_of, tmp_path, 
             c.close()
         assert (g.process.wait(20) if old == g.process.pid else g.ended(old)) == 0
         names += ["live-%d-%d" % (n, i) for i in range(STREAMS)]
-        assert len(load.whole) <= allowed
-    until(lambda: len(load.whole) >= allowed or load.failures, lambda: "%d of %d answered\n%s" % (
-        len(load.whole), allowed, "\n".join(g.log[-20:])))
-    load.go_on(20)
-    load.end()
-    assert len(load.whole) == allowed and load.refused
+        until(lambda n=n: limited.answers() == 50 * (n + 1) or limited.failures,
+              "answers are missing")
+    permits.release(20)
+    until(lambda: limited.answers() == allowed + 20 or limited.failures, "answers are missing")
+    for crowded in load, limited:
+        crowded.end()
+    assert (len(limited.whole), len(limited.refused)) == (allowed, 20)
     assert usage(g)[1] == allowed
+    names += limited.whole
     names += load.whole
     until(lambda: count(g) >= len(names), lambda: "%d rows of %d" % (count(g), len(names)))
     rows = check_rows(g, names, 0)
     assert len(rows) == len(names)
     assert sum(r.get("virtual_key_id") == "vk" for r in rows) == allowed
     print("%d upgrades: %d answers, %d refused, %d rows" % (
-        upgrades, len(names), len(load.refused), len(rows)))
+        upgrades, len(names), len(limited.refused), len(rows)))
+
+
+# ---- A full disk ---------------------------------------------------------------------------------
+
+MIB = 1 << 20
+DISK, MIN_FREE = 256, 64  # MiB: without content below 64, without rows below 32, the reserve is 16
+
+
+class Disk:
+    """A file system of its own, which a file takes the space of."""
+
+    def __init__(self, path):
+        self.path, self.ballast = path, os.path.join(path, "ballast")
+
+    def free(self):
+        status = os.statvfs(self.path)
+        return status.f_bavail * status.f_frsize
+
+    def leave(self, size):
+        """Takes what is more than so many bytes; 0: all there is."""
+        with open(self.ballast, "ab") as f:
+            try:
+                while self.free() > size:
+                    f.write(bytes(min(MIB, max(4096, self.free() - size))))
+                    f.flush()
+            except OSError as e:
+                assert e.errno == errno.ENOSPC and size == 0
+
+    def give_back(self):
+        os.unlink(self.ballast)
+
+
+@pytest.fixture
+def disk(tmp_path, monkeypatch):
+    path = tmp_path / "disk"
+    path.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=%dm" % DISK, "ringgate", str(path)],
+                          capture_output=True, check=False)
+    if made.returncode != 0:
+        pytest.skip("cannot mount a file system: %s" % made.stderr.decode().strip())
+    monkeypatch.setattr(tempfile, "tempdir", str(path))
+    yield Disk(str(path))
+    subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def metric(g, name):
+    text = g.request("GET", "/metrics").body.decode()
+    return int(re.search(r"^ringgate_store_%s (\d+)$" % re.escape(name), text, re.M).group(1))
+
+
+def level(g, name):
+    until(lambda: metric(g, 'level{level="%s"}' % name) == 1, "the level does not become " + name)
+
+
+def has_content(g, row):
+    return "raw_request" in json.loads(g.request("GET", "/api/logs/" + row["id"]).body)
+
+
+def test_a_full_disk_costs_content_then_rows_and_never_usage(disk, gateway_of, provider, tmp_path):
+    """Under load: the answers go on; what is given up is counted; who was answered is charged, also
+    when it is killed there; and everything is kept again when there is space."""
+    conf = books(provider, store={"min_free_mb": MIN_FREE})
+    flags = ["-cores", "2", "-shared-dir", str(tmp_path / "shared")]
+    g = gateway_of(conf, flags=flags)
+    load = Crowd(g, "before")
+    load.go_on(50)
+    until(lambda: count(g) > 0, "no row")
+    assert has_content(g, newest(g, 1)[0]) and metric(g, "content_dropped_total") == 0
+    disk.leave(48 * MIB)
+    level(g, "no_content")
+    load.go_on(50)
+    until(lambda: metric(g, "content_dropped_total") > 0, "no content was given up")
+    disk.leave(20 * MIB)
+    level(g, "no_rows")
+    load.go_on(50)
+    until(lambda: metric(g, "rows_dropped_total") > 0, "no row was given up")
+    disk.leave(0)
+    g.wait_log("the space that is reserved for usage has been given back")
+    disk.leave(MIB)  # of the reserve as well
+    before = load.answers()
+    load.go_on(200)
+    g.kill()
+    load.end()
+    assert load.answers() >= before + 200 and not load.refused
+    conf_dir = ["-app-dir", g.dir.name]
+    g = gateway_of(conf, flags=[*flags, *conf_dir])
+    used = usage(g)[1]
+    assert len(load.whole) <= used <= len(load.whole) + len(load.threads)
+    disk.give_back()
+    level(g, "all")
+    load = Crowd(g, "after")
+    load.go_on(50)
+    load.end()
+    until(lambda: metric(g, "queued_bytes") == 0, "the rings are not drained")
+    used += len(load.whole)
+    assert usage(g)[1] == used == count(g)  # facts of each are found, with a row or without
+    rows = newest(g, len(load.whole))
+    assert {request_id(r) for r in rows} == set(load.whole)
+    assert all(has_content(g, r) for r in rows[:20])
