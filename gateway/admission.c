@@ -363,6 +363,8 @@ void admission_settle(struct exchange *x, struct charge *ret)
         g->actual = actual_of(x, g, ret);
         g->window = ledger_settle(x->core->gateway->ledger.ledger, &g->gate.limit->ledger,
                                   g->reserved, g->actual, now);
+        if (!x->record.open)
+            ledger_unrecorded(&g->gate.limit->ledger, g->actual);
     }
     if (x->usage.known && x->core->gateway->estimates && !counts_only(x->route->operation))
         estimate_learn(x->core->gateway->estimates, x->target[x->target_index].provider->name,

@@ -190,7 +190,7 @@ static void add_row(struct json_writer *w, const struct exchange *x, const struc
     }
     json_key(w, SLICE("stream"));
     json_bool(w, x->stream_wanted);
-    if (!f)
+    if (!f || x->state == EXCHANGE_SETTLED) // it was told before the client left
         add_usage(w, &x->usage);
     if (f)
         add_failure(w, f, r->status);
