@@ -3,9 +3,9 @@
 // logs.c: a query string made into a store_query, and rows made into the API's answers.
 //
 // A row is stored as the API tells it but for its id, which stands in front. What was asked and
-// answered is told by /api/logs/{id} only, as `raw_request` and `raw_response`: the texts as they
-// were.
+// answered is told by /api/logs/{id} only (content.h).
 #include "admin/logs.h"
+#include "admin/content.h"
 #include "admin/guard.h"
 
 #include "base/buf.h"
@@ -26,8 +26,8 @@
 #define LOGS_VALUES_MAX    64
 #define LOGS_LIMIT_DEFAULT 50
 #define LOGS_ID_DIGITS     28
-// Content that is longer is written by a worker: escaping it would hold the loop too long.
-#define LOGS_TURN_BYTES (256 * 1024)
+// Content that is longer is read and written by a worker: it would hold the loop too long.
+#define LOGS_TURN_BYTES ((size_t)32 * 1024)
 
 // ---- The query -------------------------------------------------------------------------------
 
@@ -418,17 +418,9 @@ struct telling {
 static void tell_entry(void *telling)
 {
     const struct telling *t = telling;
-    const struct store_entry *e = t->entry;
-    add_row(t->b, t->id, e->row);
-    if (e->request.len > 0) {
-        buf_add(t->b, SLICE(",\"raw_request\":"));
-        buf_add_json(t->b, e->request);
-    }
-    if (e->answer.len > 0) {
-        buf_add(t->b, SLICE(",\"raw_response\":"));
-        buf_add_json(t->b, e->answer);
-    }
-    buf_printf(t->b, "%s}", e->cut ? ",\"content_cut\":true" : "");
+    add_row(t->b, t->id, t->entry->row);
+    content_tell(t->entry, t->b);
+    buf_add_char(t->b, '}');
 }
 
 void logs_entry_await(struct exchange *x, struct fiber *self)
@@ -444,7 +436,7 @@ void logs_entry_await(struct exchange *x, struct fiber *self)
     if (read_id(x->route_part, &id))
         rc = store_get_record_await(x->core->gateway->store, self, id, &x->stream->arena, &entry);
     struct telling t = {.b = &b, .id = id, .entry = &entry};
-    if (rc == 0 && entry.request.len + entry.answer.len > LOGS_TURN_BYTES)
+    if (rc == 0 && content_weight(&entry) > LOGS_TURN_BYTES)
         rc = work_await(x->core->gateway->work, self, tell_entry, &t);
     else if (rc == 0)
         tell_entry(&t);

@@ -56,6 +56,7 @@ struct gateway_core {
     struct config *config;    // current snapshot
     struct metrics metrics;
     struct store_ring *records; // NULL: none are kept
+    size_t kept_bytes;          // for them, by exchanges that last (kept.h)
     struct credentials credentials;
     struct log log;
     struct ring_hook log_hook; // writes the log's filled half at the end of a turn

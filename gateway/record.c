@@ -12,7 +12,9 @@
 #include "base/civil.h"
 #include "base/container.h"
 #include "base/err.h"
+#include "codec/dialect.h"
 #include "codec/json_write.h"
+#include "codec/sse.h"
 #include "gateway/admission.h"
 #include "gateway/exchange.h"
 #include "providers/price.h"
@@ -63,6 +65,59 @@ void record_content(struct exchange *x, struct slice request, struct slice answe
         return;
     x->record.request = request;
     x->record.answer = answer;
+}
+
+void record_commit(struct exchange *x)
+{
+    struct record *r = &x->record;
+
+    if (!keeps_content(x))
+        return;
+    ASSERT(!r->keeps);
+    r->keeps = true;
+    kept_init(&r->kept, &x->stream->arena, &x->core->kept_bytes);
+    struct slice request = slice_take(record_request(x), STORE_CONTENT_BYTES_MAX);
+    r->cut = request.len < x->body.len;
+    if (kept_reserve(&r->kept, request.len))
+        r->request = arena_copy(&x->stream->arena, request);
+    r->cut = r->cut || r->request.len < request.len;
+}
+
+void record_event(struct exchange *x, struct slice raw)
+{
+    if (x->record.keeps)
+        kept_event(&x->record.kept, sse_begins_with_owed_lf(raw) ? slice_skip(raw, 1) : raw);
+}
+
+void record_run(struct exchange *x, struct slice raw)
+{
+    if (x->record.keeps)
+        kept_run(&x->record.kept, raw);
+}
+
+void record_span(struct exchange *x, struct slice span)
+{
+    if (x->record.keeps)
+        kept_span(&x->record.kept, span);
+}
+
+// What of the content is to be stored, at the end.
+static void add_content(struct exchange *x, const struct failure *failure, struct store_record *r)
+{
+    struct record *c = &x->record;
+
+    if (c->request.len == 0)
+        c->request = record_request(x);
+    if (c->keeps) {
+        c->answer = kept_join(&c->kept);
+        r->answer_folded = c->kept.folded;
+        c->cut = c->cut || c->kept.cut;
+    } else if (failure && c->answer.len == 0 && keeps_content(x)) {
+        c->answer = failure->raw;
+    }
+    r->request = c->request;
+    r->answer = c->answer;
+    r->content_cut = c->cut;
 }
 
 // ---- The row ---------------------------------------------------------------------------------
@@ -194,6 +249,8 @@ static void add_row(struct json_writer *w, const struct exchange *x, const struc
         add_usage(w, &x->usage);
     if (f)
         add_failure(w, f, r->status);
+    if (x->dialect)
+        add_text(w, SLICE("dialect"), x->dialect->name);
     add_metadata(w, x);
     json_object_end(w);
 }
@@ -239,9 +296,6 @@ void record_close(struct exchange *x, const struct failure *failure)
 
     if (!x->record.open)
         return;
-    if (x->record.request.len == 0)
-        x->record.request = record_request(x);
-    x->record.open = false;
     struct store_record r = {
         .time = ring_wall(x->core->net.ring),
         .status = (uint16_t)status_of(x, failure),
@@ -255,9 +309,9 @@ void record_close(struct exchange *x, const struct failure *failure)
         .cached_read_tokens = x->usage.cached_read_tokens,
         .cached_write_tokens = x->usage.cached_write_tokens,
         .cost = charge.cost_known ? charge.cost : 0,
-        .request = x->record.request,
-        .answer = x->record.answer,
     };
+    add_content(x, failure, &r);
+    x->record.open = false;
     r.word[STORE_WORD_PROVIDER] = cut(x->target[x->target_index].provider->name);
     r.word[STORE_WORD_MODEL] = cut(x->target[x->target_index].model);
     r.word[STORE_WORD_OBJECT] = operation_name(x->route->operation, x->stream_wanted);
@@ -271,5 +325,6 @@ void record_close(struct exchange *x, const struct failure *failure)
     if (json_writer_done(&w, &r.row) != 0)
         r.row = SLICE_EMPTY; // without memory the usage is kept
     (void)store_put_record(x->core->records, &r, &id);
+    kept_done(&x->record.kept);
     x->record = (struct record){0};
 }

@@ -12,12 +12,17 @@
 // unknown model, a limit) leaves none. Closing never parks and makes no system call: the row is
 // written into the stream's arena and copied from there.
 //
+// Content is what the client asked and the answer in the client's dialect. What is answered whole
+// is copied into the ring from where it lies; what passes (a stream, a large answer) is kept as it
+// does (kept.h), from the commit on.
+//
 // Own core.
 #ifndef RINGGATE_GATEWAY_RECORD_H
 #define RINGGATE_GATEWAY_RECORD_H
 
 #include "base/clock.h"
 #include "base/slice.h"
+#include "gateway/kept.h"
 #include <stdbool.h>
 
 struct exchange;
@@ -30,8 +35,11 @@ struct failure;
 
 struct record {
     bool open;
+    bool keeps; // the answer passes and is kept
+    bool cut;   // not all of the content is there
     struct mono started;
     struct slice request, answer; // content; empty: not kept
+    struct kept kept;
 };
 
 // For the target whose gates have been passed. 0; ERR_LIMIT: the ring has no room.
@@ -40,6 +48,13 @@ int record_open(struct exchange *x);
 struct slice record_request(const struct exchange *x);
 // Both live until the record is closed, which follows at once.
 void record_content(struct exchange *x, struct slice request, struct slice answer);
+// An answer that will pass begins: the request's body, which goes with the commit, is copied.
+void record_commit(struct exchange *x);
+// What passes, as it came: an event with data, a run of them (kept.h), a span of no stream. Long
+// ones too: what is copied is bounded.
+void record_event(struct exchange *x, struct slice raw);
+void record_run(struct exchange *x, struct slice raw);
+void record_span(struct exchange *x, struct slice span);
 // `failure` NULL: the target has answered. Without an open record nothing happens.
 void record_close(struct exchange *x, const struct failure *failure);
 
