@@ -27,13 +27,25 @@
 
 struct exchange;
 struct failure;
+struct gateway_core;
+struct json_writer;
+struct store_record;
 
 // Of the metadata of one row; later headers are left out: a client must not fill the disk by them.
 #define RECORD_METADATA_MAX 32
 // Of one value and one error message in a row; what is longer is cut.
 #define RECORD_TEXT_BYTES_MAX 1024
 
+// A core's open records form a list, the newest first; one that walks it through several turns of
+// the loop leaves a mark in it.
+struct record_link {
+    struct record_link *next, *prev;
+    bool mark; // of no record
+};
+
 struct record {
+    struct record_link link; // while it is open
+    uint64_t serial;         // of its core's records
     bool open;
     bool keeps; // the answer passes and is kept
     bool cut;   // not all of the content is there
@@ -57,5 +69,15 @@ void record_run(struct exchange *x, struct slice raw);
 void record_span(struct exchange *x, struct slice span);
 // `failure` NULL: the target has answered. Without an open record nothing happens.
 void record_close(struct exchange *x, const struct failure *failure);
+
+// ---- Open ones, from their core --------------------------------------------------------------
+
+// What is known by now: its words; `time` is when it began, `latency_ms` since then.
+void record_describe(const struct exchange *x, struct store_record *ret);
+// Its row, with the status `processing`, but for the id.
+void record_tell(const struct exchange *x, struct json_writer *w);
+// Puts a mark in front of all, behind `after`, or takes it out again.
+void record_mark(struct gateway_core *core, struct record_link *mark, struct record_link *after);
+void record_unmark(struct gateway_core *core, struct record_link *mark);
 
 #endif

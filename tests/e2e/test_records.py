@@ -327,6 +327,83 @@ def test_pages(recording, provider):
     assert page["stats"]["total_requests"] == 5 and page["stats"]["success_rate"] == 100
 
 
+# ---- In flight ---------------------------------------------------------------------------------
+
+@pytest.fixture
+def halfway(recording, provider_of):
+    """A gateway of four cores, streams that have said two words, and what lets them go on."""
+    go = threading.Event()
+
+    def script(call):
+        if not call.json().get("stream"):
+            return call.reply(200, CHAT)
+        call.stream_head()
+        for e in CHAT_EVENTS[:3]:
+            call.chunk(e)
+        assert go.wait(DEADLINE_S)
+        for e in [*CHAT_EVENTS[3:], USAGE_EVENT, DONE]:
+            call.chunk(e)
+        call.stream_end()
+    g = recording(logged(provider_of(script)), flags=["--cores", "4"])
+    clients = []
+
+    def begin(name):
+        c = g.connect()
+        clients.append(c)
+        c.send_request("POST", CHAT_PATH, chat("openai/" + name, stream=True),
+                       [("x-request-id", name)])
+        assert c.head()[0] == 200
+        events = c.events()
+        for _ in range(3):
+            next(events)
+        return events
+
+    yield g, begin, go
+    go.set()
+    for c in clients:
+        c.close()
+
+
+def test_what_has_not_ended_is_told_from_memory(halfway):
+    g, begin, go = halfway
+    assert g.post(CHAT_PATH, chat("openai/whole")).status == 200
+    rows(g, 1)
+    streams = [begin("live-%d" % i) for i in range(8)]
+    page = search(g)
+    assert page["pagination"]["total_count"] == 9
+    live, whole = page["logs"][:8], page["logs"][8]
+    assert [r["status"] for r in live] == ["processing"] * 8 and whole["status"] == "success"
+    assert [r["model"] for r in live] == ["live-%d" % i for i in reversed(range(8))]
+    assert all(r["stream"] is True and "cost" not in r and "latency" not in r for r in live)
+    assert live[0]["metadata"]["request_id"] == "live-7" and live[0]["selected_key_name"] == "k1"
+    assert entry(g, live[0])["model"] == "live-7"
+    assert [r["model"] for r in search(g, status="success")["logs"]] == ["whole"]
+    assert len(search(g, status="processing")["logs"]) == 8
+    assert search(g, status="processing", models="live-3")["pagination"]["total_count"] == 1
+    assert search(g, status="processing", providers="anthropic")["logs"] == []
+    # As one list: two pages around the border, from either end.
+    assert [r["model"] for r in search(g, limit=2, offset=7)["logs"]] == ["live-0", "whole"]
+    assert [r["model"] for r in search(g, limit=2, order="asc")["logs"]] == ["whole", "live-0"]
+    assert [r["model"] for r in search(g, limit=3, offset=7, order="asc")["logs"]] == [
+        "live-6", "live-7"]
+    go.set()
+    for events in streams:
+        for _ in events:
+            pass
+    ended = rows(g, 9)
+    assert {r["status"] for r in ended} == {"success"}
+    assert g.request("GET", "/api/logs/" + live[0]["id"]).status == 404
+
+
+def test_a_page_of_a_thousand(recording, provider):
+    g = recording(logged(provider))
+    with g.connect() as c:
+        for _ in range(1000):
+            assert c.request("POST", CHAT_PATH, json.dumps(chat()).encode()).status == 200
+    rows(g, 1000, limit=1)
+    assert len({r["id"] for r in search(g, limit=1000)["logs"]}) == 1000
+
+
 @pytest.mark.parametrize("name,value", [
     ("limit", "1001"), ("limit", "0"), ("offset", "x"), ("sort_by", "size"), ("order", "up"),
     ("start_time", "yesterday"), ("status", "fine"), ("min_cost", "-1"), ("nonsense", "1")])
