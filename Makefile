@@ -44,13 +44,19 @@ sim: deps ## SEEDS seeds of the simulator, under ASan (docs/simulator.md)
 	@cmake --build --preset asan --target sim_sim
 	@tools/sim $(SEEDS)
 
-soak: ## the long runs: attacks, marked tests under ASan, 100,000 seeds, ten minutes a fuzz target
+soak: ## the long runs: attacks, all tests under TSan, 100,000 seeds, ten minutes a fuzz target
 	@packaging/install-deps soak
 	@$(MAKE) build PRESET=release
 	@PYTEST_ARGS='-m soak -vv -s -k attacks' CTEST_ARGS='-R ^none$$' tools/test release
 	@$(MAKE) build PRESET=asan
 	@RINGGATE_GOLDEN_CUTS=10000 RINGGATE_CRASH_ROUNDS=200 PYTEST_ARGS='-m soak -vv --durations=0' \
 		tools/test asan
+	@$(MAKE) build PRESET=tsan
+	@RINGGATE_DEADLINE_S=60 tools/test tsan
+	@RINGGATE_DEADLINE_S=60 CTEST_ARGS='-R ^unit/net/' RINGGATE_LABEL=6.1 \
+		RINGGATE_FLAGS=--ring-features=6.1 RINGGATE_RING_FEATURES=6.1 tools/test tsan
+	@RINGGATE_DEADLINE_S=60 RINGGATE_LABEL=soak CTEST_ARGS='-R ^none$$' \
+		PYTEST_ARGS='-m soak -vv -k test_upgrade' tools/test tsan
 	@tools/sim 100000 100
 	@tools/sim-plants
 	@$(MAKE) fuzz FUZZ_SECONDS=600

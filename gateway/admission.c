@@ -257,6 +257,11 @@ static void find_cost(const struct exchange *x, const struct admission *a, struc
         .output_tokens = x->usage.output_tokens,
         .cached_read_tokens = x->usage.cached_read_tokens,
         .cached_write_tokens = x->usage.cached_write_tokens,
+        .cached_write_1h_tokens = x->usage.cached_write_1h_tokens,
+        .input_audio_tokens = x->usage.input_audio_tokens,
+        .output_audio_tokens = x->usage.output_audio_tokens,
+        .searches = x->usage.searches,
+        .tier = x->usage.tier,
     };
 
     if (counts_only(x->route->operation)) {

@@ -153,6 +153,11 @@ static void load_logging(struct config_builder *b, const struct config_path *up,
     l->content_choice = config__bool(client, "allow_per_request_content_storage_override", false);
     l->row_days = number(store, "retention_days",
                          config__uint(client, "log_retention_days", CONFIG_LOG_DAYS));
+    l->content_days = number(store, "content_retention_days", l->row_days);
+    if (l->content_days == 0 || (l->row_days > 0 && l->content_days > l->row_days))
+        l->content_days = l->row_days;
+    l->bytes_max = (uint64_t)number(store, "max_size_gb", 0) << 30;
+    l->free_bytes = (uint64_t)number(store, "min_free_mb", CONFIG_LOG_FREE_MB) << 20;
     load_headers(b, up, client, "logging_headers", &l->headers, &l->header_count);
 }
 
@@ -178,7 +183,9 @@ void config__load_client(struct config_builder *b, yyjson_val *root)
         c->compat |= COMPAT_DROP_PARAMS;
     if (config__bool(compat, "should_convert_params", false))
         c->compat |= COMPAT_CONVERT_PARAMS;
+    c->no_store_in_health = config__bool(client, "disable_db_pings_in_health", false);
     c->no_raw_override = !config__bool(client, "allow_per_request_raw_override", true);
+    c->no_stored = !config__bool(config__get(root, "config_store"), "enabled", true);
     load_logging(b, &path, root, client);
     load_labels(b, &path, client);
     load_origins(b, &path, client);

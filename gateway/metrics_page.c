@@ -51,6 +51,8 @@
       "TLS handshakes with providers.")                                                            \
     X(resumptions, "ringgate_upstream_tls_resumptions_total", "counter",                           \
       "TLS handshakes that resumed a session.")                                                    \
+    X(h2_taken_back, "ringgate_http2_taken_back_total", "counter",                                 \
+      "HTTP/2 requests that were reset before they began.")                                        \
     X(h2_refused, "ringgate_upstream_http2_refused_total", "counter",                              \
       "HTTP/2 streams that providers have not looked at.")                                         \
     X(h2_goaways, "ringgate_upstream_http2_goaways_total", "counter",                              \
@@ -221,6 +223,7 @@ static void add_figures(struct core_figures *f, struct gateway_core *core)
         .retries = counter_get(&net->upstream_retries),
         .handshakes = counter_get(&net->upstream_handshakes),
         .resumptions = counter_get(&net->upstream_resumptions),
+        .h2_taken_back = counter_get(&net->h2_taken_back),
         .h2_refused = counter_get(&net->upstream_h2_refused),
         .h2_goaways = counter_get(&net->upstream_h2_goaways),
         .shaking = core->net.tls.shaking,
@@ -697,6 +700,7 @@ int metrics_scrape_await(struct gateway *g, struct gateway_core *core, struct fi
         write_reasons(out, sum, g->cores);
         write_limiters(out, core->config);
         write_prices(out, core->gateway);
+        metrics__write_store(out, g->store);
         write_upgrades(out, g->area);
         write_process(out, g);
         rc = out->err;

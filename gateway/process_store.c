@@ -11,11 +11,10 @@
 #include "gateway/process_internal.h"
 #include "store/store.h"
 #include <stdio.h>
+#include <unistd.h>
 
 // Of one core. A request in flight needs a place of 6 kB; unused pages cost nothing.
 #define RING_BYTES ((uint64_t)64 << 20)
-// Below this the disk counts as full.
-#define FREE_BYTES_MIN ((uint64_t)256 << 20)
 // Counters read at the start.
 #define COUNTERS_BYTES_MAX ((size_t)64 << 20)
 
@@ -43,14 +42,15 @@ static int fill(struct gateway *g, const struct store_counter *counters, size_t 
     return 0;
 }
 
-static int fill_ledger(struct gateway *g)
+int process__fill_ledger(struct process *p)
 {
+    struct gateway *g = &p->gateway;
     struct block_pool pool;
     struct arena arena;
     struct store_counter *counters = NULL;
     size_t count = 0;
 
-    if (!g->ledger.ledger || !g->ledger.first || !store_is_ready(g->store))
+    if (!g->ledger.ledger || !g->ledger.first || !g->store || !store_is_ready(g->store))
         return 0;
     block_pool_init(&pool, 0);
     arena_init(&arena, &pool, COUNTERS_BYTES_MAX);
@@ -59,7 +59,23 @@ static int fill_ledger(struct gateway *g)
         rc = fill(g, counters, count);
     arena_done(&arena);
     block_pool_done(&pool);
+    if (rc < 0)
+        fprintf(stderr, "ringgate: not started: the store: %s\n", err_text(rc));
     return rc;
+}
+
+// Limits that were kept there hold, whether requests are recorded or not.
+static bool is_wanted(const struct config *config, const char *dir)
+{
+    return config->logging.enabled || (!config->no_stored && access(dir, F_OK) == 0);
+}
+
+// A reload compares with it.
+static int keep_key(struct process *p)
+{
+    buf_init(&p->encryption_key, STORE_KEY_BYTES_MAX);
+    buf_add(&p->encryption_key, p->config->encryption_key);
+    return p->encryption_key.err;
 }
 
 int process__open_store(struct process *p)
@@ -69,31 +85,57 @@ int process__open_store(struct process *p)
     char text[STORE_REASON_BYTES] = "";
     const char *reason = NULL;
 
-    if (!p->config->logging.enabled)
-        return 0;
     snprintf(dir, sizeof(dir), "%s/%s", p->setup->options->app_dir, STORE_FOLDER);
+    if (!is_wanted(p->config, dir))
+        return 0;
     struct store_options options = {
         .dir = dir,
         .rings = p->shared_dir,
         .cores = g->cores,
         .ring_bytes = RING_BYTES,
         .row_days = p->config->logging.row_days,
-        .content_days = p->config->logging.row_days,
-        .free_bytes_min = FREE_BYTES_MIN,
+        .content_days = p->config->logging.content_days,
+        .logs_bytes_max = p->config->logging.bytes_max,
+        .free_bytes_min = p->config->logging.free_bytes,
+        .encryption_key = p->config->encryption_key,
         .notice = notice,
         .standby = p->upgrade.successor,
     };
-    int rc = shared_dir_make(p->shared_dir, &reason);
+    int rc = keep_key(p);
+    if (rc == 0)
+        rc = shared_dir_make(p->shared_dir, &reason);
     if (rc == 0) {
         reason = NULL; // what follows has its own
         rc = store_open(&options, &g->store, text);
     }
-    if (rc == 0)
-        rc = fill_ledger(g);
     if (rc < 0)
         fprintf(stderr, "ringgate: not started: the store: %s\n",
                 reason    ? reason
                 : text[0] ? text
                           : err_text(rc));
     return rc;
+}
+
+void process__retain(struct process *p, const struct config_logging *logging)
+{
+    if (p->gateway.store)
+        store_retain(p->gateway.store, logging->row_days, logging->content_days,
+                     logging->bytes_max);
+}
+
+void process__close_store(struct process *p)
+{
+    store_close(p->gateway.store);
+    p->gateway.store = NULL;
+    if (p->encryption_key.ptr != NULL)
+        explicit_bzero(p->encryption_key.ptr, p->encryption_key.len);
+    buf_done(&p->encryption_key);
+}
+
+bool process__key_fits(const struct options *options, const struct config *c,
+                       char ret_reason[STORE_REASON_BYTES])
+{
+    char dir[OPTIONS_PATH_BYTES + sizeof(STORE_FOLDER) + 1];
+    snprintf(dir, sizeof(dir), "%s/%s", options->app_dir, STORE_FOLDER);
+    return !is_wanted(c, dir) || store_check_key(dir, c->encryption_key, ret_reason) == 0;
 }

@@ -131,6 +131,13 @@ void relay_head(struct exchange *x, const struct upstream *u, int64_t content_le
     };
 }
 
+static enum price_tier tier_of(enum dialect_tier tier)
+{
+    return tier == DIALECT_TIER_PRIORITY ? PRICE_TIER_PRIORITY
+           : tier == DIALECT_TIER_FLEX   ? PRICE_TIER_FLEX
+                                         : PRICE_TIER_DEFAULT;
+}
+
 void relay_set_usage(struct exchange *x, const struct dialect_usage *usage)
 {
     x->usage = (struct usage){
@@ -140,6 +147,11 @@ void relay_set_usage(struct exchange *x, const struct dialect_usage *usage)
         .total_tokens = usage->total_tokens,
         .cached_read_tokens = usage->cached_read_tokens,
         .cached_write_tokens = usage->cached_write_tokens,
+        .cached_write_1h_tokens = usage->cached_write_1h_tokens,
+        .input_audio_tokens = usage->input_audio_tokens,
+        .output_audio_tokens = usage->output_audio_tokens,
+        .searches = usage->searches,
+        .tier = tier_of(usage->tier),
         .dollars = usage->dollars,
     };
 }

@@ -25,11 +25,43 @@
 // RFC 9113 6.5.2: what a field counts beside its bytes.
 #define FIELD_OVERHEAD 32
 
-// RFC 9110 5.6.2 tchar without upper case.
+// What a byte may not stand in, but for names, where it may: RFC 9110 5.6.2 tchar without upper
+// case.
+#define NAME         1
+#define NO_AUTHORITY 2
+#define NO_PATH      4
+#define NO_QUERY     8
+#define NOWHERE      (NO_AUTHORITY | NO_PATH | NO_QUERY)
+
+static const uint8_t kinds[256] = {
+    [0x00 ... 0x20] = NOWHERE,
+    ['!'] = NAME,
+    ['"'] = NOWHERE,
+    ['#'] = NAME | NOWHERE,
+    ['$' ... '\''] = NAME,
+    ['*' ... '+'] = NAME,
+    [','] = NO_AUTHORITY,
+    ['-' ... '.'] = NAME,
+    ['/'] = NO_AUTHORITY,
+    ['0' ... '9'] = NAME,
+    ['<'] = NOWHERE,
+    ['>'] = NOWHERE,
+    ['?' ... '@'] = NO_AUTHORITY,
+    ['\\'] = NO_AUTHORITY | NO_PATH,
+    ['^'] = NAME | NO_AUTHORITY | NO_PATH,
+    ['_'] = NAME,
+    ['`'] = NAME | NO_AUTHORITY | NO_PATH,
+    ['a' ... 'z'] = NAME,
+    ['{'] = NO_AUTHORITY | NO_PATH,
+    ['|'] = NAME | NO_AUTHORITY,
+    ['}'] = NO_AUTHORITY | NO_PATH,
+    ['~'] = NAME,
+    [0x7f ... 0xff] = NOWHERE,
+};
+
 static bool is_name_byte(unsigned char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           (c > 0x20 && c < 0x7f && strchr("!#$%&'*+-.^_`|~", c));
+    return (kinds[c] & NAME) != 0;
 }
 
 static bool is_name(struct slice s)
@@ -72,8 +104,7 @@ static bool is_method(struct slice s)
 static bool is_authority(struct slice s)
 {
     for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if (c <= 0x20 || c >= 0x7f || strchr("\"#/<>?@\\^`{|},", c))
+        if (kinds[(unsigned char)s.ptr[i]] & NO_AUTHORITY)
             return false;
     }
     return s.len > 0;
@@ -85,11 +116,8 @@ static bool is_path(struct slice s, struct slice method)
         return slice_eq(method, SLICE("OPTIONS"));
     bool in_path = true;
     for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if (c <= 0x20 || c >= 0x7f || strchr("\"#<>", c))
-            return false;
-        in_path = in_path && c != '?';
-        if (in_path && strchr("\\^`{}", c))
+        in_path = in_path && s.ptr[i] != '?';
+        if (kinds[(unsigned char)s.ptr[i]] & (in_path ? NO_PATH : NO_QUERY))
             return false;
     }
     return s.len > 0 && s.ptr[0] == '/';

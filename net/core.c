@@ -81,6 +81,7 @@ int net_core_init(struct net_core *c, unsigned index, struct net_shared *shared,
     block_pool_init(&c->blocks, BLOCKS_KEPT);
     pool_init(&c->conns, sizeof(struct h1_conn), LIMIT_CONNECTIONS);
     list_init(&c->h2_open);
+    net__h2_begin_init(c);
     pool_init(&c->h2_conns, sizeof(struct h2_conn), LIMIT_CONNECTIONS);
     pool_init(&c->h2_exchanges, sizeof(struct h2_exchange), LIMIT_H2_EXCHANGES);
     int rc = prng_seed_kernel(&c->prng);
@@ -104,6 +105,7 @@ void net_core_done(struct net_core *c)
     net__listen_done(c);
     ring_timer_clear(c->ring, &c->trim_timer);
     ring_timer_clear(c->ring, &c->h2_drain_timer);
+    net__h2_begin_done(c);
     net__tls_done(c);
     upstream__core_done(c);
     ring_bufs_free(c->client_bufs);

@@ -134,6 +134,7 @@ struct net_stats {
     struct counter upstream_h2_goaways;     // connections that providers ended
     struct h2_counts upstream_h2;
     struct counter h2_connections;                  // that began with the HTTP/2 preface
+    struct counter h2_taken_back;                   // requests that never began
     struct h2_counts h2;                            // streams, and every bound of h2/limit.h
     struct counter tls_handshakes, tls_resumptions; // with clients, resumed ones in both
     struct counter tls_failures[TLS_FAILURE_COUNT];
@@ -185,6 +186,14 @@ struct net_tls {
     struct ring_hook hook;
 };
 
+// What h2_begin.c keeps on a core; private to it.
+struct net_h2_begin {
+    struct list waiting; // connections with requests that have not begun
+    unsigned left;       // that may begin in this turn
+    struct ring_task task;
+    struct ring_hook hook;
+};
+
 struct net_core {
     unsigned index;
     struct net_shared *shared;
@@ -198,6 +207,7 @@ struct net_core {
     struct pool h2_exchanges;        // their requests
     struct list h2_open;             // those that have not been told to go
     struct ring_timer h2_drain_timer;
+    struct net_h2_begin h2_begin;
     struct pool upstreams; // connections to providers
     struct map origins;    // key of origin → struct origin_pool
     struct dns *dns;

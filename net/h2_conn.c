@@ -178,6 +178,7 @@ static void let_go(struct h2_conn *h)
         else
             h2_conn__end_exchange(x);
     }
+    h2_begin__drop(h);
 }
 
 // The session is over and has said so: no reset may overtake its last words.
@@ -216,6 +217,7 @@ void h2_conn__free(struct h1_conn *c)
     if (!h)
         return;
     ASSERT(h->exchanges == 0 && list_empty(&h->sending) && !h->page);
+    h2_begin__drop(h);
     ring_undefer(ring_of(h), &h->task);
     list_remove(&h->link);
     h2_session_done(&h->server);
@@ -229,6 +231,7 @@ void h2_conn__end_exchange(struct h2_exchange *x)
     struct h1_conn *c = h->conn;
     ASSERT(!x->h2.session && !list_linked(&x->sending) && h->exchanges > 0);
     h2_request__free(x);
+    list_remove(&x->arrived);
     list_remove(&x->link);
     h->exchanges--;
     pool_put(&core_of(h)->h2_exchanges, x);
@@ -354,6 +357,7 @@ void h2_conn__take(struct h1_conn *c, struct slice *in)
     size_t bytes = in->len;
     (void)h2_session_feed(&h->server, now, *in); // its errors are in what it then says
     *in = slice_skip(*in, in->len);
+    h2_begin__read(h);
     if (!h2_session_head_open(&h->server))
         h->head_at = MONO_NEVER;
     else if (h->head_at.ns != MONO_NEVER.ns)
@@ -425,6 +429,8 @@ bool h2_conn__begin(struct h1_conn *c)
     h->conn = c;
     c->h2 = h;
     list_init(&h->all);
+    list_init(&h->arrived);
+    list_init(&h->waiting);
     list_init(&h->sending);
     h->idle_at = h->head_at = h->send_at = h->drain_at = h->rest_at = MONO_NEVER;
     h1_conn__set_state(c, CONN_H2);

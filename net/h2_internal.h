@@ -5,6 +5,7 @@
 //     h2_conn.c      the connection: input, one send a turn, deadlines, its end
 //     h2_stream.c    an exchange: the neutral message's operations on one stream
 //     h2_request.c   its head and body
+//     h2_begin.c     when it begins
 //
 // The socket is an h1_conn's, whatever is spoken on it (net_internal.h): accepting, receiving, TLS
 // and closing are written once. A connection that begins with the client preface goes from HEAD to
@@ -14,10 +15,10 @@
 //        ▲                                                                    │
 //        └── one sendmsg ◄── output, at the end of the turn ◄── answer, write ┘
 //
-// An exchange is the gateway's from on_request until http_end, like every http_stream. Its HTTP/2
-// stream may end before (the client resets it, the connection is lost): then the fiber is cancelled
-// and the exchange lives on without a stream until http_end. The connection's memory is there until
-// its last exchange has ended.
+// An exchange is the gateway's from on_request (h2_begin.c) until http_end, like every http_stream.
+// Its HTTP/2 stream may end before (the client resets it, the connection is lost): then the fiber
+// is cancelled and the exchange lives on without a stream until http_end. The connection's memory
+// is there until its last exchange has ended.
 #ifndef RINGGATE_NET_H2_INTERNAL_H
 #define RINGGATE_NET_H2_INTERNAL_H
 
@@ -31,6 +32,8 @@ struct h2_conn {
     struct h1_conn *conn;
     struct list link;      // in core->h2_open, until it has been told to go
     struct list all;       // exchanges that have not ended, those without a stream included
+    struct list arrived;   // those that have not begun
+    struct list waiting;   // in core->h2_begin.waiting
     struct list sending;   // those whose bytes the send in flight points at
     unsigned exchanges;    // how many
     struct ring_task task; // output
@@ -48,6 +51,7 @@ struct h2_exchange {
     struct h2_stream h2;
     struct h2_conn *conn;
     struct list link;          // in conn->all
+    struct list arrived;       // in conn->arrived: its head is here, and nobody serves it yet
     struct list sending;       // in conn->sending
     struct fiber_wait written; // of the write in progress
     struct ring_timer timer;   // the body's window
@@ -97,5 +101,16 @@ void h2_request__free(struct h2_exchange *x); // what it holds
 int h2_request__read_await(struct http_stream *s, struct fiber *self, size_t bytes_max,
                            struct slice *ret_body);
 void h2_request__drop(struct http_stream *s);
+
+// ---- h2_begin.c ------------------------------------------------------------------------------
+
+// Requests begun of one connection behind one read, or in one turn when more wait; and of all
+// connections of a core in one turn: a burst must not hold the loop.
+#define H2_BEGUN_A_READ 16
+#define H2_BEGUN_A_TURN 64
+
+void h2_begin__add(struct h2_exchange *x); // its head is fit to be served
+void h2_begin__read(struct h2_conn *h);    // a read has been looked at
+void h2_begin__drop(struct h2_conn *h);    // begins nothing more
 
 #endif

@@ -176,7 +176,7 @@ static int make_room(struct h2_exchange *x, size_t more)
 
 void h2_request__data(struct h2_exchange *x, struct slice bytes)
 {
-    if (x->body_err || !x->served)
+    if (x->body_err || (!x->served && !list_linked(&x->arrived)))
         return; // dropped, and its window not given back
     int rc = make_room(x, bytes.len);
     if (!rc)

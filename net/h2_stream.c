@@ -243,6 +243,7 @@ static struct h2_stream *on_open(struct h2_session *server)
     x->conn = h;
     x->answer_left = -1;
     list_init(&x->sending);
+    list_init(&x->arrived);
     list_push_back(&h->all, &x->link);
     x->stream.ops = &h2_stream_ops;
     x->stream.core = core;
@@ -273,8 +274,7 @@ static void on_head(struct h2_session *server, struct h2_stream *s, int err)
         h2_stream__refuse(&x->stream, ERR_OVERLOAD);
         return;
     }
-    x->served = true;
-    core->server->on_request(core->server, &x->stream);
+    h2_begin__add(x);
 }
 
 static void on_data(struct h2_session *server, struct h2_stream *s, struct slice bytes)
@@ -316,6 +316,8 @@ static void on_close(struct h2_session *server, struct h2_stream *s, uint32_t co
 {
     struct h2_exchange *x = exchange_of(s);
     (void)server;
+    if (list_linked(&x->arrived))
+        counter_add(&x->stream.core->stats.h2_taken_back, 1);
     if (!x->served)
         h2_conn__end_exchange(x);
     else if (!x->sealed || code != H2_NO_ERROR)

@@ -289,6 +289,8 @@ void upstream__core_drain(struct net_core *c);      // closes idle connections a
 bool upstream__core_idle(const struct net_core *c); // no connection is left
 void upstream__core_done(struct net_core *c);       // idle; half-built is fine
 
+void net__h2_begin_init(struct net_core *c); // h2_begin.c
+void net__h2_begin_done(struct net_core *c);
 void net__h2_drain(struct net_core *c); // GOAWAY to every HTTP/2 client, some at a time
 
 #endif

@@ -193,6 +193,18 @@ static struct rocks *rocks_new(const struct rocks_options *options)
     return db;
 }
 
+static rocksdb_t *open_db(struct rocks *db, const struct rocks_options *options,
+                          const char *const *names, char **ret_error)
+{
+    const char *dir = options->memory ? "/memory" : options->dir;
+    const rocksdb_options_t *const *each = (const rocksdb_options_t *const *)db->options;
+    if (options->look)
+        return rocksdb_open_for_read_only_column_families(db->options[0], dir, (int)db->families,
+                                                          names, each, db->family, 0, ret_error);
+    return rocksdb_open_column_families(db->options[0], dir, (int)db->families, names, each,
+                                        db->family, ret_error);
+}
+
 int rocks_open(const struct rocks_options *options, struct rocks **ret,
                char reason[ROCKS_REASON_BYTES])
 {
@@ -209,9 +221,7 @@ int rocks_open(const struct rocks_options *options, struct rocks **ret,
     }
     for (unsigned i = 0; i < db->families; i++)
         names[i] = family_rows[i].name;
-    db->db = rocksdb_open_column_families(
-        db->options[0], options->memory ? "/memory" : options->dir, (int)db->families, names,
-        (const rocksdb_options_t *const *)db->options, db->family, &text);
+    db->db = open_db(db, options, names, &text);
     if (text) {
         db->db = NULL;
         int err = fail(db, text);

@@ -4,8 +4,9 @@
 The gateway has one core of the machine to itself; the client (bench/load, open loop), the mock
 provider and the attackers share another, where attackers make way for the client: it is the gateway
 that is measured. The client's 99th percentile under attack is held against
-the one it has alone, in the same run. Timing is asserted here, so these run with `make soak` only;
-test_slow.py, test_caps.py and test_http2.py have each attack small and without a clock.
+the one it has alone in the same minute, in rounds of which the middle one counts: a machine that is
+busy with something else is not an attack. Timing is asserted here, so these run with `make soak`
+only; test_slow.py, test_caps.py and test_http2.py have each attack small and without a clock.
 """
 import json
 import os
@@ -28,6 +29,7 @@ pytestmark = [pytest.mark.soak,
 PATH = "/openai/v1/chat/completions"
 TOOLS = os.path.join(os.path.dirname(harness.BIN), "bench")
 SECONDS = 8
+ROUNDS = 3
 P99_TIMES = 3
 
 
@@ -61,8 +63,6 @@ class World:
         self.body = os.path.join(folder, "body.json")
         with open(self.body, "w", encoding="ascii") as f:
             json.dump(harness.chat("m", pad="x" * 800), f)
-        self.alone = self.load()
-        assert self.alone["errors"] == 0
 
     def load(self):
         """What the well-behaved client saw."""
@@ -73,14 +73,25 @@ class World:
         return json.loads(out.stdout)
 
     def under(self, *attack):
-        """Client's figures and the attacker's words, and how much memory the gateway took."""
-        before = self.memory()
+        """Rounds of the client's figures alone and beside the attack, in the order of what these
+        differ by; what the attacker said last; how much memory the gateway took."""
+        before, rounds = self.memory(), []
+        for _ in range(ROUNDS):
+            alone = self.load()
+            assert alone["errors"] == 0
+            beside, said = self.beside(attack)
+            assert beside["errors"] == 0
+            rounds.append((alone["p99_us"], beside["p99_us"]))
+        return sorted(rounds, key=lambda r: r[1] / r[0]), said, self.memory() - before
+
+    def beside(self, attack):
+        """The client's figures and the attacker's words."""
         with subprocess.Popen(on(self.there, *attack, idle=True), stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT,
                               cwd=os.path.dirname(os.path.abspath(__file__))) as attacker:
             beside = self.load()
             said = attacker.communicate(timeout=60)[0].decode("utf-8", "replace")
-        return beside, said, self.memory() - before
+        return beside, said
 
     def memory(self):
         with open("/proc/%d/statm" % self.gateway.process.pid, encoding="ascii") as f:
@@ -106,12 +117,12 @@ def world(tmp_path_factory):
     w.stop()
 
 
-def judge(world, beside, memory, name):
-    print("%s: p99 alone %s us, beside %s us; %+d kB" % (
-        name, world.alone["p99_us"], beside["p99_us"], memory // 1024))
-    assert beside["errors"] == 0
+def judge(rounds, memory, name):
+    print("%s: p99 alone and beside %s us; %+d kB" % (
+        name, ", ".join("%s %s" % r for r in rounds), memory // 1024))
+    alone, beside = rounds[ROUNDS // 2]
     assert memory < 64 << 20
-    assert beside["p99_us"] <= P99_TIMES * world.alone["p99_us"]
+    assert beside <= P99_TIMES * alone
 
 
 # (mode, further arguments, what it is shed for)
@@ -129,12 +140,12 @@ def test_slowhttptest(world, mode, further, reason):
     """300 connections at 150 a second; the tool's own probes must be answered throughout."""
     path = "/metrics" if mode == "-X" else PATH if mode == "-B" else "/health"
     before = world.sheds(reason) if reason else 0
-    beside, said, memory = world.under(
+    rounds, said, memory = world.under(
         "slowhttptest", mode, "-c", "300", "-r", "150", "-l", str(SECONDS), "-p", "3", "-u",
         "http://127.0.0.1:%d%s" % (world.gateway.port, path), *further)
     assert "service available" in said, said
     assert not re.search(r"service available:\W*(\x1b\[[0-9;]*m)*NO", said), said
-    judge(world, beside, memory, "slowhttptest " + mode)
+    judge(rounds, memory, "slowhttptest " + mode)
     if reason:
         assert world.sheds(reason) >= before + 100
 
@@ -143,10 +154,10 @@ def test_slowhttptest(world, mode, further, reason):
                                         ("continuation", "continuation")])
 def test_http2_floods(world, mode, limit):
     before = world.sheds(limit)
-    beside, said, memory = world.under(sys.executable, "attack.py", mode, str(world.gateway.port),
+    rounds, said, memory = world.under(sys.executable, "attack.py", mode, str(world.gateway.port),
                                        str(SECONDS))
     figures = json.loads(said)
     assert figures["shut_out"] == figures["connections"] > 10, said
-    judge(world, beside, memory, "%s, %d connections, %d MB" % (
+    judge(rounds, memory, "%s, %d connections, %d MB" % (
         mode, figures["connections"], figures["bytes"] >> 20))
     assert world.sheds(limit) >= before + figures["connections"] // 2

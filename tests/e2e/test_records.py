@@ -75,6 +75,19 @@ def test_a_whole_answer(recording, provider):
     assert g.request("GET", "/api/logs/nonsense").status == 404
 
 
+def test_the_stores_health(recording, provider):
+    g = recording(logged(provider))
+    assert g.request("GET", "/health").json() == {"status": "ok", "components": {
+        "gateway": "ok", "config_store": "ok", "log_store": "ok"}}
+    assert g.post(CHAT_PATH, chat()).status == 200
+    for line in ("ringgate_store_records_total 1", "ringgate_store_queued_bytes 0",
+                 'ringgate_store_state{state="ready"} 1', "ringgate_store_writing 1"):
+        assert g.wait_metric(line), line
+    g = recording(config(provider), flags=["-shared-dir", g.dir.name + "/none"])
+    assert g.request("GET", "/health").json()["components"] == {"gateway": "ok"}
+    assert b"ringgate_store" not in g.request("GET", "/metrics").body
+
+
 # ---- Content -----------------------------------------------------------------------------------
 
 TOOL = {"name": "weather", "parameters": {"type": "object", "properties": {"city": {}}}}

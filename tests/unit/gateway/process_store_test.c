@@ -1,33 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // process_store_test.c: whether a store is opened at the start, and what fills the ledger.
-#include "gateway/process_internal.h"
-#include "tests/unit/store/fixture.h"
-
-static struct config config;
-static struct options options;
-static const struct process_setup setup = {.options = &options};
-
-static struct process *process_new(struct place *p)
-{
-    struct process *process = aligned_alloc(64, (sizeof(*process) + 63) / 64 * 64);
-    memset(process, 0, sizeof(*process));
-    memset(&config, 0, sizeof(config));
-    config.logging.enabled = true;
-    process->setup = &setup;
-    process->config = &config;
-    process->gateway.cores = 2;
-    snprintf(options.app_dir, sizeof(options.app_dir), "%s", p->top);
-    snprintf(process->shared_dir, sizeof(process->shared_dir), "%s/shared", p->top);
-    return process;
-}
-
-static void process_end(struct process *process)
-{
-    store_close(process->gateway.store);
-    ledger_close(process->gateway.ledger.ledger);
-    free(process);
-}
+#include "tests/unit/gateway/process_fixture.h"
 
 static void a_store_is_opened_when_it_is_wanted(void **state)
 {
@@ -85,6 +59,7 @@ static void what_the_store_knows_fills_a_new_ledger(void **state)
     const char *reason;
     assert_int_equal(ledger_place_open(&process->gateway.ledger, &reason), 0);
     assert_int_equal(process__open_store(process), 0);
+    assert_int_equal(process__fill_ledger(process), 0);
     assert_int_equal(
         ledger_counter(process->gateway.ledger.ledger, SLICE("requests/r"), &limit.counter), 0);
     assert_int_equal(period_parse(SLICE("30d"), &limit.period), 0);
@@ -96,12 +71,72 @@ static void what_the_store_knows_fills_a_new_ledger(void **state)
     place_done(&p);
 }
 
+static void a_new_snapshot_says_how_long_records_are_kept(void **state)
+{
+    (void)state;
+    struct place p;
+    place_make(&p);
+    struct process *process = process_new(&p);
+    const struct config_logging fresh = {.row_days = 7, .content_days = 2, .bytes_max = 1 << 30};
+    process__retain(process, &fresh); // no store: nothing
+    config.logging.row_days = 30;
+    config.logging.content_days = 20;
+    config.logging.free_bytes = 4096;
+    assert_int_equal(process__open_store(process), 0);
+    struct store *s = process->gateway.store;
+    assert_int_equal(s->row_days, 30);
+    assert_int_equal(s->content_days, 20);
+    assert_int_equal(s->logs_bytes_max, 0);
+    assert_int_equal(s->free_bytes_min, 4096);
+    process__retain(process, &fresh);
+    assert_int_equal(s->row_days, 7);
+    assert_int_equal(s->content_days, 2);
+    assert_int_equal(s->logs_bytes_max, 1 << 30);
+    process_end(process);
+    place_done(&p);
+}
+
+// The process keeps what a reload is compared with; a copy, for the snapshot goes.
+static void the_key_of_the_configuration_is_the_stores(void **state)
+{
+    (void)state;
+    struct place p;
+    char reason[STORE_REASON_BYTES];
+    place_make(&p);
+    struct process *process = process_new(&p);
+    assert_true(process__key_fits(&options, &config, reason)); // no store yet
+    config.encryption_key = SLICE("a passphrase of some length");
+    assert_int_equal(process__open_store(process), 0);
+    assert_true(process->gateway.store->sealed);
+    assert_true(slice_eq(buf_slice(&process->encryption_key), config.encryption_key));
+    assert_true(process->encryption_key.ptr != config.encryption_key.ptr);
+    // Also while it is open.
+    assert_true(process__key_fits(&options, &config, reason));
+    config.encryption_key = SLICE("another passphrase");
+    assert_false(process__key_fits(&options, &config, reason));
+    assert_non_null(strstr(reason, "is not the one that the rows"));
+    assert_null(strstr(reason, "passphrase"));
+    config.logging.enabled = false; // one that is there is opened …
+    assert_false(process__key_fits(&options, &config, reason));
+    config.no_stored = true; // … unless nobody wants it
+    assert_true(process__key_fits(&options, &config, reason));
+    config.logging.enabled = true;
+    process_end(process);
+    process = process_new(&p);
+    assert_int_equal(process__open_store(process), ERR_CREDENTIAL); // none given
+    assert_null(process->gateway.store);
+    process_end(process);
+    place_done(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_store_is_opened_when_it_is_wanted),
         cmocka_unit_test(one_that_cannot_be_opened_stops_the_start),
         cmocka_unit_test(what_the_store_knows_fills_a_new_ledger),
+        cmocka_unit_test(a_new_snapshot_says_how_long_records_are_kept),
+        cmocka_unit_test(the_key_of_the_configuration_is_the_stores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -111,6 +111,7 @@ static void a_reset_in_the_middle_of_a_large_write(void **state)
         toy_start(&toy, NULL, NULL, 0);
         h2c_open(&client, toy.port, 300000, true);
         int32_t id = h2c_get(&client, "/flood");
+        h2c_until(&toy, &client, fiber_live(toy.fibers) == 1); // it has begun
         h2c_until(&toy, &client, h2_seen(&client, id)->bytes >= (after < 300000 ? after : 300000));
         assert_int_equal(nghttp2_submit_rst_stream(client.session, 0, id, NGHTTP2_CANCEL), 0);
         h2c_until(&toy, &client, toy.ended == 1);
