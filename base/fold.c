@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// fold.c: on the way of every event of a stream that is kept, so two comparisons of eight bytes a
-// step and one short copy are all it does. Reading believes nothing.
+// fold.c: on the way of every event of a stream that is kept, so two comparisons of whole words and
+// one short copy are all it does. Reading believes nothing.
 
 #include "base/fold.h"
 #include "base/assert.h"
@@ -20,11 +20,20 @@ static uint64_t word_at(const char *p)
     return word;
 }
 
+// Four words at once: most of an event is like its reference.
+static bool differ(const char *a, const char *b)
+{
+    return ((word_at(a) ^ word_at(b)) | (word_at(a + 8) ^ word_at(b + 8)) |
+            (word_at(a + 16) ^ word_at(b + 16)) | (word_at(a + 24) ^ word_at(b + 24))) != 0;
+}
+
 // Bytes equal at the front, `max` at most.
 static size_t common_front(const char *a, const char *b, size_t max)
 {
     size_t n = 0;
 
+    while (n + 32 <= max && !differ(a + n, b + n))
+        n += 32;
     for (; n + 8 <= max; n += 8) {
         uint64_t differs = word_at(a + n) ^ word_at(b + n);
         if (differs)
@@ -40,6 +49,8 @@ static size_t common_back(const char *a, const char *b, size_t max)
 {
     size_t n = 0;
 
+    while (n + 32 <= max && !differ(a - n - 32, b - n - 32))
+        n += 32;
     for (; n + 8 <= max; n += 8) {
         uint64_t differs = word_at(a - n - 8) ^ word_at(b - n - 8);
         if (differs)

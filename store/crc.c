@@ -2,6 +2,10 @@
 //
 // crc.c: two ways to the same number. Which one is asked of the processor at each call: that is a
 // load and a branch.
+//
+// The engine's sums are the same number, and the distribution's build of it makes them without the
+// processor's help: 0.4 GB/s, which was a third of what a record cost. So the linker sends its
+// calls here (rocks.c, CMakeLists.txt), except those of its shared library.
 #include "store/crc.h"
 
 #include <string.h>

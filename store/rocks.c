@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/err.h"
+#include "store/crc.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -525,4 +526,15 @@ uint64_t rocks_bytes(struct rocks *db)
                 sum += bytes;
         }
     return sum;
+}
+
+// ---- Sums --------------------------------------------------------------------------------------
+
+// rocksdb::crc32c::Extend, which the linker replaces by this one: see crc.c.
+uint32_t rocks_crc_extend(uint32_t crc, const char *data,
+                          size_t len) __asm__("__wrap__ZN7rocksdb6crc32c6ExtendEjPKcm");
+
+uint32_t rocks_crc_extend(uint32_t crc, const char *data, size_t len)
+{
+    return crc_add(crc, data, len);
 }

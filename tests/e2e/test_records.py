@@ -83,7 +83,7 @@ def test_the_stores_health(recording, provider):
     for line in ("ringgate_store_records_total 1", "ringgate_store_queued_bytes 0",
                  'ringgate_store_state{state="ready"} 1', "ringgate_store_writing 1"):
         assert g.wait_metric(line), line
-    g = recording(config(provider), flags=["-shared-dir", g.dir.name + "/none"])
+    g = recording(config(provider, client={"enable_logging": False}))
     assert g.request("GET", "/health").json()["components"] == {"gateway": "ok"}
     assert b"ringgate_store" not in g.request("GET", "/metrics").body
 
@@ -426,9 +426,15 @@ def test_bad_parameters_are_named(recording, provider, name, value):
     assert a.status == 400 and name in json.loads(a.body)["error"]["message"]
 
 
-def test_not_kept_unless_asked_for(gateway_of, provider):
-    g = gateway_of(config(provider))
-    assert g.request("GET", "/api/logs").status == 404
+@pytest.mark.parametrize("members,kept", [
+    ({}, True), ({"logs_store": {"enabled": True}}, True), ({"logs_store": {}}, True),
+    ({"logs_store": {"enabled": False}}, False),
+    ({"client": {"enable_logging": False}}, False),
+    ({"client": {"enable_logging": False}, "logs_store": {"enabled": True}}, False),
+    ({"client": {"enable_logging": True}, "logs_store": {"enabled": False}}, False)])
+def test_kept_unless_switched_off(gateway_of, provider, members, kept):
+    g = gateway_of(dict(config(provider), **members))
+    assert g.request("GET", "/api/logs").status == (200 if kept else 404)
 
 
 def test_an_answer_that_was_received_has_its_row_after_a_kill(recording, provider):

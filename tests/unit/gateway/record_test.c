@@ -213,7 +213,7 @@ static struct store_entry content_of(struct asker *a)
 {
     struct store_page page = rows(a);
     struct got got = {.id = page.found[page.count - 1].id};
-    ask(a, get_fn, &got);
+    ask(a, got_fn, &got);
     assert_int_equal(got.err, 0);
     return got.entry;
 }

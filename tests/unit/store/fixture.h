@@ -231,7 +231,7 @@ struct got {
     int err;
 };
 
-static inline void get_fn(struct asker *a, struct fiber *self, void *arg)
+static inline void got_fn(struct asker *a, struct fiber *self, void *arg)
 {
     struct got *g = arg;
     g->err = store_get_record_await(a->store, self, g->id, &a->arena, &g->entry);

@@ -292,7 +292,7 @@ static void folded_answers_are_searched_unfolded(void **state)
     q.content = SLICE("is west of");
     assert_int_equal(search_for(&a, q).total, 0);
     struct got got = {.id = id};
-    ask(&a, get_fn, &got);
+    ask(&a, got_fn, &got);
     assert_int_equal(got.err, 0);
     assert_true(got.entry.answer_folded && got.entry.cut);
     assert_true(slice_eq(got.entry.answer, r.answer));
