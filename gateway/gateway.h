@@ -60,6 +60,8 @@ struct gateway_core {
     size_t kept_bytes;          // for them, by exchanges that last (kept.h)
     struct record_link *live;   // the open ones (record.h)
     uint64_t records_begun;
+    int64_t refusals_second; // of the process's clock: when so many
+    unsigned refusals;       // targets were refused
     struct credentials credentials;
     struct log log;
     struct ring_hook log_hook; // writes the log's filled half at the end of a turn

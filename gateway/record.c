@@ -85,7 +85,7 @@ static bool keeps_content(const struct exchange *x)
     const struct config_logging *l = &x->config->logging;
     const struct http_field *f = NULL;
 
-    if (!x->record.open)
+    if (!x->record.open || x->record.bare)
         return false;
     if (l->content_choice)
         f = http_head_find(&x->stream->request, SLICE("x-bf-disable-content-logging"));
@@ -414,4 +414,19 @@ void record_close(struct exchange *x, const struct failure *failure)
     (void)store_put_record(x->core->records, &r, &id);
     kept_done(&x->record.kept);
     x->record = (struct record){0};
+}
+
+void record_refuse(struct exchange *x, const struct failure *failure)
+{
+    struct gateway_core *core = x->core;
+    int64_t second = ring_now(core->net.ring).ns / NS_PER_S;
+
+    if (core->refusals_second != second)
+        core->refusals = 0;
+    core->refusals_second = second;
+    if (core->refusals >= RECORD_REFUSALS_MAX || record_open(x) != 0)
+        return;
+    core->refusals++;
+    x->record.bare = true;
+    record_close(x, failure);
 }

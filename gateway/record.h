@@ -8,9 +8,10 @@
 //      ▲                                                                                 │
 //      └──────────────────────────── the next target, a fallback ────────────────────────┘
 //
-// Retries of a target are counted in its row. A request refused before a target was admitted (an
-// unknown model, a limit) leaves none. Closing never parks and makes no system call: the row is
-// written into the stream's arena and copied from there.
+// Retries of a target are counted in its row. A target that was refused (a limit, a model that the
+// key may not use) has a row without content; a request that names no target leaves none. Closing
+// never parks and makes no system call: the row is written into the stream's arena and copied from
+// there.
 //
 // Content is what the client asked and the answer in the client's dialect. What is answered whole
 // is copied into the ring from where it lies; what passes (a stream, a large answer) is kept as it
@@ -35,6 +36,9 @@ struct store_record;
 #define RECORD_METADATA_MAX 32
 // Of one value and one error message in a row; what is longer is cut.
 #define RECORD_TEXT_BYTES_MAX 1024
+// Rows of refused targets in a second of a core: who is refused costs nothing else, and must not
+// fill the disk. Later ones leave none.
+#define RECORD_REFUSALS_MAX 100
 
 // A core's open records form a list, the newest first; one that walks it through several turns of
 // the loop leaves a mark in it.
@@ -47,6 +51,7 @@ struct record {
     struct record_link link; // while it is open
     uint64_t serial;         // of its core's records
     bool open;
+    bool bare;  // without content, whatever is said
     bool keeps; // the answer passes and is kept
     bool cut;   // not all of the content is there
     struct mono started;
@@ -56,6 +61,8 @@ struct record {
 
 // For the target whose gates have been passed. 0; ERR_LIMIT: the ring has no room.
 int record_open(struct exchange *x);
+// For a target that was not admitted, or for which no request could be made: a row at once.
+void record_refuse(struct exchange *x, const struct failure *failure);
 // The request's body when content is kept, to be asked for before it is given back.
 struct slice record_request(const struct exchange *x);
 // Both live until the record is closed, which follows at once.

@@ -307,6 +307,22 @@ def test_a_fallback_has_a_row_and_retries_have_none(recording, provider_of):
     assert search(g, providers="nobody")["logs"] == []
 
 
+def test_a_refused_request_has_a_row(recording, provider):
+    g = recording(dict(logged(provider), governance={"virtual_keys": [{
+        "id": "v", "name": "V", "value": "sk-bf-alpha", "is_active": True, "provider_configs": [
+            {"provider": "openai", "allowed_models": ["other"]}]}]}))
+    a = g.post(CHAT_PATH, chat(), headers=VK)
+    assert a.status >= 400
+    (row,) = rows(g, 1, status="error", virtual_key_ids="v")
+    assert row["model"] == "gpt-4o-mini" and row["error_details"]["status_code"] == a.status
+    assert row["error_details"]["error"]["message"] == a.json()["error"]["message"]
+    assert not CONTENT & set(entry(g, row))
+    # What names no target leaves none.
+    assert g.post(CHAT_PATH, chat("nobody/x"), headers=VK).status == 400
+    assert g.post(CHAT_PATH, b"{", headers=VK).status == 400
+    rows(g, 1)
+
+
 def test_content_off(recording, provider):
     g = recording(logged(provider, client={"disable_content_logging": True}))
     assert g.post(CHAT_PATH, chat()).status == 200

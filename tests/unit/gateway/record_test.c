@@ -296,6 +296,31 @@ static void an_error_has_its_body(void **state)
     asker_close(&a);
 }
 
+static void a_refused_target_has_a_bare_row(void **state)
+{
+    struct failure f = {.status = 429, .message = SLICE("enough"), .raw = SLICE("{}")};
+    struct asker a;
+    (void)state;
+    fake->x.state = EXCHANGE_ROUTED;
+    fake->x.status = 0;
+    fake->x.usage = (struct usage){0};
+    record_refuse(&fake->x, &f);
+    assert_false(fake->x.record.open);
+    assert_null(fake->core.live);
+    asker_open(&a, store);
+    struct store_page page = rows(&a);
+    assert_int_equal(page.total, 1);
+    assert_int_equal(page.found[0].facts.status, 429);
+    assert_true(has(page.found[0].row, "\"status\":\"error\""));
+    struct store_entry e = content_of(&a);
+    assert_int_equal(e.request.len + e.answer.len, 0);
+    for (unsigned i = 0; i < 2 * RECORD_REFUSALS_MAX; i++)
+        record_refuse(&fake->x, &f);
+    drain(store);
+    assert_int_equal(rows(&a).total, RECORD_REFUSALS_MAX); // the ring's clock stands still
+    asker_close(&a);
+}
+
 static void without_a_store_nothing_is_kept(void **state)
 {
     (void)state;
@@ -332,6 +357,7 @@ int main(void)
         TEST(what_passes_and_is_too_long_is_cut),
         TEST(nothing_that_passes_is_kept_unasked),
         TEST(an_error_has_its_body),
+        TEST(a_refused_target_has_a_bare_row),
         TEST(without_a_store_nothing_is_kept),
         TEST(a_full_ring_refuses),
     };
