@@ -264,14 +264,17 @@ def test_embeddings(recording, provider):
     assert one["embedding_output"] == [[0.5, -0.25]] and one["params"]["dimensions"] == 2
 
 
-def test_the_providers_key_is_in_no_record(recording, provider_of):
+def test_keys_are_in_no_record(recording, provider_of):
     sent = []
     p = provider_of(lambda call: (sent.append(call.headers["authorization"]),
                                   call.reply(200, CHAT)))
-    g = recording(logged(p, client={"logging_headers": ["authorization"]}))
-    assert g.post(CHAT_PATH, chat()).status == 200
+    g = recording(logged(p, client={"logging_headers": ["Authorization", "x-api-key", "x-a"]}))
+    assert g.post(CHAT_PATH, chat(), headers=[("authorization", "Bearer sk-mine-1"), ("x-a", "b"),
+                                              ("x-api-key", "sk-mine-2")]).status == 200
     assert sent == ["Bearer sk-secret-1"]
-    assert "sk-secret-1" not in json.dumps(entry(g, rows(g, 1)[0]))
+    one = entry(g, rows(g, 1)[0])
+    assert one["metadata"]["x-a"] == "b"
+    assert "sk-secret-1" not in json.dumps(one) and "sk-mine" not in json.dumps(one)
 
 
 def test_a_stream_has_its_usage_and_its_question(recording, provider):
