@@ -4,6 +4,7 @@
 //
 // The rings lie where the ledger does (shared_dir.h). The ledger's memory is gone when the machine
 // was: then what was used is told by the store, whose counters are the sums of all records' moves.
+// So it is when it stands: a process that was killed may have charged what it did not record.
 //
 // One process has the databases. The new process of an upgrade stands by: its records go into rings
 // of its own, which the old one drains, and it opens the databases when that one has ended.
@@ -30,18 +31,30 @@ static void notice(void *arg, enum log_level level, const char *text)
     fprintf(stderr, "ringgate: store: %s\n", text);
 }
 
-// Those of one counter follow each other, the oldest window first: the last one stands.
+// What the store does not know of yet, for want of a disk, only the ledger does.
+static bool knows_all(struct store *s)
+{
+    struct store_health health;
+    store_health(s, &health);
+    return health.queued_bytes == 0;
+}
+
+// Those of one counter follow each other, the oldest window first. A store without any is a new
+// one: somebody has removed the old.
 static int fill(struct gateway *g, const struct store_counter *counters, size_t count)
 {
     struct ledger_counter *before = NULL;
+    bool all = count > 0 && knows_all(g->store);
+    if (all)
+        ledger_recount(g->ledger.ledger);
     for (size_t i = 0; i < count; i++) {
         struct ledger_counter *c;
         int rc = ledger_counter(g->ledger.ledger, counters[i].counter, &c);
         if (rc)
             return rc;
-        if (c != before && !ledger_is_new(c))
+        if (!all && c != before && !ledger_is_new(c))
             continue;
-        ledger_set(c, counters[i].value, counters[i].window);
+        ledger_told(c, counters[i].value, counters[i].window);
         before = c;
     }
     return 0;

@@ -318,10 +318,10 @@ static void add_row(struct json_writer *w, const struct exchange *x, const struc
         json_bool(w, true);
     }
     add_who(w, x);
+    if (!f || x->state == EXCHANGE_SETTLED) // it was told before the client left
+        add_usage(w, &x->usage);
     if (f)
         add_failure(w, f, r->status);
-    else
-        add_usage(w, &x->usage);
     add_end(w, x);
 }
 

@@ -71,6 +71,55 @@ static void what_the_store_knows_fills_a_new_ledger(void **state)
     place_done(&p);
 }
 
+static struct process *process_with_ledger(struct place *p, struct ledger_limit *limit)
+{
+    const char *reason;
+    struct process *process = process_new(p);
+    process->gateway.ledger.folder = process->shared_dir;
+    assert_int_equal(ledger_place_open(&process->gateway.ledger, &reason), 0);
+    assert_int_equal(
+        ledger_counter(process->gateway.ledger.ledger, SLICE("requests/r"), &limit->counter), 0);
+    assert_int_equal(period_parse(SLICE("30d"), &limit->period), 0);
+    assert_int_equal(process__open_store(process), 0);
+    assert_int_equal(process__fill_ledger(process), 0);
+    return process;
+}
+
+// It was killed behind the settlement and before the record.
+static void what_was_charged_and_not_recorded_is_taken_back(void **state)
+{
+    (void)state;
+    const uint64_t now = window_s();
+    struct place p;
+    struct ledger_limit limit = {.max = 100};
+    place_make(&p);
+    struct process *process = process_with_ledger(&p, &limit);
+    struct ledger *ledger = process->gateway.ledger.ledger;
+    assert_true(ledger_reserve(ledger, &limit, 7, now));
+    struct store_record r = sample(T0_US);
+    r.moves = 1;
+    r.move[0] =
+        (struct store_move){SLICE("requests/r"), ledger_settle(ledger, &limit, 7, 7, now), 7};
+    put(process->gateway.store, 0, &r, STORE_KEPT_ALL);
+    assert_true(ledger_reserve(ledger, &limit, 3, now));
+    (void)ledger_settle(ledger, &limit, 3, 3, now); // and no record
+    assert_true(ledger_reserve(ledger, &limit, 2, now));
+    (void)ledger_settle(ledger, &limit, 2, 2, now); // nobody wanted one
+    ledger_unrecorded(&limit, 2);
+    assert_int_equal(ledger_view(&limit, now + 10).used, 12);
+    process_end(process);
+
+    for (unsigned starts = 0; starts < 2; starts++) {
+        process = process_with_ledger(&p, &limit);
+        struct ledger_view v = ledger_view(&limit, now + 10);
+        assert_int_equal(v.used, 9);
+        assert_int_equal(v.committed, 9);
+        assert_int_equal(v.window, now);
+        process_end(process);
+    }
+    place_done(&p);
+}
+
 static void a_new_snapshot_says_how_long_records_are_kept(void **state)
 {
     (void)state;
@@ -135,6 +184,7 @@ int main(void)
         cmocka_unit_test(a_store_is_opened_when_it_is_wanted),
         cmocka_unit_test(one_that_cannot_be_opened_stops_the_start),
         cmocka_unit_test(what_the_store_knows_fills_a_new_ledger),
+        cmocka_unit_test(what_was_charged_and_not_recorded_is_taken_back),
         cmocka_unit_test(a_new_snapshot_says_how_long_records_are_kept),
         cmocka_unit_test(the_key_of_the_configuration_is_the_stores),
     };
