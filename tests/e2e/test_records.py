@@ -464,3 +464,19 @@ def test_an_answer_that_was_received_has_its_row_after_a_kill(recording, provide
         g.kill()
         g = recording(logged(provider), flags=["-app-dir", first.dir.name])
         assert [r["metadata"]["request_id"] for r in rows(g, n + 1)][0] == name
+
+
+def test_a_stream_that_was_received_has_its_content_after_a_kill(recording, provider):
+    g = first = recording(logged(provider))
+    for n in range(10):
+        with g.connect() as c:
+            c.send_request("POST", CHAT_PATH, chat(stream=True), [("x-request-id", "s-%d" % n)])
+            assert c.head()[0] == 200
+            for e in c.events():
+                if e == DONE:
+                    break
+            g.kill()
+        g = recording(logged(provider), flags=["-app-dir", first.dir.name])
+        row = rows(g, n + 1)[0]
+        assert row["metadata"]["request_id"] == "s-%d" % n and row["status"] == "success"
+        assert said(entry(g, row)) == ("Hello.", [])
