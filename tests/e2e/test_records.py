@@ -32,7 +32,8 @@ def search(g, **parameters):
 
 
 def rows(g, count, **parameters):
-    """The rows once there are so many: a row is found when the drain has written it."""
+    """The rows of what has ended, once there are so many: when the drain has written them."""
+    parameters = dict({"status": "success,error"}, **parameters)
     give_up = threading.Event()
     timer = threading.Timer(DEADLINE_S, give_up.set)
     timer.start()
