@@ -42,9 +42,21 @@ def until(what, says):
         time.sleep(0.005)
 
 
-def page(g, **parameters):
+def asked(g, **parameters):
     a = g.request("GET", "/api/logs?" + urllib.parse.urlencode(parameters))
     return json.loads(a.body) if a.status == 200 else None
+
+
+def page(g, **parameters):
+    """Rows of what was admitted and has ended: a refused target has a row too, but no key."""
+    parameters = dict({"status": "success,error"}, **parameters)
+    if not hasattr(g, "key_id"):
+        found = asked(g, limit=PAGE, **{k: v for k, v in parameters.items() if k == "status"})
+        ids = {r["selected_key_id"] for r in (found or {"logs": []})["logs"]
+               if "selected_key_id" in r}
+        if ids:
+            (g.key_id,) = ids
+    return asked(g, selected_key_ids=getattr(g, "key_id", "none"), **parameters)
 
 
 def count(g):
