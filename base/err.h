@@ -38,6 +38,8 @@
     X(BAD_CODING, "transfer coding not supported", 501, false)                                     \
     X(BAD_FRAME, "malformed WebSocket frame", 400, false)                                          \
     X(WS_VERSION, "WebSocket version not supported", 426, false)                                   \
+    X(WS_CLOSED, "the WebSocket is closed", 499, false)                                            \
+    X(WS_REFUSED, "the provider did not open a WebSocket", 502, false)                             \
     X(BAD_PACKED, "malformed compressed data", 400, false)                                         \
     X(PLAIN_HTTP, "plain HTTP was sent to the TLS port", 400, false)                               \
     X(HEAD_TOO_LARGE, "request head too large", 431, false)                                        \
@@ -65,6 +67,8 @@
     X(PROXY_UNREACHABLE, "the proxy could not reach the provider", 502, true)                      \
     X(PROXY_PROTOCOL, "the proxy's answer is malformed", 502, true)                                \
     X(PROXY_CLOSED, "the proxy closed the connection", 502, true)                                  \
+    X(PROXY_TLS, "TLS handshake with the proxy failed", 502, true)                                 \
+    X(PROXY_VERIFY, "verification of the proxy's certificate failed", 502, false)                  \
     X(TLS, "TLS handshake failed", 502, true)                                                      \
     X(TLS_VERIFY, "certificate verification failed", 502, false)                                   \
     X(UPSTREAM_CLOSED, "provider closed the connection before answering", 502, true)               \

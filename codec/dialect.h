@@ -39,6 +39,7 @@ enum dialect_member {
     DIALECT_INPUT,            // the required one: messages, prompt, input
     DIALECT_TOKENS_LIMIT,     // max_completion_tokens, max_output_tokens
     DIALECT_TOKENS_LIMIT_OLD, // max_tokens
+    DIALECT_SERVICE_TIER,     // decides what is reserved of a budget
     DIALECT_MEMBER_COUNT
 };
 

@@ -30,7 +30,8 @@
 #define SHARED_MEMBERS                                                                             \
     [DIALECT_MODEL] = SLICE("model"), [DIALECT_STREAM] = SLICE("stream"),                          \
     [DIALECT_STREAM_OPTIONS] = SLICE("stream_options"), [DIALECT_FALLBACKS] = SLICE("fallbacks"),  \
-    [DIALECT_TOKENS_LIMIT_OLD] = SLICE("max_tokens")
+    [DIALECT_TOKENS_LIMIT_OLD] = SLICE("max_tokens"),                                              \
+    [DIALECT_SERVICE_TIER] = SLICE("service_tier")
 
 static const struct slice chat_members[DIALECT_MEMBER_COUNT] = {
     SHARED_MEMBERS,

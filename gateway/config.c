@@ -332,19 +332,10 @@ const struct config_provider *config_provider(const struct config *c, struct sli
     return map_get(&c->by_name, name);
 }
 
-static bool lists(const struct slice *list, unsigned count, struct slice name)
-{
-    for (unsigned i = 0; i < count; i++) {
-        if (slice_eq(list[i], name))
-            return true;
-    }
-    return false;
-}
-
 static bool is_blacklisted(const struct config_key *k, struct slice model)
 {
-    return k->blacklist_count > 0 && (lists(k->blacklist, k->blacklist_count, model) ||
-                                      lists(k->blacklist, k->blacklist_count, SLICE("*")));
+    return k->blacklist_count > 0 && (slice_in(model, k->blacklist, k->blacklist_count) ||
+                                      slice_in(SLICE("*"), k->blacklist, k->blacklist_count));
 }
 
 const struct config_alias *config_key_alias(const struct config_key *k, struct slice model)
@@ -361,7 +352,7 @@ bool config_key_serves(const struct config_key *k, struct slice model, struct sl
     if (!k->enabled || is_blacklisted(k, model))
         return false;
     const struct config_alias *alias = config_key_alias(k, model);
-    if (alias == NULL && !k->all_models && !lists(k->models, k->model_count, model))
+    if (alias == NULL && !k->all_models && !slice_in(model, k->models, k->model_count))
         return false;
     *ret_model = alias != NULL ? alias->model_id : model;
     return true;
@@ -380,7 +371,7 @@ bool config_is_claude(const struct config_provider *p, struct slice model)
 // Does the key name the model, rather than admit every one? A model called "*" is not the star.
 static bool names(const struct config_key *k, struct slice model)
 {
-    bool listed = lists(k->models, k->model_count, model) && !slice_eq(model, SLICE("*"));
+    bool listed = slice_in(model, k->models, k->model_count) && !slice_eq(model, SLICE("*"));
     return k->enabled && !is_blacklisted(k, model) &&
            (listed || config_key_alias(k, model) != NULL);
 }

@@ -161,6 +161,9 @@ void config__load_proxy(struct config_builder *b, const struct config_path *at,
 bool config__proxy_of(struct config_builder *b, const struct config_path *at,
                       const struct config_network *network, const struct url *url,
                       struct proxy **ret);
+// The one context for these settings. NULL when something was said. (config_origin.c)
+struct config_tls *config__tls_for(struct config_builder *b, const struct config_path *path,
+                                   const struct config_network *network);
 // Is this, as a number or by name, a place no request goes? (config_origin.c)
 bool config__is_forbidden(struct slice host);
 // Sets the id that follows from provider and name. (config_keys.c)

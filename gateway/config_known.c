@@ -410,11 +410,23 @@ static const struct known_member team_members[] = {
     SERVED("rate_limit_id", KNOWN_STRING),
     SERVED("calendar_aligned", KNOWN_BOOL),
     QUIET("source_id"),
-    QUIET("business_unit_id"),
+    SERVED("business_unit_id", KNOWN_STRING),
     QUIET("profile"),
     QUIET("config"),
     QUIET("claims"),
     QUIET("virtual_key_count"),
+    END,
+};
+
+static const struct known_member business_unit_members[] = {
+    SERVED("id", KNOWN_STRING, .required = true),
+    SERVED("name", KNOWN_STRING, .required = true),
+    SERVED("budget_id", KNOWN_STRING),
+    SERVED("rate_limit_id", KNOWN_STRING),
+    SERVED("team_ids", KNOWN_STRINGS),
+    QUIET("profile"),
+    QUIET("config"),
+    QUIET("claims"),
     END,
 };
 
@@ -486,7 +498,7 @@ static const struct known_member governance_members[] = {
     SERVED("rate_limits", KNOWN_OBJECTS, OBJECT(rate_limit_members)),
     SERVED("customers", KNOWN_OBJECTS, OBJECT(customer_members)),
     SERVED("teams", KNOWN_OBJECTS, OBJECT(team_members)),
-    RESTRICTS("business_units"),
+    SERVED("business_units", KNOWN_OBJECTS, OBJECT(business_unit_members)),
     RESTRICTS("roles"),
     RESTRICTS("routing_rules"),
     SERVED("model_configs", KNOWN_OBJECTS, OBJECT(model_config_members)),

@@ -44,8 +44,8 @@ static struct slice identity_of(struct config_builder *b, const struct config_ne
     return config__copy(b, slice_of(text, sizeof(text)));
 }
 
-static struct config_tls *tls_for(struct config_builder *b, const struct config_path *path,
-                                  const struct config_network *network)
+struct config_tls *config__tls_for(struct config_builder *b, const struct config_path *path,
+                                   const struct config_network *network)
 {
     for (struct config_tls *t = b->tls; t != NULL; t = t->next) {
         if (t->insecure == network->insecure && slice_eq(t->ca_cert_pem, network->ca_cert_pem))
@@ -118,7 +118,7 @@ bool config__origin(struct config_builder *b, const struct config_path *path,
         config__error(b, path, "a link-local or metadata address is never a provider");
         return false;
     }
-    struct config_tls *tls = url.tls ? tls_for(b, path, network) : NULL;
+    struct config_tls *tls = url.tls ? config__tls_for(b, path, network) : NULL;
     struct proxy *proxy = NULL;
     if ((url.tls && tls == NULL) || !config__proxy_of(b, path, network, &url, &proxy))
         return false;

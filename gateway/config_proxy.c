@@ -9,11 +9,11 @@
 //
 // A URL is "[scheme://][user:password@]host[:port]"; `username` and `password` win over those in
 // it. Reading is strict: a proxy read differently from how it was meant sees somebody's traffic.
-// TLS to the proxy itself (https://) is refused, because going without would show the credentials
-// to the network between.
+// https:// is TLS to the proxy itself, with the provider's trust: the system's authorities and
+// those of network_config.
 //
-// `ca_cert_pem` is Bifrost's: an authority to trust for what comes through the proxy (one that
-// opens TLS), beside that of network_config.
+// `ca_cert_pem` is Bifrost's: an authority to trust for the proxy and what comes through it (one
+// that opens TLS), beside that of network_config.
 #include "gateway/config_build.h"
 
 #include "base/assert.h"
@@ -26,6 +26,7 @@
 // What a proxy's URL says.
 struct parts {
     enum proxy_type type;
+    bool tls;                        // to the proxy itself
     struct slice username, password; // still percent-encoded
     struct url url;                  // host and port
 };
@@ -61,10 +62,9 @@ static const char *read_url(struct config_builder *b, struct slice text, enum pr
         return shape;
     if (scheme == NULL && slice_find(text, SLICE("://")) >= 0)
         return shape;
-    if (scheme != NULL && scheme->tls)
-        return "TLS to the proxy itself is not served: give its http:// address";
     struct slice rest = scheme != NULL ? slice_skip(text, scheme->name.len) : text;
     ret->type = scheme != NULL ? scheme->type : otherwise;
+    ret->tls = scheme != NULL && scheme->tls;
     ptrdiff_t at = -1;
     for (size_t i = 0; i < rest.len && rest.ptr[i] != '/'; i++)
         at = rest.ptr[i] == '@' ? (ptrdiff_t)i : at;
@@ -86,7 +86,7 @@ static const char *read_url(struct config_builder *b, struct slice text, enum pr
     if (url_parse(url, &ret->url) != 0 || ret->url.path.len > 0)
         return shape;
     if (!has_port)
-        ret->url.port = ret->type == PROXY_SOCKS5 ? 1080 : 80;
+        ret->url.port = scheme != NULL ? scheme->port : ret->type == PROXY_SOCKS5 ? 1080 : 80;
     return NULL;
 }
 
@@ -129,10 +129,15 @@ static bool is_text(struct slice s)
 }
 
 static struct proxy *make(struct config_builder *b, const struct config_path *at,
-                          const struct parts *parts)
+                          const struct config_network *network, const struct parts *parts)
 {
+    struct config_tls *tls = parts->tls ? config__tls_for(b, at, network) : NULL;
+    if (parts->tls && tls == NULL)
+        return NULL;
     struct proxy_options options = {
         .type = parts->type,
+        .tls = tls != NULL ? tls->context : NULL,
+        .tls_identity = tls != NULL ? tls->identity : SLICE(""),
         .host = parts->url.host,
         .port = parts->url.port,
         .username = parts->username,
@@ -155,7 +160,7 @@ static struct proxy *make(struct config_builder *b, const struct config_path *at
 }
 
 static void load_url(struct config_builder *b, const struct config_path *at, yyjson_val *section,
-                     enum proxy_type type, struct proxy **ret)
+                     enum proxy_type type, struct config_network *network)
 {
     struct config_path url_at = CONFIG_MEMBER(at, "url");
     struct config_path user_at = CONFIG_MEMBER(at, "username");
@@ -186,24 +191,15 @@ static void load_url(struct config_builder *b, const struct config_path *at, yyj
     if (config__text_set(b, &password_at, config__get(section, "password"), &password) &&
         password.len > 0)
         parts.password = password;
-    *ret = make(b, at, &parts);
+    network->proxy = make(b, at, network, &parts);
 }
 
-void config__load_proxy(struct config_builder *b, const struct config_path *at,
-                        struct config_network *network, yyjson_val *provider)
+// The authority of `ca_cert_pem`, beside the network's own.
+static void load_authority(struct config_builder *b, const struct config_path *path,
+                           struct config_network *network, yyjson_val *section)
 {
-    struct config_path path = CONFIG_MEMBER(at, "proxy_config");
-    struct config_path pem_at = CONFIG_MEMBER(&path, "ca_cert_pem");
-    yyjson_val *section = config__get(provider, "proxy_config");
-    struct slice type = json_str(config__get(section, "type"));
+    struct config_path pem_at = CONFIG_MEMBER(path, "ca_cert_pem");
     struct slice pem = SLICE_EMPTY;
-    if (type.len == 0 || slice_eq(type, SLICE("none")))
-        return;
-    if (slice_eq(type, SLICE("environment")))
-        network->proxy_from_environment = true;
-    else
-        load_url(b, &path, section, slice_eq(type, SLICE("socks5")) ? PROXY_SOCKS5 : PROXY_HTTP,
-                 &network->proxy);
     if (!config__text_set(b, &pem_at, config__get(section, "ca_cert_pem"), &pem) || pem.len == 0)
         return;
     if (network->insecure) {
@@ -216,6 +212,22 @@ void config__load_proxy(struct config_builder *b, const struct config_path *at,
                                            SLICE_ARG(network->ca_cert_pem), SLICE_ARG(pem));
     b->no_memory |= both.ptr == NULL;
     network->ca_cert_pem = both;
+}
+
+void config__load_proxy(struct config_builder *b, const struct config_path *at,
+                        struct config_network *network, yyjson_val *provider)
+{
+    struct config_path path = CONFIG_MEMBER(at, "proxy_config");
+    yyjson_val *section = config__get(provider, "proxy_config");
+    struct slice type = json_str(config__get(section, "type"));
+    if (type.len == 0 || slice_eq(type, SLICE("none")))
+        return;
+    load_authority(b, &path, network, section); // the proxy's TLS wants it
+    if (slice_eq(type, SLICE("environment")))
+        network->proxy_from_environment = true;
+    else
+        load_url(b, &path, section, slice_eq(type, SLICE("socks5")) ? PROXY_SOCKS5 : PROXY_HTTP,
+                 network);
 }
 
 static const char *system_environment(const char *name)
@@ -244,6 +256,6 @@ bool config__proxy_of(struct config_builder *b, const struct config_path *at,
         config__error(b, at, "its proxy is in %s: %s", found.variable, wrong);
         return false;
     }
-    *ret = make(b, at, &parts);
+    *ret = make(b, at, network, &parts);
     return *ret != NULL;
 }

@@ -26,6 +26,7 @@
 // The answer's head.
 #define HEAD_MEMORY_BYTES_MAX (256 * 1024)
 #define SHUTTING_DOWN         "shutting down"
+#define NO_URL                "there is no URL any more"
 // Inflated in steps of this.
 #define STEP_BYTES (64 * 1024)
 
@@ -253,6 +254,8 @@ static void start(struct pricing_sync *s)
 {
     struct gateway_core *core = core_of(s);
 
+    if (s->url.len == 0)
+        answer_all(s, &s->next, ERR_NOT_FOUND, NO_URL);
     if (s->stopped || s->url.len == 0)
         return;
     if (s->fiber) {
@@ -331,7 +334,7 @@ static void prices_fiber(struct fiber *self, void *sync)
     buf_init(&f.text, CATALOG_BYTES_MAX);
     arena_init(&memory, &core->net.blocks, HEAD_MEMORY_BYTES_MAX);
     int rc = config->pricing.origin ? fetch_await(&f, self, &config->pricing, &memory)
-                                    : fail(&f, ERR_CANCELLED, "there is no URL any more");
+                                    : fail(&f, ERR_CANCELLED, NO_URL);
     if (rc == 0 && (rc = work_await(core->gateway->work, self, read_sheet, &f)) != 0)
         fail(&f, rc, err_text(rc));
     if (f.err || s->stopped) {
@@ -442,8 +445,6 @@ static void on_asked(struct ring *ring, struct ring_mail *mail)
     (void)ring;
     if (s->stopped) {
         answer(s, a, ERR_OVERLOAD, SHUTTING_DOWN);
-    } else if (s->url.len == 0) {
-        answer(s, a, ERR_NOT_FOUND, "there is no URL any more");
     } else {
         list_push_back(&s->next, &a->link);
         start(s);

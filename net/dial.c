@@ -374,7 +374,7 @@ static int connect_await(struct upstream_core *side, struct fiber *self, struct 
 }
 
 // The same trouble, when it is the proxy's.
-static int of_proxy(int rc)
+int dial_of_proxy(int rc)
 {
     switch (rc) {
     case ERR_RESOLVE:
@@ -386,6 +386,10 @@ static int of_proxy(int rc)
     case ERR_CONNECT_TIMEOUT:
     case ERR_DEADLINE:
         return ERR_PROXY_TIMEOUT;
+    case ERR_TLS:
+        return ERR_PROXY_TLS;
+    case ERR_TLS_VERIFY:
+        return ERR_PROXY_VERIFY;
     default:
         return rc;
     }
@@ -401,12 +405,12 @@ int dial_await(struct upstream_core *side, struct fiber *self, const struct orig
     if (!p)
         return connect_await(side, self, o->host, o->port, o->refuse_private, ret_fd);
     rc = connect_await(side, self, p->host, p->port, false, &fd);
-    // Absolute form needs no tunnel.
-    if (rc == 0 && !origin__is_relayed(o))
+    // Absolute form needs no tunnel; one inside TLS is upstream_proxy.c's.
+    if (rc == 0 && !origin__is_relayed(o) && !p->tls)
         rc = tunnel_await(side, self, o, fd);
     if (rc != 0 && fd >= 0)
         ring_close(side->core->ring, fd);
     else if (rc == 0)
         *ret_fd = fd;
-    return of_proxy(rc);
+    return dial_of_proxy(rc);
 }

@@ -38,10 +38,13 @@ struct dial_memory {
     unsigned next; // the oldest one
 };
 
-// 0 with a connected socket, through the proxy if there is one. ERR_RESOLVE, ERR_CONNECT,
-// ERR_CONNECT_TIMEOUT, ERR_ADDRESS_REFUSED, ERR_ADDRESS_PRIVATE, ERR_PROXY_…, ERR_NOMEM, an
-// interruption (also: the fiber's deadline).
+// 0 with a connected socket, through the proxy if there is one, or to it when it wants TLS first.
+// ERR_RESOLVE, ERR_CONNECT, ERR_CONNECT_TIMEOUT, ERR_ADDRESS_REFUSED, ERR_ADDRESS_PRIVATE,
+// ERR_PROXY_…, ERR_NOMEM, an interruption (also: the fiber's deadline).
 int dial_await(struct upstream_core *side, struct fiber *self, const struct origin *o, int *ret_fd);
+
+// An error of the way to the provider, when it is the proxy's.
+int dial_of_proxy(int rc);
 
 // ---- Pure, for tests ---------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@
 #include "base/container.h"
 #include "base/err.h"
 #include "net/ip.h"
+#include "net/tls.h"
 #include <openssl/base64.h>
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -30,6 +31,8 @@ static bool is_good(const struct proxy_options *o)
     if (o->username.len > PROXY_USER_BYTES_MAX || o->password.len > password_max)
         return false;
     if (o->username.len == 0 && o->password.len > 0)
+        return false;
+    if (o->tls && o->type != PROXY_HTTP)
         return false;
     // RFC 7617 2: the first colon ends the name.
     return o->type != PROXY_HTTP || slice_find_char(o->username, ':') < 0;
@@ -57,15 +60,15 @@ static struct slice append_basic(char **at, struct slice username, struct slice 
 }
 
 // A digest of all that makes two connections differ; lengths keep parts from running together.
-static struct slice append_identity(char **at, const struct proxy *p)
+static struct slice append_identity(char **at, const struct proxy *p, struct slice tls_identity)
 {
     static const char hex[] = "0123456789abcdef";
-    const struct slice part[] = {p->host, p->username, p->password};
+    const struct slice part[] = {p->host, p->username, p->password, tls_identity};
     uint8_t digest[SHA256_DIGEST_LENGTH];
     char *begin = *at;
     SHA256_CTX hash;
     SHA256_Init(&hash);
-    unsigned head[2] = {(unsigned)p->type, p->port};
+    unsigned head[3] = {(unsigned)p->type, p->port, p->tls != NULL};
     SHA256_Update(&hash, head, sizeof(head));
     for (size_t i = 0; i < ARRAY_LEN(part); i++) {
         SHA256_Update(&hash, &part[i].len, sizeof(part[i].len));
@@ -100,7 +103,8 @@ int proxy_new(const struct proxy_options *o, struct proxy **ret)
     p->password = append(&at, o->password);
     if (o->type == PROXY_HTTP && o->username.len > 0)
         p->authorization = append_basic(&at, o->username, o->password);
-    p->identity = append_identity(&at, p);
+    p->tls = o->tls ? tls_context_get(o->tls) : NULL;
+    p->identity = append_identity(&at, p, o->tls_identity);
     ASSERT((size_t)(at - p->text) <= bytes);
     *ret = p;
     return 0;
@@ -121,6 +125,7 @@ void proxy_put(struct proxy *p)
     ASSERT(before > 0);
     if (before > 1)
         return;
+    tls_context_put(p->tls);
     explicit_bzero(p->text, p->text_bytes);
     free(p);
 }

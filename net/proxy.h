@@ -5,6 +5,7 @@
 //     HTTP     provider is https: CONNECT host:port, then TLS to the provider through it
 //              provider is http: no tunnel; each request goes to the proxy in absolute form, with
 //              Proxy-Authorization (proxy_form.c)
+//     HTTPS    the same behind TLS to the proxy itself (upstream_proxy.c)
 //     SOCKS5   RFC 1928, CONNECT; no authentication, or user name and password (RFC 1929). Names
 //              are the proxy's to resolve.
 //
@@ -28,6 +29,8 @@
 #include "base/slice.h"
 #include <stdatomic.h>
 
+struct tls_context;
+
 enum proxy_type { PROXY_HTTP, PROXY_SOCKS5, PROXY_TYPE_COUNT };
 
 // RFC 1929 has one byte for the length of each.
@@ -40,6 +43,7 @@ enum proxy_type { PROXY_HTTP, PROXY_SOCKS5, PROXY_TYPE_COUNT };
 struct proxy {
     _Atomic unsigned refs;
     enum proxy_type type;
+    struct tls_context *tls; // of the connection to the proxy; NULL: plain
     unsigned port;
     struct slice host; // a name or an address without brackets; these lie in `text`
     struct slice username, password;
@@ -51,12 +55,14 @@ struct proxy {
 
 struct proxy_options {
     enum proxy_type type;
+    struct tls_context *tls;   // a reference is taken; NULL: plain. HTTP only
+    struct slice tls_identity; // tells contexts apart ("" for the default one)
     struct slice host;
     unsigned port;
     struct slice username, password; // may be empty
 };
 // Copies. 0, ERR_NOMEM, ERR_CONFIG (no host, a port out of range, credentials too long, a password
-// without a user name, a colon in a user name for HTTP).
+// without a user name, a colon in a user name for HTTP, TLS to another kind).
 int proxy_new(const struct proxy_options *o, struct proxy **ret);
 struct proxy *proxy_get(struct proxy *p);
 void proxy_put(struct proxy *p); // NULL is fine

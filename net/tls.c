@@ -14,6 +14,12 @@
 // them into its own buffer; bio_write then lays the record over them. No buffer exists only for
 // gathering. A run that fills a record by itself is sealed where it lies.
 //
+// A session may stand inside another (https through an https:// proxy): its BIO reads and writes
+// the outer session instead, which alone knows spans and pages. Then it is the outer's records that
+// are fed and sent, and the inner one's pages are scratch for gathering.
+//
+//     socket ─► outer: in ─► SSL_read ─► inner: BIO ─► SSL_read ─► caller      and back
+//
 // Errors are sticky in `err`; the alert that explains them to the peer stands in the output.
 // BoringSSL gives up its buffers by itself when they are empty.
 #include "base/assert.h"
@@ -29,11 +35,30 @@
 
 // ---- The BIO ---------------------------------------------------------------------------------
 
+static int read_below(struct tls *t, BIO *bio, char *out, size_t size)
+{
+    ptrdiff_t n = tls_read(t->below, out, size);
+    if (n == ERR_MORE)
+        BIO_set_retry_read(bio);
+    t->nomem |= n == ERR_NOMEM;
+    return n < 0 ? -1 : (int)n;
+}
+
+static int write_below(struct tls *t, const char *data, size_t size)
+{
+    const struct iovec run = {(char *)(uintptr_t)data, size};
+    int rc = tls_write(t->below, &run, 1);
+    t->nomem |= rc == ERR_NOMEM;
+    return rc == 0 ? (int)size : -1;
+}
+
 static int bio_read(BIO *bio, char *out, int len)
 {
     struct tls *t = BIO_get_data(bio);
     size_t n = len > 0 ? (size_t)len : 0;
     BIO_clear_retry_flags(bio);
+    if (t->below && n > 0)
+        return read_below(t, bio, out, n);
     if (t->in.len == 0) {
         BIO_set_retry_read(bio);
         return -1;
@@ -70,6 +95,8 @@ static int bio_write(BIO *bio, const char *data, int len)
     struct tls *t = BIO_get_data(bio);
     size_t left = len > 0 ? (size_t)len : 0;
     BIO_clear_retry_flags(bio);
+    if (t->below && left > 0)
+        return write_below(t, data, left);
     while (left > 0) {
         struct page *page = output_page(t, left < PAGE_BYTES ? left : PAGE_BYTES);
         if (!page)
@@ -181,11 +208,26 @@ int tls_new(struct tls_context *c, struct slice server_name, struct tls **ret)
     return 0;
 }
 
+int tls_new_inside(struct tls_context *c, struct slice server_name, struct tls *below,
+                   struct tls **ret)
+{
+    struct tls *t = NULL;
+    ASSERT(tls_ready(below));
+    int rc = tls_new(c, server_name, &t);
+    if (rc != 0)
+        return rc;
+    t->below = below;
+    t->pages = below->pages;
+    *ret = t;
+    return 0;
+}
+
 void tls_free(struct tls *t)
 {
     if (!t)
         return;
     SSL_free(t->ssl);
+    tls_free(t->below);
     page_put_all(t->pages, t->out_first);
     tls_context_put(t->context);
     free(t);
@@ -222,19 +264,30 @@ bool tls_chose_h2(const struct tls *t)
 
 // ---- Ciphertext ------------------------------------------------------------------------------
 
+// The session whose records the socket carries.
+static struct tls *outermost(struct tls *t)
+{
+    while (t->below)
+        t = t->below;
+    return t;
+}
+
 void tls_feed(struct tls *t, struct slice ciphertext)
 {
+    t = outermost(t);
     ASSERT(t->in.len == 0);
     t->in = ciphertext;
 }
 
 struct slice tls_unfed(const struct tls *t)
 {
+    ASSERT(!t->below); // a listener's
     return t->in;
 }
 
 struct slice tls_unfeed(struct tls *t)
 {
+    ASSERT(!t->below);
     struct slice rest = t->in;
     t->in = SLICE_EMPTY;
     return rest;
@@ -242,12 +295,14 @@ struct slice tls_unfeed(struct tls *t)
 
 struct slice tls_output(struct tls *t)
 {
+    t = outermost(t);
     return t->out_first ? page_bytes(t->out_first) : SLICE_EMPTY;
 }
 
 unsigned tls_output_iov(struct tls *t, struct iovec *iov, unsigned max)
 {
     unsigned n = 0;
+    t = outermost(t);
     for (struct page *page = t->out_first; page && n < max; page = page->next) {
         struct slice bytes = page_bytes(page);
         if (bytes.len == 0)
@@ -259,6 +314,10 @@ unsigned tls_output_iov(struct tls *t, struct iovec *iov, unsigned max)
 
 void tls_output_sent(struct tls *t, size_t bytes)
 {
+    if (t->below) {
+        tls_output_sent(t->below, bytes);
+        bytes = 0; // here lies scratch alone
+    }
     while (bytes > 0 || (t->out_first && page_bytes(t->out_first).len == 0)) {
         struct page *page = t->out_first;
         ASSERT(page);

@@ -84,7 +84,12 @@ const char *tls_ca_bundle(void);
 
 // `server_name` (client: SNI and the name verified; an address is verified as one) is copied.
 int tls_new(struct tls_context *c, struct slice server_name, struct tls **ret);
-void tls_free(struct tls *t); // NULL is fine
+// A session inside another one: what it sends and receives are the bytes of `below`, whose
+// handshake is done. The socket's bytes are still fed to, and taken from, this one. Takes `below`
+// when it succeeds. Client's side.
+int tls_new_inside(struct tls_context *c, struct slice server_name, struct tls *below,
+                   struct tls **ret);
+void tls_free(struct tls *t); // and those below; NULL is fine
 // Output pages come from and go back to `pages` (of the session's core; net/page.h). Before the
 // first output; without it they are the allocator's.
 void tls_set_pages(struct tls *t, struct page_pool *pages);

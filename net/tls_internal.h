@@ -55,6 +55,7 @@ struct tls_context {
 struct tls {
     struct tls_context *context;
     SSL *ssl;
+    struct tls *below;       // whose bytes are this one's records; NULL: the socket's are
     struct slice in;         // ciphertext not read yet
     struct page_pool *pages; // NULL: the allocator
     struct page *out_first;

@@ -10,11 +10,13 @@
 //                                                         ┌──────┐  release   ┌──────┐
 //                                                         │ IDLE │ ◄───────── │ BODY │
 //                                                         └──────┘            └──────┘
+//        HANDSHAKE (the proxy's) ──► PROXY ──its consent──► HANDSHAKE (the provider's), or SEND
 //        SEND ──upstream_h2__begin──► H2 (upstream_h2.c)
 //        every state ──upstream_conn__close──► CLOSING ──last final event──► freed
 //
 //   RESOLVE, CONNECT  no TLS session, no receive, no socket of its own; dial.c's fiber drives
 //   HANDSHAKE         receive armed; the loop drives TLS; `caller` is woken at its end
+//   PROXY             `caller` asks the proxy and is woken by whatever comes (upstream_proxy.c)
 //   SEND              request bytes may be with the kernel; the head may already be read
 //   WAITING           all is sent, or sending failed and the receive will tell why
 //   BODY              `caller` is NULL; the exchange pulls up.body
@@ -46,8 +48,10 @@
 static const unsigned legal_from[UPSTREAM_STATE_COUNT] = {
     [UPSTREAM_RESOLVE] = 0,
     [UPSTREAM_CONNECT] = FROM(UPSTREAM_RESOLVE),
-    [UPSTREAM_HANDSHAKE] = FROM(UPSTREAM_CONNECT),
-    [UPSTREAM_SEND] = FROM(UPSTREAM_CONNECT) | FROM(UPSTREAM_HANDSHAKE) | FROM(UPSTREAM_IDLE),
+    [UPSTREAM_HANDSHAKE] = FROM(UPSTREAM_CONNECT) | FROM(UPSTREAM_PROXY),
+    [UPSTREAM_PROXY] = FROM(UPSTREAM_HANDSHAKE),
+    [UPSTREAM_SEND] = FROM(UPSTREAM_CONNECT) | FROM(UPSTREAM_HANDSHAKE) | FROM(UPSTREAM_PROXY) |
+                      FROM(UPSTREAM_IDLE),
     [UPSTREAM_WAITING] = FROM(UPSTREAM_SEND),
     [UPSTREAM_BODY] = FROM(UPSTREAM_SEND) | FROM(UPSTREAM_WAITING),
     [UPSTREAM_IDLE] = FROM(UPSTREAM_BODY),
@@ -156,6 +160,10 @@ static void progress(struct upstream_conn *u)
     switch (u->state) {
     case UPSTREAM_HANDSHAKE:
         handshake_step(u);
+        break;
+    case UPSTREAM_PROXY:
+        upstream_conn__receive(u);
+        wake_caller(u);
         break;
     case UPSTREAM_SEND:
     case UPSTREAM_WAITING:
@@ -388,6 +396,8 @@ static void on_sent(struct ring *ring, struct ring_op *op, const struct ring_eve
     submit_send(u);
     if (u->state == UPSTREAM_SEND && ring_timer_is_set(&u->timer))
         upstream_conn__watch_send(u); // some of it went: the time starts again
+    if (u->state == UPSTREAM_BODY && upstream_conn__sent(u))
+        wake_caller(u);
     if (u->state == UPSTREAM_SEND && upstream_conn__sent(u)) {
         ring_timer_clear(ring, &u->timer);
         upstream_conn__set_state(u, UPSTREAM_WAITING);
@@ -461,6 +471,16 @@ static void submit_send(struct upstream_conn *u)
     ring_sendmsg(u->side->core->ring, &u->send_op, on_sent, u->fd, &u->send->msg);
 }
 
+void upstream_conn__send_more(struct upstream_conn *u, const struct iovec *iov, unsigned count)
+{
+    ASSERT(u->state == UPSTREAM_BODY && upstream_conn__sent(u));
+    u->iov = iov;
+    u->iov_count = count;
+    u->iov_offset = 0;
+    request_advance(u, 0);
+    submit_send(u);
+}
+
 bool upstream_conn__sent(const struct upstream_conn *u)
 {
     if (ring_op_busy(&u->send_op))
@@ -476,6 +496,16 @@ void upstream_conn__send(struct upstream_conn *u)
     submit_send(u);
     if (upstream_conn__sent(u))
         upstream_conn__set_state(u, UPSTREAM_WAITING);
+}
+
+int upstream_conn__say(struct upstream_conn *u, struct slice bytes)
+{
+    const struct iovec run = {(char *)(uintptr_t)bytes.ptr, bytes.len};
+    ASSERT(u->state == UPSTREAM_PROXY);
+    int rc = tls_write(u->tls, &run, 1);
+    if (rc == 0)
+        submit_send(u);
+    return rc;
 }
 
 void upstream_conn__stop_send_await(struct upstream_conn *u, struct fiber *self)
@@ -500,7 +530,7 @@ static void handshake_step(struct upstream_conn *u)
     if (rc == ERR_MORE && (u->eof || u->broken || u->send_failed))
         rc = ERR_TLS;
     if (rc == 0)
-        upstream_conn__set_state(u, UPSTREAM_SEND);
+        upstream_conn__set_state(u, u->proxy_first ? UPSTREAM_PROXY : UPSTREAM_SEND);
     else if (rc != ERR_MORE)
         u->err = rc;
     // At the end the Finished waits for the request: one send carries both.

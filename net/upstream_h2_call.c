@@ -411,7 +411,7 @@ static int open_await(struct origin_pool *pool, struct fiber *self,
         return ERR_LIMIT;
     }
     int rc = upstream_conn__open_await(u, self, call->origin);
-    bool agreed = rc == 0 && (!u->tls || tls_chose_h2(u->tls));
+    bool agreed = rc == 0 && (!call->origin->tls || tls_chose_h2(u->tls));
     if (rc == 0 && !agreed && call->origin->http == ORIGIN_HTTP_ANY) {
         pool->http1 = true;
         *ret_h1 = u;

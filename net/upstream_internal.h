@@ -7,6 +7,7 @@
 //   upstream_conn.c   one connection: its states, its socket operations, its TLS session
 //   upstream_open.c   from a name to a connection with TLS done
 //   dial.c            the first part of that: a connected socket, through a proxy if there is one
+//   upstream_proxy.c  the way through a proxy that speaks TLS itself
 //   proxy_form.c      a request as an HTTP proxy wants it, where there is no tunnel
 //   upstream_inbox.c  bytes that have arrived and nobody has taken
 //   upstream_answer.c head and body of the answer out of the inbox
@@ -88,7 +89,8 @@ struct inbox {
 enum upstream_state {
     UPSTREAM_RESOLVE,   // a slot is taken; there is no socket
     UPSTREAM_CONNECT,   // the socket connects
-    UPSTREAM_HANDSHAKE, // TLS
+    UPSTREAM_HANDSHAKE, // TLS, to the provider or the proxy
+    UPSTREAM_PROXY,     // TLS to the proxy is done, the way through it is asked for
     UPSTREAM_SEND,      // request on its way; the answer may begin
     UPSTREAM_WAITING,   // request sent, head of the answer not complete
     UPSTREAM_BODY,      // head given to the caller
@@ -124,8 +126,9 @@ struct upstream_conn {
     struct ring_op send_op;
     struct fiber_wait flushed; // the send in flight, for who must wait for its end
     struct ring_bufs_waiter bufs_waiter;
-    struct fiber *caller; // parked in upstream_call_await, or NULL
-    struct tls *tls;
+    struct fiber *caller;   // parked in upstream_call_await, or NULL
+    struct tls *tls;        // the innermost, where the proxy has one too
+    bool proxy_first;       // the handshake under way is the proxy's, and more is asked of it
     struct upstream_h2 *h2; // in H2, and from there until it is freed
     struct inbox inbox;
     bool paused;   // credit is spent: receive cancelled
@@ -147,7 +150,8 @@ struct upstream_conn {
     // The answer.
     struct arena *arena;
     enum http_method method;
-    char *head; // gathered, when it did not arrive in one run
+    bool upgrade; // 101 is final, and then its end is the connection's
+    char *head;   // gathered, when it did not arrive in one run
     size_t head_len;
     size_t head_cap;
     size_t head_resume;
@@ -206,12 +210,16 @@ void upstream_conn__finish(struct upstream_conn *u);  // CLOSING: frees it if no
 void upstream_conn__receive(struct upstream_conn *u); // arms the receive when it is not and may be
 // Begins to send u->iov; what cannot go at once follows from the loop.
 void upstream_conn__send(struct upstream_conn *u);
+// BODY, of an upgrade: the same for what follows.
+void upstream_conn__send_more(struct upstream_conn *u, const struct iovec *iov, unsigned count);
 // True when nothing of the request is left to send, or sending failed.
 bool upstream_conn__sent(const struct upstream_conn *u);
 // Stops a send and waits until the kernel holds nothing of it. Parks, whatever the fiber's state.
 void upstream_conn__stop_send_await(struct upstream_conn *u, struct fiber *self);
 // SEND: from now on a LIMIT_UPSTREAM_STALL_MS without a byte sent sets send_stalled and wakes.
 void upstream_conn__watch_send(struct upstream_conn *u);
+// PROXY: sealed at once, sent from the loop. 0, ERR_NOMEM, ERR_TLS.
+int upstream_conn__say(struct upstream_conn *u, struct slice bytes);
 // HANDSHAKE: arms the receive and says hello, from the loop. `caller` is woken at the end.
 void upstream_conn__start_handshake(struct upstream_conn *u);
 void upstream_conn__credit(
@@ -221,6 +229,16 @@ void upstream_conn__credit(
 
 // Resolves, connects, shakes hands: RESOLVE → SEND. Bounded by the origin's connect_ms.
 int upstream_conn__open_await(struct upstream_conn *u, struct fiber *self, struct origin *o);
+
+// One handshake with `name`: CONNECT or PROXY → SEND, or PROXY when u->proxy_first. `u->tls` is
+// there.
+int upstream_conn__shake_await(struct upstream_conn *u, struct fiber *self);
+
+// ---- upstream_proxy.c ------------------------------------------------------------------------
+
+// TLS to the origin's proxy, then its consent: CONNECT → SEND, or PROXY when the provider's TLS
+// follows. ERR_PROXY_…, ERR_NOMEM, an interruption.
+int upstream_proxy__pass_await(struct upstream_conn *u, struct fiber *self, const struct origin *o);
 
 // ---- upstream_inbox.c ------------------------------------------------------------------------
 

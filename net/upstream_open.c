@@ -9,25 +9,41 @@
 #include "base/err.h"
 #include "net/upstream_internal.h"
 
-static int handshake_await(struct upstream_conn *u, struct fiber *self, struct origin *o)
+int upstream_conn__shake_await(struct upstream_conn *u, struct fiber *self)
 {
-    struct net_core *core = u->side->core;
-    int rc = tls_new(o->tls, o->host, &u->tls);
-    if (rc != 0)
-        return rc;
-    tls_set_pages(u->tls, &u->side->pages);
-    if (o->http != ORIGIN_HTTP1 && !u->pool->http1)
-        rc = tls_offer_h2(u->tls);
-    if (rc != 0)
-        return rc;
+    int rc = 0;
     upstream_conn__set_state(u, UPSTREAM_HANDSHAKE);
     u->caller = self;
     upstream_conn__start_handshake(u);
     while (u->state == UPSTREAM_HANDSHAKE && u->err == 0 && rc == 0)
         rc = fiber_park_await(self);
     u->caller = NULL;
-    if (rc != 0 || u->err != 0)
-        return rc != 0 ? rc : u->err;
+    return rc != 0 ? rc : u->err;
+}
+
+// The session with the provider, inside the one with its proxy if there is such a one.
+static int begin_tls(struct upstream_conn *u, const struct origin *o)
+{
+    struct tls *tls = NULL;
+    int rc =
+        u->tls ? tls_new_inside(o->tls, o->host, u->tls, &tls) : tls_new(o->tls, o->host, &tls);
+    if (rc != 0)
+        return rc;
+    if (!u->tls)
+        tls_set_pages(tls, &u->side->pages);
+    u->tls = tls;
+    bool offers = o->http != ORIGIN_HTTP1 && !u->pool->http1 && !u->upgrade;
+    return offers ? tls_offer_h2(u->tls) : 0;
+}
+
+static int handshake_await(struct upstream_conn *u, struct fiber *self, struct origin *o)
+{
+    struct net_core *core = u->side->core;
+    int rc = begin_tls(u, o);
+    if (rc == 0)
+        rc = upstream_conn__shake_await(u, self);
+    if (rc != 0)
+        return rc;
     counter_add(&core->stats.upstream_handshakes, 1);
     if (tls_resumed(u->tls))
         counter_add(&core->stats.upstream_resumptions, 1);
@@ -41,6 +57,11 @@ static int open_until_await(struct upstream_conn *u, struct fiber *self, struct 
     if (rc != 0)
         return rc;
     counter_add(&u->side->core->stats.upstream_connects, 1);
+    if (o->proxy && o->proxy->tls) {
+        rc = upstream_proxy__pass_await(u, self, o);
+        if (rc != 0 || !o->tls)
+            return rc;
+    }
     if (o->tls)
         return handshake_await(u, self, o);
     upstream_conn__set_state(u, UPSTREAM_SEND);

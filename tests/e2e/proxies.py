@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Toy proxies on loopback: HTTP with CONNECT, SOCKS5. Each logs what it was asked, resolves names
-from a table, and can be told to fail at a step."""
+"""Toy proxies on loopback: HTTP with CONNECT, SOCKS5, and TLS in front of one. Each logs what it
+was asked, resolves names from a table, and can be told to fail at a step."""
+import asyncio
 import base64
 import socket
 import threading
@@ -165,3 +166,57 @@ class SocksProxy(Proxy):
             sock.sendall(bytes([5, step, 0, 1]) + bytes(6))
             return
         self.tunnel(sock, host, port, b"\5\0\0\1" + bytes(6))
+
+
+class TlsFront:
+    """Ends TLS and hands what is inside to `port`: what an https:// proxy is to its clients. `raw`
+    is what came, as the proxy behind sees it."""
+
+    def __init__(self, port, tls):
+        self.behind, self.tls = port, tls
+        self.connections = 0
+        self.raw = b""
+        self.loop = asyncio.new_event_loop()
+        ready = threading.Event()
+        self.thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
+        self.thread.start()
+        ready.wait()
+
+    @property
+    def url(self):
+        return "https://127.0.0.1:%d" % self.port
+
+    def _run(self, ready):
+        asyncio.set_event_loop(self.loop)
+        server = self.loop.run_until_complete(
+            asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls))
+        self.port = server.sockets[0].getsockname()[1]
+        ready.set()
+        self.loop.run_forever()
+        tasks = asyncio.all_tasks(self.loop)
+        for task in tasks:
+            task.cancel()
+        self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        server.close()
+        self.loop.close()
+
+    def close(self):
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+
+    async def _serve(self, reader, writer):
+        self.connections += 1
+        back_reader, back_writer = await asyncio.open_connection("127.0.0.1", self.behind)
+        await asyncio.gather(self._pump(reader, back_writer, True),
+                             self._pump(back_reader, writer, False))
+
+    async def _pump(self, reader, writer, keep):
+        try:
+            while data := await reader.read(65536):
+                self.raw += data if keep else b""
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()

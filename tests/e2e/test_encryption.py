@@ -10,6 +10,7 @@ import pytest
 
 import harness
 from harness import BIN, DEADLINE_S, chat, config
+from test_stored import PUT, VIRTUAL_KEY, ask, key
 from test_upgrade import FAILED, adopt, line_of  # noqa: F401  pylint: disable=unused-import
 
 RIGHT = "correct horse battery staple"
@@ -193,6 +194,30 @@ def test_backup_and_repair_keep_it(home, started, provider, tmp_path_factory):
         a = harness.Gateway(flags=place.flags)
         assert serves(a)
         a.stop()
+
+
+def test_rows_of_the_store_are_sealed(home, line_of, provider):  # noqa: F811
+    """Written, read at a start, and handed on in an upgrade."""
+    row = json.dumps(key("stored"))
+    subprocess.run([PUT, str(home.path / "store"), str(home.path / "shared"), VIRTUAL_KEY,
+                    "vk-stored", row], check=True, timeout=DEADLINE_S,
+                   env=dict(os.environ, **{VARIABLE: RIGHT}))
+    seen = b""
+    for path in home.files():
+        with open(path, "rb") as f:
+            seen += f.read()
+    assert b"vk-stored" in seen and b"sk-bf-stored" not in seen  # ids are no secrets
+    conf = dict(config(provider, client={"enforce_auth_on_inference": True}), version=2,
+                encryption_key=RIGHT)
+    home.write(dict(conf, encryption_key=WRONG))
+    assert NOT_IT in refused(home)
+    a = home.run("-check-config")
+    assert a.returncode == 1 and NOT_IT in a.stdout
+    home.write(conf)
+    g = line_of(None, flags=home.flags)
+    assert ask(g, "stored") == 200 and ask(g, "other") == 403
+    g.upgrade()
+    assert ask(g, "stored") == 200
 
 
 def test_nobody_gets_to_see_it(home, started, provider):

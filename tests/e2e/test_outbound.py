@@ -325,14 +325,6 @@ def test_a_running_stream_keeps_its_proxy(gateway_of, provider_of, proxy_of):
     assert len(first.asked) == 1
 
 
-def test_a_proxy_over_tls_is_refused_at_start(gateway_of, provider):
-    g = gateway_of(config(provider, proxy_config={"type": "http", "url": "https://p.test"}),
-                   expect_start=False)
-    g.wait_log("providers.openai.proxy_config.url: TLS to the proxy itself is not served")
-    assert g.process.wait(harness.DEADLINE_S) != 0
-    g.process.returncode = 0  # said and done
-
-
 # ---- Where no request goes -----------------------------------------------------------------------
 
 def test_private_addresses_on_request(gateway_of, provider):

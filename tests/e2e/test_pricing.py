@@ -256,6 +256,31 @@ def test_force_sync_says_what_went_wrong(start, provider, provider_of):
     assert cost_of_one(g) == pytest.approx(TOKENS * 0.001)
 
 
+def test_a_url_that_is_taken_away_leaves_nobody_waiting(start, provider, provider_of, tmp_path):
+    go = threading.Event()
+
+    def answer(call):
+        if len(prices.seen) > 1:
+            assert go.wait(DEADLINE_S)
+        call.reply(200, sheet(0.001))
+    prices = provider_of(answer)
+    g = start(governed(provider, prices.url), more=["--cores=1"])
+    g.wait_log("prices updated")
+    prices.call()
+    first, second = g.connect(), g.connect()
+    first.send_request("POST", SYNC)
+    prices.call()
+    second.send_request("POST", SYNC)
+    assert g.request("GET", "/health").status == 200
+    (tmp_path / "home" / "config.json").write_text(json.dumps(governed(provider)))
+    g.process.send_signal(1)
+    g.wait_log("configuration reloaded")
+    go.set()
+    assert first.answer().status == 200
+    a = second.answer()
+    assert a.status == 500 and b"there is no URL any more" in a.body
+
+
 def test_who_leaves_meanwhile_and_a_stop(start, provider, provider_of):
     go = threading.Event()
 

@@ -4,7 +4,8 @@
 //
 //     store_put <app-dir>/store RINGS KIND ID VALUE [KIND ID VALUE …]
 //
-// KIND is a number of enum store_kind. Prints why it failed.
+// KIND is a number of enum store_kind. BIFROST_ENCRYPTION_KEY seals them, as in the gateway. Prints
+// why it failed.
 #include "base/err.h"
 #include "ring/fiber.h"
 #include "ring/ring.h"
@@ -64,7 +65,12 @@ int main(int argc, char **argv)
             .value = slice_str(argv[i + 2]),
         };
     const struct store_options options = {
-        .dir = argv[1], .rings = argv[2], .cores = 1, .ring_bytes = 1 << 16};
+        .dir = argv[1],
+        .rings = argv[2],
+        .cores = 1,
+        .ring_bytes = 1 << 16,
+        .encryption_key = slice_str(getenv("BIFROST_ENCRYPTION_KEY")),
+    };
     const struct ring_options ring_options = RING_OPTIONS_DEFAULT;
     int rc = store_open(&options, &w.store, reason);
     if (rc == 0)

@@ -232,7 +232,6 @@ static void what_asks_for_nothing_is_silent(void **state)
 // ---- What restricts access ----------------------------------------------------------------------
 
 static const struct row restricting[] = {
-    {"{\"governance\":{\"business_units\":[{}]}}", "governance.business_units"},
     {"{\"governance\":{\"roles\":[{}]}}", "governance.roles"},
     {"{\"governance\":{\"routing_rules\":[{}]}}", "governance.routing_rules"},
     {"{\"governance\":{\"auth_config\":{\"is_enabled\":true}}}", "governance.auth_config"},

@@ -41,6 +41,9 @@ static void urls_of_proxies(void **state)
     } rows[] = {
         {"{\"type\":\"http\",\"url\":\"http://p.test:3128\"}", PROXY_HTTP, "p.test", 3128, "", ""},
         {"{\"type\":\"http\",\"url\":\"http://p.test/\"}", PROXY_HTTP, "p.test", 80, "", ""},
+        {"{\"type\":\"http\",\"url\":\"https://p.test\"}", PROXY_HTTP, "p.test", 443, "", ""},
+        {"{\"type\":\"http\",\"url\":\"https://u:p@[::1]:3129\"}", PROXY_HTTP, "::1", 3129, "u",
+         "p"},
         {"{\"type\":\"http\",\"url\":\"p.test:3128\"}", PROXY_HTTP, "p.test", 3128, "", ""},
         {"{\"type\":\"socks5\",\"url\":\"socks5://p.test\"}", PROXY_SOCKS5, "p.test", 1080, "", ""},
         {"{\"type\":\"socks5\",\"url\":\"socks5h://[::1]:9\"}", PROXY_SOCKS5, "::1", 9, "", ""},
@@ -61,6 +64,7 @@ static void urls_of_proxies(void **state)
         assert_non_null(p);
         assert_int_equal(p->type, rows[i].type);
         assert_int_equal(p->port, rows[i].port);
+        assert_int_equal(p->tls != NULL, strstr(rows[i].config, "https://") != NULL);
         assert_true(slice_eq(p->host, slice_str(rows[i].host)));
         assert_true(slice_eq(p->username, slice_str(rows[i].username)));
         assert_true(slice_eq(p->password, slice_str(rows[i].password)));
@@ -89,8 +93,9 @@ static void what_is_refused(void **state)
         {"{\"type\":\"http\",\"url\":\"http://p.test/path\"}", SHAPE},
         {"{\"type\":\"http\",\"url\":\"http://:3128\"}", SHAPE},
         {"{\"type\":\"http\",\"url\":\"http://a b\"}", SHAPE},
-        {"{\"type\":\"http\",\"url\":\"https://p.test:443\"}",
-         AT ".url: TLS to the proxy itself is not served: give its http:// address"},
+        {"{\"type\":\"socks5\",\"url\":\"https://p.test:443\"}",
+         AT ".url: the scheme belongs to another type of proxy"},
+        {"{\"type\":\"http\",\"url\":\"https://p.test/path\"}", SHAPE},
         {"{\"type\":\"http\",\"url\":\"socks5://p.test\"}",
          AT ".url: the scheme belongs to another type of proxy"},
         {"{\"type\":\"socks5\",\"url\":\"http://p.test\"}",
@@ -128,7 +133,7 @@ static const char *with_proxies(const char *name)
 
 static const char *with_nonsense(const char *name)
 {
-    return strcmp(name, "HTTPS_PROXY") == 0 ? "https://p.test" : NULL;
+    return strcmp(name, "HTTPS_PROXY") == 0 ? "ftp://p.test" : NULL;
 }
 
 static void each_origin_asks_the_environment(void **state)
@@ -159,8 +164,7 @@ static void each_origin_asks_the_environment(void **state)
     assert_int_equal(config_build_text(slice_str(text), &source, &limiters, &report, &c),
                      ERR_CONFIG);
     assert_true(slice_find(buf_slice(&report.errors),
-                           SLICE("its proxy is in HTTPS_PROXY: TLS to the proxy itself is not "
-                                 "served")) >= 0);
+                           SLICE("its proxy is in HTTPS_PROXY: expected a proxy such as")) >= 0);
     config_report_done(&report);
 }
 

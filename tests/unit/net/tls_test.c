@@ -37,6 +37,72 @@ static void garbage_is_an_error(void **state)
     toy_pair_close(&p);
 }
 
+// Both ends stand inside the session there was.
+static void go_inside(struct toy_pair *p)
+{
+    struct tls *client = NULL, *server = NULL;
+    assert_int_equal(tls_new_inside(p->client_context, SLICE(TOY_NAME), p->client, &client), 0);
+    assert_int_equal(tls_new_inside(p->server_context, SLICE_EMPTY, p->server, &server), 0);
+    p->client = client;
+    p->server = server;
+}
+
+static void a_session_inside_another(void **state)
+{
+    (void)state;
+    struct toy_pair p;
+    size_t size = 100000, got = 0;
+    char *text = malloc(size), *plain = malloc(size + 1);
+    toy_pair_open(&p, TOY_NAME);
+    for (size_t i = 0; i < size; i++)
+        text[i] = (char)('a' + i % 23);
+    for (size_t step = 1; step < 2000; step += step < 40 ? 1 : 200) {
+        toy_pair_connect(&p, TOY_NAME);
+        assert_int_equal(toy_handshake(&p, step), 0);
+        go_inside(&p);
+        assert_int_equal(toy_handshake(&p, step), 0);
+        struct iovec runs[] = {{text, 10}, {text + 10, 40000}, {text + 40010, size - 40010}};
+        assert_int_equal(tls_write(p.client, runs, 3), 0);
+        struct slice out = toy_drain(p.client);
+        assert_true(out.len > size);
+        assert_int_equal(toy_hand_over(p.server, out, step, plain, &got, size + 1), ERR_MORE);
+        assert_int_equal(got, size);
+        assert_memory_equal(plain, text, size);
+        got = 0;
+        free((void *)out.ptr);
+    }
+    free(text);
+    free(plain);
+    toy_pair_close(&p);
+}
+
+// What ends, or is broken, in the outer one ends the inner one: no byte of it is believed.
+static void an_outer_session_that_breaks(void **state)
+{
+    (void)state;
+    struct toy_pair p;
+    char plain[64];
+    size_t got = 0;
+    for (unsigned closed = 0; closed < 2; closed++) {
+        toy_pair_open_connected(&p);
+        struct tls *outer = p.server;
+        go_inside(&p);
+        assert_int_equal(toy_handshake(&p, SIZE_MAX), 0);
+        if (closed)
+            tls_close_notify(outer);
+        else
+            toy_write_text(p.server, "hello");
+        struct slice out = toy_drain(p.server);
+        if (!closed)
+            ((char *)(uintptr_t)out.ptr)[out.len - 1] ^= 1;
+        assert_int_equal(toy_hand_over(p.client, out, SIZE_MAX, plain, &got, sizeof(plain)),
+                         ERR_TLS);
+        assert_int_equal(got, 0);
+        free((void *)out.ptr);
+        toy_pair_close(&p);
+    }
+}
+
 // ---- Records ---------------------------------------------------------------------------------
 
 static void small_requests_are_one_record_whatever_their_runs(void **state)
@@ -209,6 +275,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_handshake_may_be_cut_anywhere),
+        cmocka_unit_test(a_session_inside_another),
+        cmocka_unit_test(an_outer_session_that_breaks),
         cmocka_unit_test(garbage_is_an_error),
         cmocka_unit_test(small_requests_are_one_record_whatever_their_runs),
         cmocka_unit_test(records_may_be_cut_anywhere),
