@@ -337,14 +337,18 @@ enum outcome target_try_await(struct exchange *x, struct fiber *self, struct fai
     raw_decide(x);
 
     x->sent = false;
+    x->attempt = 0;
     int rc = admission_allow(x, &x->target[x->target_index], ret);
-    if (rc)
+    if (rc == 0)
+        rc = prepare_await(x, self, ret);
+    if (rc && relay_client_left(x, rc))
+        return OUTCOME_GONE;
+    if (rc == 0)
+        rc = admission_take(x, ret);
+    if (rc) {
+        record_refuse(x, ret);
         return OUTCOME_FAILED;
-    rc = prepare_await(x, self, ret);
-    if (rc)
-        return relay_client_left(x, rc) ? OUTCOME_GONE : OUTCOME_FAILED;
-    if (admission_take(x, ret) != 0)
-        return OUTCOME_FAILED;
+    }
     if (record_open(x) != 0) {
         admission_release(x);
         failure_of(ret, ERR_OVERLOAD, SLICE("what the request costs could not be recorded"),

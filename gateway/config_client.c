@@ -139,16 +139,14 @@ static void load_server(struct config_builder *b, yyjson_val *server)
     c->upgrade_timeout_ms = 1000 * number(server, "upgrade_timeout_s", CONFIG_UPGRADE_TIMEOUT_S);
 }
 
-// Without a word about logs nothing is kept.
+// Without a word about logs they are kept.
 static void load_logging(struct config_builder *b, const struct config_path *up, yyjson_val *root,
                          yyjson_val *client)
 {
     struct config_logging *l = &b->config->logging;
     yyjson_val *store = config__get(root, "logs_store");
-    bool asked = store != NULL && config__bool(store, "enabled", true);
-    l->enabled = config__bool(client, "enable_logging", asked);
-    if (store != NULL && !asked)
-        l->enabled = false;
+    l->enabled =
+        config__bool(client, "enable_logging", true) && config__bool(store, "enabled", true);
     l->no_content = config__bool(client, "disable_content_logging", false);
     l->content_choice = config__bool(client, "allow_per_request_content_storage_override", false);
     l->row_days = number(store, "retention_days",

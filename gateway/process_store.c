@@ -12,10 +12,15 @@
 #include "gateway/process_internal.h"
 #include "store/store.h"
 #include <stdio.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
-// Of one core. A request in flight needs a place of 6 kB; unused pages cost nothing.
-#define RING_BYTES ((uint64_t)64 << 20)
+// Of one core. A request in flight needs a place of 6 kB; what is drained late needs the rest.
+#define RING_BYTES     ((uint64_t)64 << 20)
+#define RING_BYTES_MIN ((uint64_t)1 << 20)
+// All rings of a process, as a part of their file system: two processes have rings in an upgrade,
+// and a container's /dev/shm is small (64 MB) and not for us alone.
+#define RINGS_SHARE 4
 // Counters read at the start.
 #define COUNTERS_BYTES_MAX ((size_t)64 << 20)
 
@@ -77,6 +82,18 @@ int process__fill_ledger(struct process *p)
     return rc;
 }
 
+static uint64_t ring_bytes(const char *dir, unsigned cores)
+{
+    uint64_t bytes = RING_BYTES;
+    struct statvfs fs;
+
+    if (statvfs(dir, &fs) != 0)
+        return bytes;
+    while (bytes > RING_BYTES_MIN && bytes * cores > fs.f_blocks * fs.f_frsize / RINGS_SHARE)
+        bytes /= 2;
+    return bytes;
+}
+
 // Limits that were kept there hold, whether requests are recorded or not.
 static bool is_wanted(const struct config *config, const char *dir)
 {
@@ -105,7 +122,6 @@ int process__open_store(struct process *p)
         .dir = dir,
         .rings = p->shared_dir,
         .cores = g->cores,
-        .ring_bytes = RING_BYTES,
         .row_days = p->config->logging.row_days,
         .content_days = p->config->logging.content_days,
         .logs_bytes_max = p->config->logging.bytes_max,
@@ -119,13 +135,16 @@ int process__open_store(struct process *p)
         rc = shared_dir_make(p->shared_dir, &reason);
     if (rc == 0) {
         reason = NULL; // what follows has its own
+        options.ring_bytes = ring_bytes(p->shared_dir, g->cores);
         rc = store_open(&options, &g->store, text);
     }
     if (rc < 0)
-        fprintf(stderr, "ringgate: not started: the store: %s\n",
+        fprintf(stderr, "ringgate: not started: the store: %s%s\n",
                 reason    ? reason
                 : text[0] ? text
-                          : err_text(rc));
+                          : err_text(rc),
+                p->config->logging.enabled ? " (client.enable_logging: false keeps no records)"
+                                           : "");
     return rc;
 }
 

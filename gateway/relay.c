@@ -18,7 +18,6 @@
 #include "gateway/splice.h"
 #include "gateway/translate.h"
 #include "ring/work.h"
-#include "store/store.h"
 
 // ---- Pulling ---------------------------------------------------------------------------------
 
@@ -114,13 +113,7 @@ static void begin_commit(struct exchange *x, struct upstream *u)
 
 void relay_commit(struct exchange *x, struct upstream *u)
 {
-    // A stream outlives the body: what its row is to keep of it is copied, once and no more than
-    // that.
-    struct slice request = slice_take(record_request(x), STORE_CONTENT_BYTES_MAX);
-
-    if (request.len > 0)
-        request = arena_copy(&x->stream->arena, request);
-    record_content(x, request.ptr ? request : SLICE_EMPTY, SLICE_EMPTY);
+    record_commit(x);
     begin_commit(x, u);
     http_drop_body(x->stream);
 }
@@ -420,7 +413,10 @@ static int send_large_await(struct exchange *x, struct fiber *self, struct large
                             const struct slice *spans, unsigned count, bool last)
 {
     unsigned n = large_slices(l, spans, count, last);
+    bool coded = relay_is_coded(l->u);
 
+    for (unsigned i = 0; i < count && !coded; i++)
+        record_span(x, spans[i]);
     for (unsigned i = 0; i < n; i++)
         x->answer_bytes += l->out[i].len;
     if (last)

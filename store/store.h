@@ -191,6 +191,8 @@ struct store_record {
     struct slice row;     // the rest of the log row as the API tells it, JSON; empty: none
     struct slice request; // content; empty: not kept
     struct slice answer;
+    bool answer_folded; // `answer` is texts folded (base/fold.h): no search but finds them so
+    bool content_cut;   // it was more than its writer keeps
 };
 
 // A record's name for good: its place in time and in the ring it came through. As text it is the
@@ -344,7 +346,8 @@ int store_sum_await(struct store *s, struct fiber *self, const struct store_quer
 struct store_entry {
     struct slice row;
     struct slice request, answer; // empty when they were not kept
-    bool cut;                     // they were longer than STORE_CONTENT_BYTES_MAX
+    bool answer_folded;           // as its writer said
+    bool cut;                     // the writer said so, or longer than STORE_CONTENT_BYTES_MAX
 };
 // ERR_NOT_FOUND: never there, its row was not kept, or gone by retention.
 int store_get_record_await(struct store *s, struct fiber *self, struct store_id id,
