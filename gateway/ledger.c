@@ -129,14 +129,47 @@ static int map_file(struct ledger *l)
     return 0;
 }
 
+// Over the counters of a file that is mostly holes: to read a hole would give it a page, 32 MiB in
+// all.
+struct lines {
+    size_t at, end;
+};
+
+static bool find_lines(struct ledger *l, struct lines *ret)
+{
+    const off_t first = (off_t)offsetof(struct ledger_file, line);
+    const off_t from = first + (off_t)(ret->end * sizeof(struct ledger_counter));
+    off_t data = lseek(l->fd, from, SEEK_DATA);
+    if (data < 0)
+        return false; // holes only, up to the end
+    off_t hole = lseek(l->fd, data, SEEK_HOLE);
+    if (data < from)
+        data = from;
+    ret->at = (size_t)(data - first) / sizeof(struct ledger_counter);
+    ret->end = hole < 0 ? LEDGER_LINES : (size_t)(hole - first) / sizeof(struct ledger_counter);
+    if (ret->end > LEDGER_LINES)
+        ret->end = LEDGER_LINES;
+    return ret->at < ret->end;
+}
+
+static struct ledger_counter *next_counter(struct ledger *l, struct lines *it)
+{
+    do {
+        while (it->at < it->end) {
+            struct ledger_counter *c = &l->file->line[it->at++];
+            if (atomic_load(&c->hash[0]) != 0)
+                return c;
+        }
+    } while (find_lines(l, it));
+    return NULL;
+}
+
 // What a process that is gone had reserved. Alone, nothing is reserved at all: so also what a
 // process that ended between two instructions left is set right.
 static void give_back(struct ledger *l, unsigned process, bool alone)
 {
-    for (size_t i = 0; i < LEDGER_LINES; i++) {
-        struct ledger_counter *c = &l->file->line[i];
-        if (atomic_load(&c->hash[0]) == 0)
-            continue;
+    struct lines it = {0};
+    for (struct ledger_counter *c; (c = next_counter(l, &it)) != NULL;) {
         int64_t left = atomic_exchange(&c->reserved[process], 0);
         if (alone)
             atomic_store(&c->committed, c->word.used);
@@ -284,11 +317,9 @@ void ledger_set(struct ledger_counter *c, int64_t used, uint64_t window)
 
 void ledger_recount(struct ledger *l)
 {
-    for (size_t i = 0; i < LEDGER_LINES; i++) {
-        struct ledger_counter *c = &l->file->line[i];
-        if (atomic_load(&c->hash[0]) != 0)
-            set(c, atomic_load(&c->unrecorded), word_load(&c->word).window);
-    }
+    struct lines it = {0};
+    for (struct ledger_counter *c; (c = next_counter(l, &it)) != NULL;)
+        set(c, atomic_load(&c->unrecorded), word_load(&c->word).window);
 }
 
 void ledger_told(struct ledger_counter *c, int64_t value, uint64_t window)

@@ -20,7 +20,7 @@ from test_governance import IN, OUT, Hold, budget, crowd, governed, limits, quot
 from test_governance import usage as tokens_of
 from test_upgrade import Flow, Line, adopt, line_of  # pylint: disable=unused-import
 
-ROUNDS = int(os.environ.get("RINGGATE_CRASH_ROUNDS", "20"))
+ROUNDS = int(os.environ.get("RINGGATE_CRASH_ROUNDS", "200"))
 
 
 def settled(g, expected, say=""):
@@ -30,14 +30,16 @@ def settled(g, expected, say=""):
     assert used[0] == pytest.approx(expected[0], rel=1e-9), say
 
 
-def test_a_kill_at_any_moment(gateway_of, provider, tmp_path):
+@pytest.mark.parametrize("rounds", [
+    pytest.param(20, id="20 rounds"), pytest.param(ROUNDS, id="soak", marks=pytest.mark.soak)])
+def test_a_kill_at_any_moment(gateway_of, provider, tmp_path, rounds):
     """Two cores, six clients, whole answers and streams; killed again and again in the middle."""
     flags = ["-cores", "2", "-shared-dir", str(tmp_path / "shared")]
     rng = random.Random(os.environ.get("RINGGATE_SEED", "1"))
     g = gateway_of(books(provider), flags=flags)
     app = ["-app-dir", g.dir.name]
     total, expected, answers = 0, (0, 0, 0), 0
-    for n in range(ROUNDS):
+    for n in range(rounds):
         load = Crowd(g, "round-%d" % n)
         load.go_on(rng.randint(1, 150))
         g.kill()
@@ -49,8 +51,8 @@ def test_a_kill_at_any_moment(gateway_of, provider, tmp_path):
         answers += len(load.whole)
         expected = tuple(map(sum, zip(expected, sums(rows))))
         settled(g, expected, "round %d" % n)
-    assert answers >= ROUNDS
-    print("%d rounds: %d answers, %d rows" % (ROUNDS, answers, total))
+    assert answers >= rounds
+    print("%d rounds: %d answers, %d rows" % (rounds, answers, total))
 
 
 @pytest.mark.parametrize("how", ["clean", "kill", "reboot"])

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -312,6 +313,38 @@ static void test_a_file_of_another_version_is_replaced(void **state)
     assert_int_equal(ledger_open("/nowhere/ledger", &l, &(bool){false}), ERR_SYSTEM);
 }
 
+// 32 MiB of lines; what reads a hole gives it a page. Counters lie all over the file.
+static void test_a_ledger_takes_the_memory_of_its_counters(void **state)
+{
+    (void)state;
+    struct stat st;
+    char name[16];
+    ledger_close(opened(true));
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(st.st_blocks * 512 <= 64 * 1024);
+    struct ledger *l = opened(true);
+    for (unsigned i = 0; i < 50; i++) {
+        snprintf(name, sizeof name, "budget/%u", i);
+        struct ledger_limit limit = limit_of(l, name, 100);
+        assert_true(ledger_reserve(l, &limit, 50 + i, NOW));
+        assert_int_equal(ledger_settle(l, &limit, 50 + i, i, NOW), NOW);
+        assert_true(ledger_reserve(l, &limit, 20, NOW)); // and is gone
+    }
+    ledger_close(l);
+    l = opened(true);
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(st.st_blocks * 512 <= 51 * 64 * 1024);
+    for (unsigned i = 0; i < 50; i++) {
+        snprintf(name, sizeof name, "budget/%u", i);
+        struct ledger_limit limit = limit_of(l, name, 100);
+        assert_view(&limit, NOW, i, i, NOW);
+    }
+    ledger_recount(l);
+    struct ledger_limit limit = limit_of(l, "budget/49", 100);
+    assert_view(&limit, NOW, 0, 0, NOW); // no record told of it
+    ledger_close(l);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -325,6 +358,7 @@ int main(void)
         TEST(test_two_processes_share_a_limit_and_a_death_gives_back),
         TEST(test_after_all_have_died_what_was_used_stands),
         TEST(test_a_file_of_another_version_is_replaced),
+        TEST(test_a_ledger_takes_the_memory_of_its_counters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
