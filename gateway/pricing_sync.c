@@ -385,6 +385,8 @@ static void on_asked(struct ring *ring, struct ring_mail *mail)
 
 void pricing_sync_ask(struct pricing_sync *s, struct gateway_core *from)
 {
+    // Another core may serve before the first one has begun this (s->gateway); it reads its mail
+    // behind that.
     if (!atomic_exchange(&s->asked, true))
-        ring_mail_send(from->net.ring, core_of(s)->net.ring, &s->mail, on_asked);
+        ring_mail_send(from->net.ring, from->gateway->core[0]->net.ring, &s->mail, on_asked);
 }
