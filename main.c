@@ -17,11 +17,9 @@
 // Read by jemalloc when it is linked in. A thread of its own gives freed pages back a second after
 // they were freed: neither a loop's turn nor an idle core has to do it (docs/memory.md). Bodies
 // above 8 MB live where the rest does, not in an arena of their own that gives them back at once.
-// Blocks of 4 kB come four together: each alone would have a descriptor of 128 bytes, and those
-// jemalloc never gives back.
 extern const char *malloc_conf;
 const char *malloc_conf = "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0,"
-                          "oversize_threshold:0,slab_sizes:4096-4096:4";
+                          "oversize_threshold:0";
 
 static const char *environment(const char *name)
 {

@@ -3,9 +3,11 @@
 // admin.c: small answers about the process itself (health, version, figures, robots) and their
 // rows.
 //
-// Health names no store because there is none to ask yet; what it answers for is that a core can
-// take a request from its socket to its answer, which answering shows. While the process drains it
-// says 503, so that a balancer looks away.
+// Health answers for this: that a core can take a request from its socket to its answer, which
+// answering shows, and that the store, if there is one, takes what must be kept. 503, so that a
+// balancer looks away, while the process drains, and when the store writes nothing: its rings will
+// be full, and then requests are refused. A full disk is no such thing, for usage has its reserve;
+// neither is standing by during an upgrade, when another process drains the rings.
 #include "admin/admin.h"
 #include "admin/guard.h"
 #include "admin/logs.h"
@@ -15,11 +17,16 @@
 #include "base/err.h"
 #include "gateway/error.h"
 #include "gateway/exchange.h"
+#include "store/store.h"
 
 // A page of all series a core may hold, with room; a scraper reads it at once.
 #define METRICS_PAGE_BYTES_MAX (256u * 1024 * 1024)
 #define GET                    (1u << HTTP_GET)
 #define POST                   (1u << HTTP_POST)
+
+#define WITH_STORE(word)                                                                           \
+    SLICE("{\"status\":\"ok\",\"components\":{\"gateway\":\"ok\",\"config_store\":\"" word         \
+          "\",\"log_store\":\"" word "\"}}")
 
 static void health_await(struct exchange *x, struct fiber *self)
 {
@@ -27,8 +34,18 @@ static void health_await(struct exchange *x, struct fiber *self)
         error_reply_await(x, self, ERR_OVERLOAD, SLICE("shutting down"), SLICE_EMPTY);
         return;
     }
-    json_answer_await(x, self, 200,
-                      SLICE("{\"status\":\"ok\",\"components\":{\"gateway\":\"ok\"}}"));
+    struct store *store = x->config->no_store_in_health ? NULL : x->core->gateway->store;
+    struct slice body = SLICE("{\"status\":\"ok\",\"components\":{\"gateway\":\"ok\"}}");
+    struct store_health health = {.state = STORE_READY, .writing = true};
+    if (store) {
+        store_health(store, &health);
+        body = health.state == STORE_STANDBY ? WITH_STORE("standby") : WITH_STORE("ok");
+    }
+    if (health.state == STORE_FAILED || (health.state == STORE_READY && !health.writing))
+        error_reply_await(x, self, ERR_OVERLOAD, SLICE("the log store cannot be written"),
+                          SLICE_EMPTY);
+    else
+        json_answer_await(x, self, 200, body);
 }
 
 static void metrics_await(struct exchange *x, struct fiber *self)
@@ -53,8 +70,10 @@ static void version_await(struct exchange *x, struct fiber *self)
         error_reply_await(x, self, ERR_NOMEM, SLICE_EMPTY, SLICE_EMPTY);
 }
 
+// Answers when the fetch has ended.
 static void force_sync_await(struct exchange *x, struct fiber *self)
 {
+    char reason[PRICING_REASON_BYTES] = "";
     if (!admin_open(x)) {
         guard_refuse_await(x, self);
         return;
@@ -64,9 +83,17 @@ static void force_sync_await(struct exchange *x, struct fiber *self)
                           SLICE_EMPTY);
         return;
     }
-    pricing_sync_ask(&x->core->gateway->prices, x->core);
-    json_answer_await(x, self, 200,
-                      SLICE("{\"status\":\"success\",\"message\":\"pricing sync triggered\"}"));
+    int rc = pricing_sync_await(&x->core->gateway->prices, x->core, self, reason);
+    struct slice text = rc == 0 ? SLICE_EMPTY
+                                : arena_printf(&x->stream->arena, "pricing sync failed: %s",
+                                               reason[0] != '\0' ? reason : err_text(rc));
+    if (x->stream->gone)
+        return;
+    if (rc == 0)
+        json_answer_await(x, self, 200,
+                          SLICE("{\"status\":\"success\",\"message\":\"pricing sync completed\"}"));
+    else
+        error_reply_await(x, self, rc == ERR_OVERLOAD ? rc : ERR_SYSTEM, text, SLICE_EMPTY);
 }
 
 static void robots_await(struct exchange *x, struct fiber *self)

@@ -3,10 +3,13 @@
 // logs.c: a query string made into a store_query, and rows made into the API's answers.
 //
 // A row is stored as the API tells it but for its id, which stands in front. What was asked and
-// answered is told by /api/logs/{id} only, as `raw_request` and `raw_response`: the texts as they
-// were.
+// answered is told by /api/logs/{id} only (content.h). Requests that have not ended have rows too,
+// from memory (live.h): they stand in front of the stored ones where the newest come first, else
+// behind.
 #include "admin/logs.h"
+#include "admin/content.h"
 #include "admin/guard.h"
+#include "admin/live.h"
 
 #include "base/buf.h"
 #include "base/civil.h"
@@ -26,14 +29,17 @@
 #define LOGS_VALUES_MAX    64
 #define LOGS_LIMIT_DEFAULT 50
 #define LOGS_ID_DIGITS     28
-// Content that is longer is written by a worker: escaping it would hold the loop too long.
-#define LOGS_TURN_BYTES (256 * 1024)
+// A page of more rows is written by a worker.
+#define LOGS_TURN_ROWS 100
+// Content that is longer is read and written by a worker: it would hold the loop too long.
+#define LOGS_TURN_BYTES ((size_t)32 * 1024)
 
 // ---- The query -------------------------------------------------------------------------------
 
 struct search {
     struct arena *arena;
     struct store_query query;
+    bool stored, processing; // of which rows
 };
 
 static int read_list(struct search *s, struct slice value, const struct slice **ret,
@@ -79,8 +85,8 @@ static int read_words(struct search *s, struct slice value, enum store_word word
 static int read_status(struct search *s, struct slice value)
 {
     const struct slice *list;
-    unsigned n;
-    bool good = false, bad = false;
+    unsigned n = 0;
+    bool good = false, bad = false, processing = false;
 
     int rc = read_list(s, value, &list, &n);
     for (unsigned i = 0; rc == 0 && i < n; i++) {
@@ -88,8 +94,14 @@ static int read_status(struct search *s, struct slice value)
             good = true;
         else if (slice_eq(list[i], SLICE("error")))
             bad = true;
+        else if (slice_eq(list[i], SLICE("processing")))
+            processing = true;
         else
-            rc = ERR_BAD_TYPE; // `processing` too: no row is written before the end
+            rc = ERR_BAD_TYPE;
+    }
+    if (n > 0) {
+        s->stored = good || bad;
+        s->processing = processing;
     }
     s->query.only_succeeded = good && !bad;
     s->query.only_failed = bad && !good;
@@ -306,31 +318,68 @@ static void add_stats(struct buf *b, const struct store_bucket *sum)
                n > 0 ? 100.0 * (double)(n - sum->failed) / (double)n : 0);
 }
 
-static void add_page(struct buf *b, const struct store_query *q, const struct store_page *page,
-                     const struct store_bucket *sum)
+// What a page is made of, and where it goes.
+struct page {
+    struct buf *b;
+    const struct store_query *query;
+    const struct store_page *stored;
+    const struct store_bucket *sum;
+    const struct live *live; // or NULL
+    unsigned live_from, live_count;
+    bool live_first;
+};
+
+static void add_live(const struct page *p, bool *comma)
 {
+    bool oldest_first = p->query->sort == STORE_BY_TIME && p->query->ascending;
+
+    for (unsigned i = p->live_from; i < p->live_from + p->live_count; i++) {
+        if (*comma)
+            buf_add_char(p->b, ',');
+        buf_add(p->b, live_text(p->live, oldest_first ? p->live->count - 1 - i : i));
+        *comma = true;
+    }
+}
+
+static void add_stored(const struct page *p, bool *comma)
+{
+    for (unsigned i = 0; i < p->stored->count; i++) {
+        const struct store_found *f = &p->stored->found[i];
+        if (*comma)
+            buf_add_char(p->b, ',');
+        if (f->row.len > 0)
+            add_row(p->b, f->id, f->row);
+        else
+            add_facts(p->b, f->id, &f->facts);
+        buf_add_char(p->b, '}');
+        *comma = true;
+    }
+}
+
+static void add_page(void *arg)
+{
+    const struct page *p = arg;
+    const struct store_query *q = p->query;
+    struct buf *b = p->b;
+    bool comma = false;
     static const char *const sorts[] = {[STORE_BY_TIME] = "timestamp",
                                         [STORE_BY_LATENCY] = "latency",
                                         [STORE_BY_TOKENS] = "tokens",
                                         [STORE_BY_COST] = "cost"};
     buf_add(b, SLICE("{\"logs\":["));
-    for (unsigned i = 0; i < page->count; i++) {
-        const struct store_found *f = &page->found[i];
-        if (i > 0)
-            buf_add_char(b, ',');
-        if (f->row.len > 0)
-            add_row(b, f->id, f->row);
-        else
-            add_facts(b, f->id, &f->facts);
-        buf_add_char(b, '}');
-    }
+    if (p->live_first)
+        add_live(p, &comma);
+    add_stored(p, &comma);
+    if (!p->live_first)
+        add_live(p, &comma);
+    uint64_t total = p->stored->total + (p->live ? p->live->total : 0);
     buf_printf(b,
                "],\"pagination\":{\"limit\":%u,\"offset\":%llu,\"sort_by\":\"%s\",\"order\":\"%s\","
                "\"total_count\":%llu},\"stats\":",
                q->limit, (unsigned long long)q->offset, sorts[q->sort],
-               q->ascending ? "asc" : "desc", (unsigned long long)page->total);
-    add_stats(b, sum);
-    buf_printf(b, ",\"has_logs\":%s}", page->total > 0 ? "true" : "false");
+               q->ascending ? "asc" : "desc", (unsigned long long)total);
+    add_stats(b, p->sum);
+    buf_printf(b, ",\"has_logs\":%s}", total > 0 ? "true" : "false");
 }
 
 static void send_await(struct exchange *x, struct fiber *self, int rc, struct buf *b)
@@ -360,14 +409,62 @@ static bool allowed_await(struct exchange *x, struct fiber *self)
     return false;
 }
 
+// Both kinds of rows as one list: where its page begins and ends in the two.
+static void share_page(struct page *p, struct store_query *q)
+{
+    unsigned there = p->live ? p->live->count : 0;
+    uint64_t before = p->live_first ? 0 : p->stored->total;
+
+    if (q->offset + q->limit <= before)
+        return;
+    uint64_t from = q->offset > before ? q->offset - before : 0;
+    p->live_from = from < there ? (unsigned)from : there;
+    p->live_count = q->limit - p->stored->count;
+    if (p->live_count > there - p->live_from)
+        p->live_count = there - p->live_from;
+    if (p->live_first) {
+        q->offset = from > there ? from - there : 0;
+        q->limit -= p->live_count;
+    }
+}
+
+static int page_await(struct exchange *x, struct fiber *self, const struct search *s,
+                      const struct live *live, struct buf *b)
+{
+    struct store *store = x->core->gateway->store;
+    struct store_bucket none = {0}, *sum = &none;
+    struct store_page stored = {0};
+    struct store_query rest = s->query;
+    struct page p = {.b = b, .query = &s->query, .stored = &stored, .sum = &none, .live = live};
+    unsigned sums = 0;
+    int rc = 0;
+
+    p.live_first = s->query.sort == STORE_BY_TIME && !s->query.ascending;
+    if (p.live_first)
+        share_page(&p, &rest);
+    if (s->stored)
+        rc = store_search_await(store, self, &rest, s->arena, &stored);
+    if (rc == 0 && s->stored)
+        rc = store_sum_await(store, self, &rest, 0, STORE_WORD_COUNT, s->arena, &sum, &sums);
+    if (rc)
+        return rc;
+    if (!p.live_first)
+        share_page(&p, &rest);
+    p.sum = sums > 0 ? sum : &none;
+    if (stored.count + p.live_count > LOGS_TURN_ROWS)
+        return work_await(x->core->gateway->work, self, add_page, &p);
+    add_page(&p);
+    return 0;
+}
+
 void logs_search_await(struct exchange *x, struct fiber *self)
 {
-    struct search s = {.arena = &x->stream->arena, .query = {.limit = LOGS_LIMIT_DEFAULT}};
-    struct store *store = x->core->gateway->store;
-    struct store_page page = {0};
-    struct store_bucket none = {0}, *sum = &none;
+    struct search s = {.arena = &x->stream->arena,
+                       .query = {.limit = LOGS_LIMIT_DEFAULT},
+                       .stored = true,
+                       .processing = true};
     struct slice param = SLICE_EMPTY;
-    unsigned sums = 0;
+    struct live *live = NULL;
     struct buf b;
 
     if (!allowed_await(x, self))
@@ -384,11 +481,11 @@ void logs_search_await(struct exchange *x, struct fiber *self)
         return;
     }
     buf_init(&b, LOGS_BYTES_MAX);
-    rc = store_search_await(store, self, &s.query, s.arena, &page);
+    if (s.processing && live_may_match(&s.query))
+        rc = live_search_await(x, self, &s.query, s.arena, &live);
     if (rc == 0)
-        rc = store_sum_await(store, self, &s.query, 0, STORE_WORD_COUNT, s.arena, &sum, &sums);
-    if (rc == 0)
-        add_page(&b, &s.query, &page, sums > 0 ? sum : &none);
+        rc = page_await(x, self, &s, live, &b);
+    live_done(live);
     send_await(x, self, rc, &b);
 }
 
@@ -418,33 +515,33 @@ struct telling {
 static void tell_entry(void *telling)
 {
     const struct telling *t = telling;
-    const struct store_entry *e = t->entry;
-    add_row(t->b, t->id, e->row);
-    if (e->request.len > 0) {
-        buf_add(t->b, SLICE(",\"raw_request\":"));
-        buf_add_json(t->b, e->request);
-    }
-    if (e->answer.len > 0) {
-        buf_add(t->b, SLICE(",\"raw_response\":"));
-        buf_add_json(t->b, e->answer);
-    }
-    buf_printf(t->b, "%s}", e->cut ? ",\"content_cut\":true" : "");
+    add_row(t->b, t->id, t->entry->row);
+    content_tell(t->entry, t->b);
+    buf_add_char(t->b, '}');
 }
 
 void logs_entry_await(struct exchange *x, struct fiber *self)
 {
     struct store_entry entry = {0};
     struct store_id id = {0};
+    struct live *live = NULL;
     struct buf b;
 
     if (!allowed_await(x, self))
         return;
     buf_init(&b, LOGS_BYTES_MAX);
-    int rc = ERR_NOT_FOUND;
-    if (read_id(x->route_part, &id))
+    int rc = live_get_await(x, self, x->route_part, &x->stream->arena, &live);
+    if (rc == 0) {
+        buf_add(&b, live_text(live, 0));
+        live_done(live);
+        send_await(x, self, 0, &b);
+        return;
+    }
+    live_done(live);
+    if (rc == ERR_NOT_FOUND && read_id(x->route_part, &id))
         rc = store_get_record_await(x->core->gateway->store, self, id, &x->stream->arena, &entry);
     struct telling t = {.b = &b, .id = id, .entry = &entry};
-    if (rc == 0 && entry.request.len + entry.answer.len > LOGS_TURN_BYTES)
+    if (rc == 0 && content_weight(&entry) > LOGS_TURN_BYTES)
         rc = work_await(x->core->gateway->work, self, tell_entry, &t);
     else if (rc == 0)
         tell_entry(&t);

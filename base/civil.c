@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include <stddef.h>
+#include <string.h>
 
 #define ERA_YEARS 400 // after which the calendar repeats
 #define ERA_DAYS  146097
@@ -157,5 +158,70 @@ int civil_parse(struct slice text, struct wall *ret)
     if (seconds < 0 || seconds >= INT64_MAX / NS_PER_S)
         return ERR_BAD_TYPE;
     ret->ns = seconds * NS_PER_S + fraction;
+    return 0;
+}
+
+// ---- HTTP ------------------------------------------------------------------------------------
+
+static const char day_names[] = "SunMonTueWedThuFriSat";
+static const char month_names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
+// 0: Sunday; the first of 1970 was a Thursday.
+static unsigned day_of_week(int64_t days)
+{
+    return (unsigned)((days % 7 + 7 + 4) % 7);
+}
+
+struct slice civil_http(struct wall at, char out[CIVIL_HTTP_BYTES])
+{
+    static const char form[CIVIL_HTTP_BYTES + 1] = "Www, dd Mmm yyyy hh:mm:ss GMT";
+    int64_t seconds = at.ns / NS_PER_S;
+    int64_t days = seconds / CIVIL_DAY_S, of_day = seconds % CIVIL_DAY_S;
+    ASSERT(at.ns >= 0);
+    struct civil c = civil_of_days(days);
+    memcpy(out, form, CIVIL_HTTP_BYTES);
+    memcpy(out, day_names + (size_t)3 * day_of_week(days), 3);
+    put(out + 5, c.day, 2);
+    memcpy(out + 8, month_names + (size_t)3 * (c.month - 1), 3);
+    put(out + 12, (uint64_t)c.year, 4);
+    put(out + 17, (uint64_t)(of_day / 3600), 2);
+    put(out + 20, (uint64_t)(of_day / 60 % 60), 2);
+    put(out + 23, (uint64_t)(of_day % 60), 2);
+    return slice_of(out, CIVIL_HTTP_BYTES);
+}
+
+// A name of three letters and what follows it. -1, or its place among them.
+static int take_name(struct slice *s, const char *names, struct slice behind)
+{
+    struct slice name = slice_take(*s, 3);
+    struct slice rest = slice_skip(*s, 3);
+    if (!slice_starts(rest, behind))
+        return -1;
+    for (int i = 0; names[3 * i] != '\0'; i++) {
+        if (slice_eq(name, slice_of(names + 3 * i, 3))) {
+            *s = slice_skip(rest, behind.len);
+            return i;
+        }
+    }
+    return -1;
+}
+
+int civil_parse_http(struct slice text, struct wall *ret)
+{
+    unsigned year, day, hour, minute, second;
+    struct slice s = text;
+    int month, of_week = take_name(&s, day_names, SLICE(", "));
+    if (of_week < 0 || !take(&s, 2, ' ', 31, &day))
+        return ERR_BAD_TYPE;
+    month = take_name(&s, month_names, SLICE(" "));
+    if (month < 0 || !take(&s, 4, ' ', 9999, &year) || !take(&s, 2, ':', 23, &hour) ||
+        !take(&s, 2, ':', 59, &minute) || !take(&s, 2, ' ', 60, &second) ||
+        !slice_eq(s, SLICE("GMT")))
+        return ERR_BAD_TYPE;
+    if (year < 1970 || day == 0 || day > month_days(year, (unsigned)month + 1))
+        return ERR_BAD_TYPE;
+    int64_t seconds = civil_days(year, (unsigned)month + 1, day) * CIVIL_DAY_S + hour * 3600 +
+                      minute * 60 + second;
+    ret->ns = seconds < INT64_MAX / NS_PER_S ? seconds * NS_PER_S : INT64_MAX;
     return 0;
 }

@@ -32,4 +32,12 @@ struct slice civil_text(struct wall at, unsigned digits, char out[CIVIL_TEXT_BYT
 // before 1970 or beyond the clock is refused. 0 or ERR_BAD_TYPE.
 int civil_parse(struct slice text, struct wall *ret);
 
+// A date of HTTP (RFC 9110 5.6.7), "Sun, 06 Nov 1994 08:49:37 GMT": CIVIL_HTTP_BYTES of them in
+// `out`, for times of 1970 to 9999.
+#define CIVIL_HTTP_BYTES 29
+struct slice civil_http(struct wall at, char out[CIVIL_HTTP_BYTES]);
+// The same read; the obsolete forms are not. What lies before 1970 is refused, what lies beyond the
+// clock is its end. 0 or ERR_BAD_TYPE.
+int civil_parse_http(struct slice text, struct wall *ret);
+
 #endif

@@ -38,6 +38,8 @@
     X(BAD_CODING, "transfer coding not supported", 501, false)                                     \
     X(BAD_FRAME, "malformed WebSocket frame", 400, false)                                          \
     X(WS_VERSION, "WebSocket version not supported", 426, false)                                   \
+    X(WS_CLOSED, "the WebSocket is closed", 499, false)                                            \
+    X(WS_REFUSED, "the provider did not open a WebSocket", 502, false)                             \
     X(BAD_PACKED, "malformed compressed data", 400, false)                                         \
     X(PLAIN_HTTP, "plain HTTP was sent to the TLS port", 400, false)                               \
     X(HEAD_TOO_LARGE, "request head too large", 431, false)                                        \

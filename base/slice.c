@@ -33,6 +33,24 @@ bool slice_istarts(struct slice s, struct slice prefix)
     return s.len >= prefix.len && ieq_bytes(s.ptr, prefix.ptr, prefix.len);
 }
 
+bool slice_in(struct slice s, const struct slice *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (slice_eq(s, list[i]))
+            return true;
+    }
+    return false;
+}
+
+bool slice_iin(struct slice s, const struct slice *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (slice_ieq(s, list[i]))
+            return true;
+    }
+    return false;
+}
+
 ptrdiff_t slice_find_char(struct slice s, char c)
 {
     if (s.len == 0)

@@ -58,6 +58,9 @@ static inline struct slice slice_take(struct slice s, size_t n)
 // ASCII letter case ignored.
 bool slice_ieq(struct slice a, struct slice b);
 bool slice_istarts(struct slice s, struct slice prefix);
+// Is `s` one of the `count` slices of the list? The second ignores letter case.
+bool slice_in(struct slice s, const struct slice *list, size_t count);
+bool slice_iin(struct slice s, const struct slice *list, size_t count);
 // Position of the first `c` / first occurrence of `needle`, or -1. `needle` is not empty.
 ptrdiff_t slice_find_char(struct slice s, char c);
 ptrdiff_t slice_find(struct slice s, struct slice needle);

@@ -14,13 +14,40 @@
 
 // ---- Usage -------------------------------------------------------------------------------------
 
+struct count {
+    struct slice name; // with quotes, as a member's key is given
+    enum dialect_usage_part part;
+    size_t offset;
+};
+
+static void read_count(const struct json_member *m, const struct count *counts, size_t n,
+                       struct dialect_usage *ret)
+{
+    uint64_t count;
+    for (size_t i = 0; i < n; i++)
+        if (slice_eq(m->key, counts[i].name) && dialect_tokens(m->value, &count) == 0) {
+            memcpy((char *)ret + counts[i].offset, &count, sizeof(count));
+            ret->parts |= (uint8_t)counts[i].part;
+        }
+}
+
+// What lies deeper: how long a cache keeps what was written to it, and what was done on the web.
+static void read_inner(struct slice object, struct dialect_usage *ret)
+{
+    static const struct count counts[] = {
+        {SLICE("\"ephemeral_1h_input_tokens\""), DIALECT_USAGE_WRITE_1H,
+         offsetof(struct dialect_usage, cached_write_1h_tokens)},
+        {SLICE("\"web_search_requests\""), DIALECT_USAGE_SEARCHES,
+         offsetof(struct dialect_usage, searches)},
+    };
+    struct json_member m;
+    for (size_t at = 0; json_object_next(object, &at, &m);)
+        read_count(&m, counts, ARRAY_LEN(counts), ret);
+}
+
 void anthropic__read_usage_parts(struct slice value, struct dialect_usage *ret)
 {
-    static const struct {
-        struct slice name; // with quotes, as a member's key is given
-        enum dialect_usage_part part;
-        size_t offset;
-    } counts[] = {
+    static const struct count counts[] = {
         {SLICE("\"input_tokens\""), DIALECT_USAGE_INPUT,
          offsetof(struct dialect_usage, input_tokens)},
         {SLICE("\"output_tokens\""), DIALECT_USAGE_OUTPUT,
@@ -32,16 +59,21 @@ void anthropic__read_usage_parts(struct slice value, struct dialect_usage *ret)
     };
     struct json_member m;
     size_t at = 0;
-    uint64_t count;
 
     *ret = (struct dialect_usage){0};
-    while (json_object_next(value, &at, &m))
-        for (size_t i = 0; i < ARRAY_LEN(counts); i++)
-            if (slice_eq(m.key, counts[i].name) && dialect_tokens(m.value, &count) == 0) {
-                memcpy((char *)ret + counts[i].offset, &count, sizeof(count));
-                ret->parts |= (uint8_t)counts[i].part;
-                ret->known = true;
-            }
+    while (json_object_next(value, &at, &m)) {
+        read_count(&m, counts, ARRAY_LEN(counts), ret);
+        bool inner = slice_eq(m.key, SLICE("\"cache_creation\"")) ||
+                     slice_eq(m.key, SLICE("\"server_tool_use\""));
+        if (inner && m.type == JSON_OBJECT)
+            read_inner(m.value, ret);
+        if (slice_eq(m.key, SLICE("\"service_tier\"")) && m.type == JSON_STRING) {
+            ret->tier = dialect_tier(m.value);
+            ret->parts |= DIALECT_USAGE_TIER;
+        }
+    }
+    ret->known = (ret->parts & (DIALECT_USAGE_INPUT | DIALECT_USAGE_OUTPUT | DIALECT_USAGE_READ |
+                                DIALECT_USAGE_WRITE)) != 0;
 }
 
 void anthropic__update_usage(struct slice object, struct canon_usage *usage)

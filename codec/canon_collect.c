@@ -180,6 +180,11 @@ void canon_collector_init(struct canon_collector *c, struct canon_answer *answer
     c->tail = &answer->blocks;
 }
 
+int canon_collector_break(struct canon_collector *c)
+{
+    return c->block ? end_block(c) : 0;
+}
+
 // ---- A whole body ------------------------------------------------------------------------------
 
 static int collect_span(struct canon_collector *c, struct canon_reader *r, struct sse_splitter *s,

@@ -35,5 +35,7 @@ void canon_collector_init(struct canon_collector *c, struct canon_answer *answer
 // whole; ERR_UPSTREAM_TRUNCATED; ERR_BAD_SSE; ERR_UPSTREAM_PROTOCOL with c->failed; ERR_LIMIT;
 // ERR_NOMEM. *usage becomes what the stream told.
 int canon_collect(struct canon_collector *c, struct slice text, struct dialect_usage *usage);
+// After an error: the answer becomes what had been said until then. 0 or ERR_NOMEM.
+int canon_collector_break(struct canon_collector *c);
 
 #endif

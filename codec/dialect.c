@@ -28,6 +28,13 @@ int dialect_tokens(struct slice value, uint64_t *ret)
     return 0;
 }
 
+enum dialect_tier dialect_tier(struct slice value)
+{
+    if (slice_eq(value, SLICE("\"priority\"")))
+        return DIALECT_TIER_PRIORITY;
+    return slice_eq(value, SLICE("\"flex\"")) ? DIALECT_TIER_FLEX : DIALECT_TIER_DEFAULT;
+}
+
 void dialect_usage_update(struct dialect_usage *sum, const struct dialect_usage *told)
 {
     ASSERT(told->known && sum->parts == 0);
@@ -43,6 +50,12 @@ void dialect_usage_update(struct dialect_usage *sum, const struct dialect_usage 
         sum->cached_read_tokens = told->cached_read_tokens;
     if (told->parts & DIALECT_USAGE_WRITE)
         sum->cached_write_tokens = told->cached_write_tokens;
+    if (told->parts & DIALECT_USAGE_WRITE_1H)
+        sum->cached_write_1h_tokens = told->cached_write_1h_tokens;
+    if (told->parts & DIALECT_USAGE_SEARCHES)
+        sum->searches = told->searches;
+    if (told->parts & DIALECT_USAGE_TIER)
+        sum->tier = told->tier;
     if (told->parts & DIALECT_USAGE_OUTPUT)
         sum->output_tokens = told->output_tokens;
     sum->input_tokens = plain + sum->cached_read_tokens + sum->cached_write_tokens;

@@ -39,6 +39,7 @@ enum dialect_member {
     DIALECT_INPUT,            // the required one: messages, prompt, input
     DIALECT_TOKENS_LIMIT,     // max_completion_tokens, max_output_tokens
     DIALECT_TOKENS_LIMIT_OLD, // max_tokens
+    DIALECT_SERVICE_TIER,     // decides what is reserved of a budget
     DIALECT_MEMBER_COUNT
 };
 
@@ -48,7 +49,13 @@ enum dialect_usage_part {
     DIALECT_USAGE_OUTPUT = 2,
     DIALECT_USAGE_READ = 4,
     DIALECT_USAGE_WRITE = 8,
+    DIALECT_USAGE_WRITE_1H = 16,
+    DIALECT_USAGE_SEARCHES = 32,
+    DIALECT_USAGE_TIER = 64,
 };
+
+// What the provider says it has served the request as.
+enum dialect_tier { DIALECT_TIER_DEFAULT, DIALECT_TIER_PRIORITY, DIALECT_TIER_FLEX };
 
 // More tokens than any request can use: stops what a provider invents from making sums wrap.
 #define DIALECT_TOKENS_MAX UINT64_C(1000000000000)
@@ -59,6 +66,10 @@ struct dialect_usage {
     uint8_t parts; // 0: all of it; else those of dialect_usage_part, the other numbers say nothing
     uint64_t input_tokens, output_tokens, total_tokens;
     uint64_t cached_read_tokens, cached_write_tokens;
+    uint64_t cached_write_1h_tokens; // of those written: for an hour, not five minutes
+    uint64_t input_audio_tokens, output_audio_tokens;
+    uint64_t searches; // of the web
+    enum dialect_tier tier;
     double dollars; // what the provider says it costs; 0: nothing
 };
 
@@ -133,6 +144,8 @@ bool dialect_translates(const struct dialect *client, const struct dialect *prov
 
 // What a stream has told until now, when `told` (known) came last: counts are running sums, so each
 // that is told takes the place of the one before. *sum is whole (its parts are 0) before and after.
+// A `service_tier`, as a JSON literal.
+enum dialect_tier dialect_tier(struct slice value);
 void dialect_usage_update(struct dialect_usage *sum, const struct dialect_usage *told);
 
 #endif

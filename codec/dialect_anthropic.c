@@ -24,7 +24,8 @@
 
 #define SHARED_MEMBERS                                                                             \
     [DIALECT_MODEL] = SLICE("model"), [DIALECT_STREAM] = SLICE("stream"),                          \
-    [DIALECT_STREAM_OPTIONS] = SLICE("stream_options"), [DIALECT_FALLBACKS] = SLICE("fallbacks")
+    [DIALECT_STREAM_OPTIONS] = SLICE("stream_options"), [DIALECT_FALLBACKS] = SLICE("fallbacks"),  \
+    [DIALECT_SERVICE_TIER] = SLICE("service_tier")
 
 // Messages and the counting of their tokens.
 static const struct slice messages_members[DIALECT_MEMBER_COUNT] = {

@@ -30,7 +30,8 @@
 #define SHARED_MEMBERS                                                                             \
     [DIALECT_MODEL] = SLICE("model"), [DIALECT_STREAM] = SLICE("stream"),                          \
     [DIALECT_STREAM_OPTIONS] = SLICE("stream_options"), [DIALECT_FALLBACKS] = SLICE("fallbacks"),  \
-    [DIALECT_TOKENS_LIMIT_OLD] = SLICE("max_tokens")
+    [DIALECT_TOKENS_LIMIT_OLD] = SLICE("max_tokens"),                                              \
+    [DIALECT_SERVICE_TIER] = SLICE("service_tier")
 
 static const struct slice chat_members[DIALECT_MEMBER_COUNT] = {
     SHARED_MEMBERS,
@@ -65,13 +66,32 @@ static const struct number_name usage_numbers[] = {
     {SLICE("\"completion_tokens\""), offsetof(struct dialect_usage, output_tokens), true},
     {SLICE("\"output_tokens\""), offsetof(struct dialect_usage, output_tokens), true},
     {SLICE("\"total_tokens\""), offsetof(struct dialect_usage, total_tokens), true},
+    {SLICE("\"num_search_queries\""), offsetof(struct dialect_usage, searches), false},
 };
 
-static const struct number_name detail_numbers[] = {
+static const struct number_name input_numbers[] = {
     {SLICE("\"cached_tokens\""), offsetof(struct dialect_usage, cached_read_tokens), false},
     {SLICE("\"cached_read_tokens\""), offsetof(struct dialect_usage, cached_read_tokens), false},
     {SLICE("\"cache_write_tokens\""), offsetof(struct dialect_usage, cached_write_tokens), false},
     {SLICE("\"cached_write_tokens\""), offsetof(struct dialect_usage, cached_write_tokens), false},
+    {SLICE("\"audio_tokens\""), offsetof(struct dialect_usage, input_audio_tokens), false},
+};
+
+static const struct number_name output_numbers[] = {
+    {SLICE("\"audio_tokens\""), offsetof(struct dialect_usage, output_audio_tokens), false},
+    {SLICE("\"num_search_queries\""), offsetof(struct dialect_usage, searches), false},
+};
+
+// Objects inside usage.
+static const struct {
+    struct slice name; // with quotes
+    const struct number_name *numbers;
+    size_t count;
+} details[] = {
+    {SLICE("\"prompt_tokens_details\""), input_numbers, ARRAY_LEN(input_numbers)},
+    {SLICE("\"input_tokens_details\""), input_numbers, ARRAY_LEN(input_numbers)},
+    {SLICE("\"completion_tokens_details\""), output_numbers, ARRAY_LEN(output_numbers)},
+    {SLICE("\"output_tokens_details\""), output_numbers, ARRAY_LEN(output_numbers)},
 };
 
 static void read_number(const struct json_member *m, const struct number_name *names, size_t count,
@@ -111,39 +131,42 @@ static double read_dollars(const struct json_member *m)
     return dollars > 0 ? dollars : 0;
 }
 
-// `value` is a usage object inside a text that has been scanned.
-static void read_usage(struct slice value, struct dialect_usage *ret)
+static void read_details(const struct json_member *m, struct dialect_usage *ret)
+{
+    struct json_member detail;
+    for (size_t i = 0; m->type == JSON_OBJECT && i < ARRAY_LEN(details); i++) {
+        if (!slice_eq(m->key, details[i].name))
+            continue;
+        for (size_t at = 0; json_object_next(m->value, &at, &detail);)
+            read_number(&detail, details[i].numbers, details[i].count, ret);
+    }
+}
+
+// `value` is a usage object inside a text that has been scanned; `tier` the service_tier beside it.
+static void read_usage(struct slice value, const struct json_member *tier,
+                       struct dialect_usage *ret)
 {
     struct json_member m;
-    struct json_member detail;
-    size_t at = 0;
 
-    while (json_object_next(value, &at, &m)) {
-        bool is_detail = slice_eq(m.key, SLICE("\"prompt_tokens_details\"")) ||
-                         slice_eq(m.key, SLICE("\"input_tokens_details\""));
-        if (slice_eq(m.key, SLICE("\"cost\""))) {
+    for (size_t at = 0; json_object_next(value, &at, &m);) {
+        if (slice_eq(m.key, SLICE("\"cost\"")))
             ret->dollars = read_dollars(&m);
-            continue;
-        }
-        if (!is_detail) {
-            read_number(&m, usage_numbers, ARRAY_LEN(usage_numbers), ret);
-            continue;
-        }
-        size_t inner = 0;
-        while (m.type == JSON_OBJECT && json_object_next(m.value, &inner, &detail))
-            read_number(&detail, detail_numbers, ARRAY_LEN(detail_numbers), ret);
+        read_number(&m, usage_numbers, ARRAY_LEN(usage_numbers), ret);
+        read_details(&m, ret);
     }
+    if (tier->type == JSON_STRING)
+        ret->tier = dialect_tier(tier->value);
 }
 
 static void answer_usage(struct slice text, struct dialect_usage *ret)
 {
-    static const struct slice names[] = {SLICE("usage")};
+    static const struct slice names[] = {SLICE("usage"), SLICE("service_tier")};
     struct json_scanner scan;
 
     *ret = (struct dialect_usage){0};
     if (json_scan(&scan, text, names, ARRAY_LEN(names), 0) == 0 &&
         scan.member[0].type == JSON_OBJECT)
-        read_usage(scan.member[0].value, ret);
+        read_usage(scan.member[0].value, &scan.member[1], ret);
 }
 
 // ---- Events ----------------------------------------------------------------------------------
@@ -211,12 +234,10 @@ static bool is_empty_array(const struct json_member *m)
 // The rare event that holds one of the words: what is it really?
 static void walk_chat_event(struct slice data, struct dialect_event *ret)
 {
-    enum { CHOICES, USAGE, ERROR, OBJECT, WANTED };
+    enum { CHOICES, USAGE, ERROR, OBJECT, TIER, WANTED };
     static const struct slice names[WANTED] = {
-        [CHOICES] = SLICE("choices"),
-        [USAGE] = SLICE("usage"),
-        [ERROR] = SLICE("error"),
-        [OBJECT] = SLICE("object"),
+        [CHOICES] = SLICE("choices"), [USAGE] = SLICE("usage"),       [ERROR] = SLICE("error"),
+        [OBJECT] = SLICE("object"),   [TIER] = SLICE("service_tier"),
     };
     struct json_scanner scan;
 
@@ -226,7 +247,7 @@ static void walk_chat_event(struct slice data, struct dialect_event *ret)
     }
     const struct json_member *m = scan.member;
     if (m[USAGE].type == JSON_OBJECT)
-        read_usage(m[USAGE].value, &ret->usage);
+        read_usage(m[USAGE].value, &m[TIER], &ret->usage);
     if (m[ERROR].type == JSON_OBJECT || (m[ERROR].type == JSON_STRING && m[ERROR].value.len > 2) ||
         (m[OBJECT].type == JSON_STRING && slice_eq(m[OBJECT].value, SLICE("\"error\""))))
         ret->kind = DIALECT_EVENT_ERROR;
@@ -286,8 +307,9 @@ static void walk_responses_event(struct slice data, struct dialect_event *ret)
         ret->kind = DIALECT_EVENT_ERROR;
     if (ret->kind == DIALECT_EVENT_END && m[RESPONSE].type == JSON_OBJECT) {
         struct json_member usage = json_object_get(m[RESPONSE].value, SLICE("usage"));
+        struct json_member tier = json_object_get(m[RESPONSE].value, SLICE("service_tier"));
         if (usage.type == JSON_OBJECT)
-            read_usage(usage.value, &ret->usage);
+            read_usage(usage.value, &tier, &ret->usage);
     }
 }
 

@@ -31,7 +31,7 @@
 // Containers inside containers; stops a body of a million brackets. The error is ERR_BAD_DEPTH.
 #define JSON_DEPTH_MAX 512
 // Wanted members in one scan; they fit the scanner without allocation.
-#define JSON_WANTS_MAX 24
+#define JSON_WANTS_MAX 25
 // A wanted name; bounds the buffer a member's name is unescaped into.
 #define JSON_NAME_BYTES_MAX 64
 // Bytes a caller on a loop looks at before it yields.

@@ -27,6 +27,7 @@ struct admission {
     bool priced;
     struct price price;                   // when it is
     uint64_t input_tokens, output_tokens; // the estimate
+    enum price_tier tier;                 // and what it is reserved as
     unsigned count;
     struct admission_gate {
         struct governance_gate gate;

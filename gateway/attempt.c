@@ -7,6 +7,7 @@
 
 #include "gateway/attempt.h"
 #include "base/assert.h"
+#include "base/civil.h"
 #include "base/err.h"
 #include "gateway/admission.h"
 #include "gateway/credential.h"
@@ -20,8 +21,6 @@
 #include "gateway/session.h"
 #include "gateway/target.h"
 #include "gateway/translate.h"
-
-#include <time.h>
 
 // ---- Verdict and waiting: pure ---------------------------------------------------------------
 
@@ -61,23 +60,6 @@ int64_t attempt_backoff_ms(unsigned initial_ms, unsigned max_ms, unsigned n, dou
     return wait > max_ms ? (int64_t)max_ms : (int64_t)wait;
 }
 
-// "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 5.6.7); the obsolete forms are not read.
-static bool parse_date(struct slice value, int64_t *ret_seconds)
-{
-    char text[40];
-    struct tm tm = {0};
-
-    if (value.len >= sizeof(text))
-        return false;
-    memcpy(text, value.ptr, value.len);
-    text[value.len] = '\0';
-    const char *end = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
-    if (!end || *end != '\0')
-        return false;
-    *ret_seconds = (int64_t)timegm(&tm);
-    return true;
-}
-
 static bool is_digits(struct slice s)
 {
     for (size_t i = 0; i < s.len; i++)
@@ -89,7 +71,7 @@ static bool is_digits(struct slice s)
 int64_t attempt_retry_after_ms(struct slice value, struct wall now)
 {
     uint64_t seconds;
-    int64_t date;
+    struct wall date;
 
     if (value.len == 0)
         return -1;
@@ -98,9 +80,9 @@ int64_t attempt_retry_after_ms(struct slice value, struct wall now)
             seconds = UINT64_MAX; // too many digits: a long time, not no time
         return seconds < INT32_MAX ? (int64_t)seconds * 1000 : (int64_t)INT32_MAX * 1000;
     }
-    if (!parse_date(value, &date))
+    if (civil_parse_http(value, &date) != 0)
         return -1;
-    int64_t ms = date * 1000 - now.ns / NS_PER_MS;
+    int64_t ms = date.ns / NS_PER_MS - now.ns / NS_PER_MS;
     return ms > 0 ? ms : 0;
 }
 
@@ -355,14 +337,18 @@ enum outcome target_try_await(struct exchange *x, struct fiber *self, struct fai
     raw_decide(x);
 
     x->sent = false;
+    x->attempt = 0;
     int rc = admission_allow(x, &x->target[x->target_index], ret);
-    if (rc)
+    if (rc == 0)
+        rc = prepare_await(x, self, ret);
+    if (rc && relay_client_left(x, rc))
+        return OUTCOME_GONE;
+    if (rc == 0)
+        rc = admission_take(x, ret);
+    if (rc) {
+        record_refuse(x, ret);
         return OUTCOME_FAILED;
-    rc = prepare_await(x, self, ret);
-    if (rc)
-        return relay_client_left(x, rc) ? OUTCOME_GONE : OUTCOME_FAILED;
-    if (admission_take(x, ret) != 0)
-        return OUTCOME_FAILED;
+    }
     if (record_open(x) != 0) {
         admission_release(x);
         failure_of(ret, ERR_OVERLOAD, SLICE("what the request costs could not be recorded"),

@@ -59,6 +59,12 @@ static void free_provider(struct config_provider *p)
     origin_put(p->origin);
 }
 
+static void wipe(struct slice secret)
+{
+    if (secret.len > 0)
+        explicit_bzero((void *)(uintptr_t)secret.ptr, secret.len);
+}
+
 void config_free(struct config *c)
 {
     if (c == NULL)
@@ -70,8 +76,8 @@ void config_free(struct config *c)
         tls_context_put(c->tls->context);
     origin_put(c->pricing.origin);
     catalog_put(c->catalog);
-    if (c->text.ptr != NULL)
-        explicit_bzero((void *)(uintptr_t)c->text.ptr, c->text.len);
+    wipe(c->text);
+    wipe(c->encryption_key);
     map_done(&c->by_name);
     map_done(&c->governance.key_by_value);
     map_done(&c->governance.model_by_name);
@@ -103,6 +109,7 @@ static void build_document(struct config_builder *b, struct limiters *limiters, 
     config__check(b, root);
     if (config__failed(b))
         return;
+    config__load_encryption(b, root);
     config__load_pricing(b, root);
     config__load_client(b, root);
     config__load_listener(b, root);
@@ -116,10 +123,18 @@ static void build_document(struct config_builder *b, struct limiters *limiters, 
 
 static void build_environment(struct config_builder *b, struct limiters *limiters)
 {
+    yyjson_doc *stored = NULL;
+    config__join_stored(b, &stored);
+    if (stored != NULL && !config__failed(b))
+        config__check(b, yyjson_doc_get_root(stored));
+    config__load_encryption(b, NULL);
     config__load_client(b, NULL);
     config__load_environment(b);
+    if (stored != NULL && !config__failed(b))
+        config__load_governance(b, yyjson_doc_get_root(stored));
     if (!config__failed(b))
         finish(b, limiters);
+    yyjson_doc_free(stored);
 }
 
 static void say_syntax(struct config_builder *b, int err, struct slice text, size_t at,
@@ -151,7 +166,9 @@ static void build_text(struct config_builder *b, struct limiters *limiters, stru
     } else if (err != 0) {
         say_syntax(b, err, text, at, reason);
     } else {
-        build_document(b, limiters, yyjson_doc_get_root(doc));
+        config__join_stored(b, &doc);
+        if (!config__failed(b))
+            build_document(b, limiters, yyjson_doc_get_root(doc));
         yyjson_doc_free(doc);
     }
 }
@@ -248,6 +265,7 @@ static void build_file(struct config_builder *b, struct limiters *limiters, cons
         config__error(b, NULL, "cannot be read: %s", strerror(errno));
         break;
     }
+    wipe(buf_slice(&text));
     buf_done(&text);
 }
 
@@ -314,19 +332,10 @@ const struct config_provider *config_provider(const struct config *c, struct sli
     return map_get(&c->by_name, name);
 }
 
-static bool lists(const struct slice *list, unsigned count, struct slice name)
-{
-    for (unsigned i = 0; i < count; i++) {
-        if (slice_eq(list[i], name))
-            return true;
-    }
-    return false;
-}
-
 static bool is_blacklisted(const struct config_key *k, struct slice model)
 {
-    return k->blacklist_count > 0 && (lists(k->blacklist, k->blacklist_count, model) ||
-                                      lists(k->blacklist, k->blacklist_count, SLICE("*")));
+    return k->blacklist_count > 0 && (slice_in(model, k->blacklist, k->blacklist_count) ||
+                                      slice_in(SLICE("*"), k->blacklist, k->blacklist_count));
 }
 
 const struct config_alias *config_key_alias(const struct config_key *k, struct slice model)
@@ -343,7 +352,7 @@ bool config_key_serves(const struct config_key *k, struct slice model, struct sl
     if (!k->enabled || is_blacklisted(k, model))
         return false;
     const struct config_alias *alias = config_key_alias(k, model);
-    if (alias == NULL && !k->all_models && !lists(k->models, k->model_count, model))
+    if (alias == NULL && !k->all_models && !slice_in(model, k->models, k->model_count))
         return false;
     *ret_model = alias != NULL ? alias->model_id : model;
     return true;
@@ -362,7 +371,7 @@ bool config_is_claude(const struct config_provider *p, struct slice model)
 // Does the key name the model, rather than admit every one? A model called "*" is not the star.
 static bool names(const struct config_key *k, struct slice model)
 {
-    bool listed = lists(k->models, k->model_count, model) && !slice_eq(model, SLICE("*"));
+    bool listed = slice_in(model, k->models, k->model_count) && !slice_eq(model, SLICE("*"));
     return k->enabled && !is_blacklisted(k, model) &&
            (listed || config_key_alias(k, model) != NULL);
 }

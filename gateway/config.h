@@ -43,6 +43,8 @@ struct limiter;
 
 // Rows of requests are kept so long: Bifrost's.
 #define CONFIG_LOG_DAYS 365
+// Below this the disk counts as full.
+#define CONFIG_LOG_FREE_MB 256
 
 struct config_alias {
     struct slice name;                           // as clients say it; compared ignoring letter case
@@ -54,9 +56,12 @@ struct config_alias {
 // What a row of a request keeps (gateway/record.h).
 struct config_logging {
     bool enabled;
-    bool no_content;     // client.disable_content_logging
-    bool content_choice; // x-bf-disable-content-logging counts
-    unsigned row_days;   // 0: for ever
+    bool no_content;       // client.disable_content_logging
+    bool content_choice;   // x-bf-disable-content-logging counts
+    unsigned row_days;     // 0: for ever
+    unsigned content_days; // at most row_days
+    uint64_t bytes_max;    // of all that is kept; the oldest go first; 0: no limit
+    uint64_t free_bytes;   // below it the disk counts as full; read at the start
     struct slice *headers;
     unsigned header_count; // copied into a row's metadata; lower case
 };
@@ -191,8 +196,9 @@ struct config {
     struct proxy_senders senders;
     struct forwarded_rules forwarded;
     bool drop_excess_requests;
-    unsigned compat;      // bits of enum compat
-    bool no_raw_override; // client.allow_per_request_raw_override is false
+    unsigned compat;         // bits of enum compat
+    bool no_store_in_health; // client.disable_db_pings_in_health
+    bool no_raw_override;    // client.allow_per_request_raw_override is false
     struct slice *prometheus_labels;
     unsigned prometheus_label_count;
     struct slice *header_allow, *header_deny; // header_filter_config; lower case
@@ -203,7 +209,7 @@ struct config {
     unsigned required_header_count;
     unsigned drain_delay_ms, drain_timeout_ms; // the way down: gateway/process_control.c
     unsigned watchdog_ms;                      // 0: off; gateway/watchdog.h
-    struct config_logging logging;             // `enabled` and `row_days` are read at the start
+    struct config_logging logging;             // `enabled` is read at the start
     struct governance governance;
     struct catalog *catalog; // a reference; NULL: no prices
     struct config_pricing {
@@ -212,9 +218,11 @@ struct config {
         struct slice path;
         unsigned interval_s;
     } pricing;
-    struct slice text;          // that it was built from; secret. NULL: from the environment
-    bool allow_open_management; // admin/guard.h
-    bool on_loopback;           // nobody but this machine connects
+    struct slice text;           // that it was built from; secret. NULL: from the environment
+    bool no_stored;              // config_store.enabled is false; read at the start
+    struct slice encryption_key; // of the store; secret. Empty: none. Read at the start
+    bool allow_open_management;  // admin/guard.h
+    bool on_loopback;            // nobody but this machine connects
     struct config_price *prices;
     unsigned price_count;
     bool allow_unpriced;         // a budget lets models pass whose price nobody knows
@@ -238,8 +246,12 @@ struct config_source {
     struct catalog *catalog;     // the snapshot takes a reference; NULL: no prices
     struct ledger_place *ledger; // where limits count; NULL: they are read and count nowhere
     bool on_loopback;            // nobody but this machine connects
-    const char *app_dir;         // config.json is read from it when it exists
-    bool allow_unenforced;       // --allow-unenforced
+    struct slice stored; // rows of the store: {"virtual_keys":[…],…}, lists as `governance`
+                         // has them; secret; empty: none
+    const char *app_dir; // config.json is read from it when it exists
+    // What the open store was opened with, empty: none; NULL: no store is open.
+    const struct slice *encryption_key;
+    bool allow_unenforced; // --allow-unenforced
     // Looks up an environment variable; NULL: getenv. Tests give their own.
     const char *(*environment)(const char *name);
 };

@@ -55,6 +55,7 @@ struct config_builder {
     const struct config_source *source;
     struct config_report *report;
     const char *file; // what lines begin with
+    bool joined;      // rows of the store are in the document, and the lines say so
     struct config *config;
     struct config_tls *tls;
     struct config_slots *slots; // one a provider, in the snapshot's memory
@@ -81,6 +82,11 @@ const char *config__suggest(struct slice misspelt, struct config__names names);
 
 // Checks a document against the known table; says everything it finds.
 void config__check(struct config_builder *b, yyjson_val *root);
+
+// ---- The store (config_stored.c) ---------------------------------------------------------------
+
+// Adds what source->stored has to the document, or makes one when *doc is NULL (environment).
+void config__join_stored(struct config_builder *b, yyjson_doc **doc);
 
 // ---- Values (config_read.c) ---------------------------------------------------------------------
 // The document has been checked: a member has its type or is absent; null is absent.
@@ -118,6 +124,8 @@ void *config__alloc(struct config_builder *b, size_t count, size_t size);
 void config__load_listener(struct config_builder *b, yyjson_val *root); // config_listener.c
 void config__load_peers(struct config_builder *b, yyjson_val *root);    // config_peers.c
 void config__load_pricing(struct config_builder *b, yyjson_val *root);  // config_pricing.c
+// `root` NULL: from the environment. (config_encryption.c)
+void config__load_encryption(struct config_builder *b, yyjson_val *root);
 // A whole file: 0 with the text added, ERR_NOT_FOUND when there is none, ERR_SYSTEM with errno,
 // ERR_LIMIT at the buffer's ceiling, ERR_NOMEM. (config.c)
 int config__read_file(const char *name, struct buf *text);

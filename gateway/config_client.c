@@ -139,20 +139,23 @@ static void load_server(struct config_builder *b, yyjson_val *server)
     c->upgrade_timeout_ms = 1000 * number(server, "upgrade_timeout_s", CONFIG_UPGRADE_TIMEOUT_S);
 }
 
-// Without a word about logs nothing is kept.
+// Without a word about logs they are kept.
 static void load_logging(struct config_builder *b, const struct config_path *up, yyjson_val *root,
                          yyjson_val *client)
 {
     struct config_logging *l = &b->config->logging;
     yyjson_val *store = config__get(root, "logs_store");
-    bool asked = store != NULL && config__bool(store, "enabled", true);
-    l->enabled = config__bool(client, "enable_logging", asked);
-    if (store != NULL && !asked)
-        l->enabled = false;
+    l->enabled =
+        config__bool(client, "enable_logging", true) && config__bool(store, "enabled", true);
     l->no_content = config__bool(client, "disable_content_logging", false);
     l->content_choice = config__bool(client, "allow_per_request_content_storage_override", false);
     l->row_days = number(store, "retention_days",
                          config__uint(client, "log_retention_days", CONFIG_LOG_DAYS));
+    l->content_days = number(store, "content_retention_days", l->row_days);
+    if (l->content_days == 0 || (l->row_days > 0 && l->content_days > l->row_days))
+        l->content_days = l->row_days;
+    l->bytes_max = (uint64_t)number(store, "max_size_gb", 0) << 30;
+    l->free_bytes = (uint64_t)number(store, "min_free_mb", CONFIG_LOG_FREE_MB) << 20;
     load_headers(b, up, client, "logging_headers", &l->headers, &l->header_count);
 }
 
@@ -178,7 +181,9 @@ void config__load_client(struct config_builder *b, yyjson_val *root)
         c->compat |= COMPAT_DROP_PARAMS;
     if (config__bool(compat, "should_convert_params", false))
         c->compat |= COMPAT_CONVERT_PARAMS;
+    c->no_store_in_health = config__bool(client, "disable_db_pings_in_health", false);
     c->no_raw_override = !config__bool(client, "allow_per_request_raw_override", true);
+    c->no_stored = !config__bool(config__get(root, "config_store"), "enabled", true);
     load_logging(b, &path, root, client);
     load_labels(b, &path, client);
     load_origins(b, &path, client);

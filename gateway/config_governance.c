@@ -19,6 +19,7 @@ struct reading {
     yyjson_val *root;      // of that member
     struct config__limits limits;
     struct map customers, teams, keys; // id → owner or key
+    struct map units;                  // id → owner
     struct map models;                 // id → owner
 };
 
@@ -61,7 +62,7 @@ static void read_customer(struct reading *r, const struct config_path *at, yyjso
     size_t i, n;
     yyjson_arr_foreach(list, i, n, v)
     {
-        const struct governance_limit *limit =
+        struct governance_limit *limit =
             config__budget(r->b, &r->limits, &CONFIG_ELEMENT(&budgets, i), v);
         if (limit != NULL)
             config__own_budget(r->b, &r->limits, owner, limit);
@@ -76,6 +77,39 @@ static void read_team(struct reading *r, const struct config_path *at, yyjson_va
     struct slice customer = json_str(config__get(object, "customer_id"));
     if (customer.len > 0 && (owner->above = map_get(&r->customers, customer)) == NULL)
         config__error(r->b, &CONFIG_MEMBER(at, "customer_id"), "names no customer");
+    struct slice unit = json_str(config__get(object, "business_unit_id"));
+    if (unit.len > 0 && (owner->unit = map_get(&r->units, unit)) == NULL)
+        config__error(r->b, &CONFIG_MEMBER(at, "business_unit_id"), "names no business unit");
+}
+
+static void read_unit(struct reading *r, const struct config_path *at, yyjson_val *object,
+                      struct governance_owner *owner)
+{
+    begin_owner(r, at, object, GOVERNANCE_BUSINESS_UNIT, owner);
+    remember(r, &r->units, at, owner->id, owner);
+}
+
+// A team's business unit is named by one of the two, or by both.
+static void gather_teams(struct reading *r)
+{
+    struct config_path path = CONFIG_MEMBER(&r->at, "business_units");
+    yyjson_val *v, *id;
+    size_t i, n, k, m;
+    yyjson_arr_foreach(config__get(r->root, "business_units"), i, n, v)
+    {
+        struct config_path at = CONFIG_ELEMENT(&path, i), ids = CONFIG_MEMBER(&at, "team_ids");
+        const struct governance_owner *unit = map_get(&r->units, json_str(config__get(v, "id")));
+        yyjson_arr_foreach(config__get(v, "team_ids"), k, m, id)
+        {
+            struct governance_owner *team = map_get(&r->teams, json_str(id));
+            if (team == NULL)
+                config__error(r->b, &CONFIG_ELEMENT(&ids, k), "names no team");
+            else if (team->unit != NULL && team->unit != unit)
+                config__error(r->b, &CONFIG_ELEMENT(&ids, k), "names another business unit's team");
+            else
+                team->unit = unit;
+        }
+    }
 }
 
 // Every element of a list of the section into an array of owners.
@@ -111,11 +145,7 @@ static const struct config_provider *find_provider(const struct reading *r, stru
 
 static bool has_star(const struct slice *list, unsigned count)
 {
-    for (unsigned i = 0; i < count; i++) {
-        if (slice_eq(list[i], SLICE("*")))
-            return true;
-    }
-    return false;
+    return slice_in(SLICE("*"), list, count);
 }
 
 // Which of the provider's keys the grant lends. Version 1 of the file lends all when it says none.
@@ -181,7 +211,7 @@ static void own_grant_budgets(struct reading *r, int64_t id, struct governance_o
     yyjson_arr_foreach(config__get(r->root, "budgets"), i, n, v)
     {
         yyjson_val *of = config__get(v, "provider_config_id");
-        const struct governance_limit *limit =
+        struct governance_limit *limit =
             map_get(&r->limits.budgets, json_str(config__get(v, "id")));
         if (of != NULL && yyjson_get_sint(of) == id && limit != NULL)
             config__own_budget(r->b, &r->limits, owner, limit);
@@ -207,7 +237,7 @@ static void read_grants(struct reading *r, const struct config_path *at, yyjson_
         if (id != NULL)
             own_grant_budgets(r, yyjson_get_sint(id), &grant->owner);
         if (config__bool(object, "calendar_aligned", false))
-            config__align(&grant->owner);
+            config__align(&r->limits, &grant->owner);
     }
 }
 
@@ -398,7 +428,7 @@ static void hand_out_budgets(struct reading *r)
     yyjson_arr_foreach(config__get(r->root, "budgets"), i, n, v)
     {
         struct config_path at = CONFIG_ELEMENT(&path, i);
-        const struct governance_limit *limit =
+        struct governance_limit *limit =
             map_get(&r->limits.budgets, json_str(config__get(v, "id")));
         unsigned named = 0;
         for (unsigned o = 0; o < ARRAY_LEN(owners); o++) {
@@ -416,6 +446,23 @@ static void hand_out_budgets(struct reading *r)
 
 // ---- By the calendar, and how many -----------------------------------------------------------
 
+// Of an owner's object; limits of a model that are a virtual key's have what the key says.
+static bool says_aligned(const struct reading *r, yyjson_val *object)
+{
+    yyjson_val *v;
+    size_t i, n;
+    if (config__bool(object, "calendar_aligned", false))
+        return true;
+    if (!slice_eq(json_str(config__get(object, "scope")), SLICE("virtual_key")))
+        return false;
+    yyjson_arr_foreach(config__get(r->root, "virtual_keys"), i, n, v)
+    {
+        if (slice_eq(json_str(config__get(v, "id")), json_str(config__get(object, "scope_id"))))
+            return config__bool(v, "calendar_aligned", false);
+    }
+    return false;
+}
+
 static void align(struct reading *r, const char *member, const struct map *map)
 {
     yyjson_val *v;
@@ -423,9 +470,9 @@ static void align(struct reading *r, const char *member, const struct map *map)
     yyjson_arr_foreach(config__get(r->root, member), i, n, v)
     {
         void *found = map_get(map, json_str(config__get(v, "id")));
-        if (found == NULL || !config__bool(v, "calendar_aligned", false))
+        if (found == NULL || !says_aligned(r, v))
             continue;
-        config__align(map == &r->keys ? &((struct virtual_key *)found)->owner : found);
+        config__align(&r->limits, map == &r->keys ? &((struct virtual_key *)found)->owner : found);
     }
 }
 
@@ -459,7 +506,7 @@ static void check_gates(struct reading *r)
         const struct virtual_key *key = &r->g->keys[i];
         unsigned n = 0, grants = 0;
         for (const struct governance_owner *o = &key->owner; o; o = o->above)
-            n += limits_of(o);
+            n += limits_of(o) + limits_of(o->unit);
         for (unsigned k = 0; k < key->grant_count; k++) {
             unsigned own = limits_of(&key->grants[k].owner);
             grants = own > grants ? own : grants;
@@ -477,8 +524,11 @@ static void check_gates(struct reading *r)
 static void read_all(struct reading *r)
 {
     config__load_limits(r->b, &r->limits, &r->at, r->root);
+    unsigned units = 0;
     r->g->customers = read_owners(r, "customers", &r->g->customer_count, read_customer);
+    (void)read_owners(r, "business_units", &units, read_unit);
     r->g->teams = read_owners(r, "teams", &r->g->team_count, read_team);
+    gather_teams(r);
     read_keys(r);
     read_models(r);
     read_providers(r);
@@ -490,7 +540,7 @@ static void read_all(struct reading *r)
     align(r, "virtual_keys", &r->keys);
     align(r, "model_configs", &r->models);
     config__load_prices(r->b, &r->keys, &r->at, r->root);
-    config__lone_limits(r->b, &r->limits, &r->at, r->root);
+    config__speak_of_limits(r->b, &r->limits, &r->at, r->root);
     check_gates(r);
 }
 
@@ -512,7 +562,7 @@ void config__load_governance(struct config_builder *b, yyjson_val *root)
         .at = CONFIG_MEMBER(NULL, "governance"),
         .root = config__get(root, "governance"),
     };
-    struct map *maps[] = {&r.customers, &r.teams, &r.keys, &r.models};
+    struct map *maps[] = {&r.customers, &r.units, &r.teams, &r.keys, &r.models};
     config__limits_init(&r.limits, seed);
     for (unsigned i = 0; i < ARRAY_LEN(maps); i++)
         map_init(maps[i], seed);

@@ -90,15 +90,6 @@ static void load_value(struct config_builder *b, const struct config_path *at,
 
 // ---- Models -------------------------------------------------------------------------------------
 
-static bool lists(const struct slice *list, unsigned count, struct slice name)
-{
-    for (unsigned i = 0; i < count; i++) {
-        if (slice_eq(list[i], name))
-            return true;
-    }
-    return false;
-}
-
 static void load_models(struct config_builder *b, const struct config_path *at,
                         struct config_key *key, yyjson_val *object)
 {
@@ -107,9 +98,9 @@ static void load_models(struct config_builder *b, const struct config_path *at,
     config__texts(b, &models, config__get(object, "models"), &key->models, &key->model_count);
     config__texts(b, &black, config__get(object, "blacklisted_models"), &key->blacklist,
                   &key->blacklist_count);
-    key->all_models = lists(key->models, key->model_count, SLICE("*")) ||
+    key->all_models = slice_in(SLICE("*"), key->models, key->model_count) ||
                       (key->model_count == 0 && b->config->version == 1);
-    if (lists(key->models, key->model_count, SLICE("*")) && key->model_count > 1)
+    if (slice_in(SLICE("*"), key->models, key->model_count) && key->model_count > 1)
         config__warn(b, &models, "\"*\" admits every model; the others mean nothing");
 }
 
@@ -190,7 +181,8 @@ static bool is_place_of(const char *member, struct slice vendor)
 static void narrow_to(struct config_builder *b, const struct config_path *at,
                       struct config_key *key, struct slice model)
 {
-    if (!key->all_models && key->model_count > 0 && !lists(key->models, key->model_count, model)) {
+    if (!key->all_models && key->model_count > 0 &&
+        !slice_in(model, key->models, key->model_count)) {
         config__warn(b, at, "not among the key's models, so the key serves no model");
         key->model_count = 0;
         return;

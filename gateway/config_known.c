@@ -91,7 +91,7 @@ static const struct known_member client_members[] = {
     SERVED("logging_headers", KNOWN_STRINGS),
     SERVED("log_retention_days", KNOWN_INTEGER_OR_0, .min = 1, .max = 36500),
     NOT_SERVED("hide_deleted_virtual_keys_in_filters"),
-    QUIET("disable_db_pings_in_health"), // there is no database to ping
+    SERVED("disable_db_pings_in_health", KNOWN_BOOL),
     NOT_SERVED("dump_errors_in_console_logs"),
     NOT_SERVED("webhook_config"),
     NOT_SERVED("dual_credential_conflict_behavior"),
@@ -410,11 +410,23 @@ static const struct known_member team_members[] = {
     SERVED("rate_limit_id", KNOWN_STRING),
     SERVED("calendar_aligned", KNOWN_BOOL),
     QUIET("source_id"),
-    QUIET("business_unit_id"),
+    SERVED("business_unit_id", KNOWN_STRING),
     QUIET("profile"),
     QUIET("config"),
     QUIET("claims"),
     QUIET("virtual_key_count"),
+    END,
+};
+
+static const struct known_member business_unit_members[] = {
+    SERVED("id", KNOWN_STRING, .required = true),
+    SERVED("name", KNOWN_STRING, .required = true),
+    SERVED("budget_id", KNOWN_STRING),
+    SERVED("rate_limit_id", KNOWN_STRING),
+    SERVED("team_ids", KNOWN_STRINGS),
+    QUIET("profile"),
+    QUIET("config"),
+    QUIET("claims"),
     END,
 };
 
@@ -486,7 +498,7 @@ static const struct known_member governance_members[] = {
     SERVED("rate_limits", KNOWN_OBJECTS, OBJECT(rate_limit_members)),
     SERVED("customers", KNOWN_OBJECTS, OBJECT(customer_members)),
     SERVED("teams", KNOWN_OBJECTS, OBJECT(team_members)),
-    RESTRICTS("business_units"),
+    SERVED("business_units", KNOWN_OBJECTS, OBJECT(business_unit_members)),
     RESTRICTS("roles"),
     RESTRICTS("routing_rules"),
     SERVED("model_configs", KNOWN_OBJECTS, OBJECT(model_config_members)),
@@ -517,12 +529,23 @@ static const struct known_member framework_members[] = {
 static const struct known_member logs_store_members[] = {
     SERVED("enabled", KNOWN_BOOL),
     SERVED("retention_days", KNOWN_INTEGER, .min = 0, .max = 36500),
+    SERVED("content_retention_days", KNOWN_INTEGER, .min = 0, .max = 36500), // these three are ours
+    SERVED("max_size_gb", KNOWN_INTEGER, .min = 0, .max = 1 << 20),
+    SERVED("min_free_mb", KNOWN_INTEGER, .min = 0, .max = 1 << 30),
     SERVED("type", KNOWN_STRING,
            .choices = (const char *const[]){"sqlite", "postgres", "clickhouse", NULL}),
     NOT_SERVED("config"),
     NOT_SERVED("writer"),
     NOT_SERVED("object_storage"),
     NOT_SERVED("object_storage_exclude_fields"),
+    END,
+};
+
+static const struct known_member config_store_members[] = {
+    SERVED("enabled", KNOWN_BOOL),
+    QUIET("type"), // the rows lie in <app-dir>/store, whatever it says
+    NOT_SERVED("config"),
+    NOT_SERVED("vault_store"),
     END,
 };
 
@@ -540,13 +563,13 @@ static const struct known_member root_members[] = {
     RESTRICTS("access_profiles"),
     RESTRICTS("scim_config"),
     RESTRICTS("saml_config"),
-    NOT_SERVED("encryption_key"),
+    SERVED("encryption_key", KNOWN_STRING),
     NOT_SERVED("env_label"),
     SERVED("framework", KNOWN_OBJECT, OBJECT(framework_members)),
     NOT_SERVED("webhooks"),
     NOT_SERVED("mcp"),
     NOT_SERVED("vector_store"),
-    NOT_SERVED("config_store"),
+    SERVED("config_store", KNOWN_OBJECT, OBJECT(config_store_members)),
     SERVED("logs_store", KNOWN_OBJECT, OBJECT(logs_store_members)),
     NOT_SERVED("skills_registry"),
     NOT_SERVED("websocket"),

@@ -210,15 +210,24 @@ void config__load_limits(struct config_builder *b, struct config__limits *l,
     }
 }
 
+// One more owner of the limit.
 static void note_owned(struct config_builder *b, struct config__limits *l,
-                       const struct governance_limit *limit)
+                       struct governance_limit *limit)
 {
-    if (map_put(&l->owned, limit->counter, l) != 0)
-        b->no_memory = true;
+    struct config__owned *owned = map_get(&l->owned, limit->counter);
+    if (owned == NULL) {
+        owned = config__alloc(b, 1, sizeof *owned);
+        if (owned == NULL)
+            return;
+        owned->limit = limit;
+        if (map_put(&l->owned, limit->counter, owned) != 0)
+            b->no_memory = true;
+    }
+    owned->owners++;
 }
 
 void config__own_budget(struct config_builder *b, struct config__limits *l,
-                        struct governance_owner *owner, const struct governance_limit *limit)
+                        struct governance_owner *owner, struct governance_limit *limit)
 {
     const struct governance_limit **list =
         config__alloc(b, owner->budget_count + 1, sizeof(struct governance_limit *));
@@ -235,7 +244,7 @@ void config__own_budget_id(struct config_builder *b, struct config__limits *l,
                            const struct config_path *at, struct slice id,
                            struct governance_owner *owner)
 {
-    const struct governance_limit *limit = map_get(&l->budgets, id);
+    struct governance_limit *limit = map_get(&l->budgets, id);
     if (limit == NULL)
         config__error(b, at, "names no budget");
     else
@@ -261,8 +270,21 @@ void config__own_rate(struct config_builder *b, struct config__limits *l,
     }
 }
 
-void config__lone_limits(struct config_builder *b, const struct config__limits *l,
-                         const struct config_path *up, yyjson_val *governance)
+static void speak_of(struct config_builder *b, const struct config__limits *l,
+                     const struct config_path *at, const struct governance_limit *limit)
+{
+    const struct config__owned *owned = map_get(&l->owned, limit->counter);
+    if (owned == NULL)
+        config__warn(b, at, "limits nobody: no owner names it");
+    else if (owned->aligned > 0 && owned->aligned < owned->owners && !owned->itself &&
+             period_knows_calendar(&limit->ledger.period))
+        config__warn(b, at,
+                     "its owners disagree about calendar_aligned: it is one counter, and counts by "
+                     "the calendar for all of them");
+}
+
+void config__speak_of_limits(struct config_builder *b, const struct config__limits *l,
+                             const struct config_path *up, yyjson_val *governance)
 {
     struct config_path rates = CONFIG_MEMBER(up, "rate_limits");
     struct config_path budgets = CONFIG_MEMBER(up, "budgets");
@@ -271,22 +293,31 @@ void config__lone_limits(struct config_builder *b, const struct config__limits *
     yyjson_arr_foreach(config__get(governance, "budgets"), i, n, v)
     {
         const struct governance_limit *limit = map_get(&l->budgets, json_str(config__get(v, "id")));
-        if (limit != NULL && map_get(&l->owned, limit->counter) == NULL)
-            config__warn(b, &CONFIG_ELEMENT(&budgets, i), "limits nobody: no owner names it");
+        if (limit != NULL)
+            speak_of(b, l, &CONFIG_ELEMENT(&budgets, i), limit);
     }
     yyjson_arr_foreach(config__get(governance, "rate_limits"), i, n, v)
     {
         const struct config__rate *rate = map_get(&l->rates, json_str(config__get(v, "id")));
-        if (rate != NULL && rate->count > 0 && map_get(&l->owned, rate->half[0]->counter) == NULL)
-            config__warn(b, &CONFIG_ELEMENT(&rates, i), "limits nobody: no owner names it");
+        if (rate != NULL && rate->count > 0)
+            speak_of(b, l, &CONFIG_ELEMENT(&rates, i), rate->half[0]);
     }
 }
 
-// The owner says how its limits count; a limit says so itself only in old files.
-void config__align(struct governance_owner *owner)
+static void align(struct config__limits *l, const struct governance_limit *limit)
+{
+    struct config__owned *owned = map_get(&l->owned, limit->counter);
+    if (owned == NULL)
+        return; // there was no memory for it
+    owned->itself |= owned->aligned == 0 && limit->ledger.period.calendar;
+    owned->aligned++;
+    owned->limit->ledger.period.calendar = true;
+}
+
+void config__align(struct config__limits *l, const struct governance_owner *owner)
 {
     for (unsigned i = 0; i < owner->rate_count; i++)
-        ((struct governance_limit *)owner->rates[i])->ledger.period.calendar = true;
+        align(l, owner->rates[i]);
     for (unsigned i = 0; i < owner->budget_count; i++)
-        ((struct governance_limit *)owner->budgets[i])->ledger.period.calendar = true;
+        align(l, owner->budgets[i]);
 }

@@ -18,10 +18,18 @@ struct config__rate {
     unsigned count;
 };
 
+// A limit that has an owner. It is one counter, with one window: when one of several owners wants
+// the calendar's, all get it.
+struct config__owned {
+    struct governance_limit *limit;
+    unsigned owners, aligned; // and those of them that say calendar_aligned
+    bool itself;              // so does the limit, as in old files
+};
+
 struct config__limits {
     struct map budgets; // id → struct governance_limit
     struct map rates;   // id → struct config__rate
-    struct map owned;   // those that have an owner
+    struct map owned;   // counter → struct config__owned
 };
 void config__limits_init(struct config__limits *l, const uint64_t seed[2]);
 void config__limits_done(struct config__limits *l);
@@ -35,18 +43,18 @@ struct governance_limit *config__budget(struct config_builder *b, struct config_
 
 // The owner takes a budget, one by its id, or the rate limit that its `rate_limit_id` names.
 void config__own_budget(struct config_builder *b, struct config__limits *l,
-                        struct governance_owner *owner, const struct governance_limit *limit);
+                        struct governance_owner *owner, struct governance_limit *limit);
 void config__own_budget_id(struct config_builder *b, struct config__limits *l,
                            const struct config_path *at, struct slice id,
                            struct governance_owner *owner);
 void config__own_rate(struct config_builder *b, struct config__limits *l,
                       const struct config_path *up, yyjson_val *object,
                       struct governance_owner *owner);
-// Speaks about limits that nobody owns.
-void config__lone_limits(struct config_builder *b, const struct config__limits *l,
-                         const struct config_path *up, yyjson_val *governance);
-// All limits of this owner count by the calendar.
-void config__align(struct governance_owner *owner);
+// This owner, which has all its limits, says calendar_aligned: they count by the calendar.
+void config__align(struct config__limits *l, const struct governance_owner *owner);
+// When all is handed out: speaks about limits that nobody owns, and that owners disagree about.
+void config__speak_of_limits(struct config_builder *b, const struct config__limits *l,
+                             const struct config_path *up, yyjson_val *governance);
 
 // A time of RFC 3339; false when it is absent or was spoken about.
 bool config__time(struct config_builder *b, const struct config_path *up, yyjson_val *object,

@@ -74,7 +74,7 @@ static void say(struct config_builder *b, struct buf *out, const struct config_p
         return;
     size_t before = out->len;
     buf_add(out, slice_str(b->file));
-    buf_add(out, SLICE(": "));
+    buf_add(out, b->joined ? SLICE(" and the store: ") : SLICE(": "));
     add_path(out, path);
     if (path != NULL)
         buf_add(out, SLICE(": "));

@@ -108,6 +108,16 @@ void failure_of(struct failure *ret, int err, struct slice message, struct slice
     };
 }
 
+int failure_refuse(struct failure *ret, unsigned status, struct slice type, struct slice text,
+                   struct slice param)
+{
+    failure_of(ret, ERR_LIMIT, text.len > 0 ? text : type, param);
+    ret->status = status;
+    ret->from_gateway = true;
+    ret->type = type;
+    return ERR_LIMIT;
+}
+
 // A string's content, or a number, list or object as it is written; empty for the rest.
 static struct slice text_of(struct arena *arena, const struct json_member *m)
 {

@@ -39,6 +39,10 @@ struct slice error_body(struct exchange *x, const struct failure *f);
 // The same as one SSE event for a stream that has begun (`event: error` first for responses and
 // messages).
 struct slice error_event(struct exchange *x, const struct failure *f);
+// A refusal of our own that is no error of the code: its type and status are the API's. `text` may
+// be empty (no memory): then the type says it. Always ERR_LIMIT.
+int failure_refuse(struct failure *ret, unsigned status, struct slice type, struct slice text,
+                   struct slice param);
 // Answers and settles. The stream has not been answered yet. The second adds fields of the caller's
 // (at most ERROR_FIELDS_EXTRA) to the head.
 #define ERROR_FIELDS_EXTRA 2

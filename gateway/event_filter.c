@@ -276,18 +276,18 @@ enum event_verdict event_filter_add(struct event_filter *f, struct gather *g,
     return verdict == EVENT_PASSED && urgent ? EVENT_URGENT : verdict;
 }
 
-unsigned event_filter_add_run(struct event_filter *f, struct gather *g, struct sse_splitter *from)
+unsigned event_filter_add_run(struct event_filter *f, struct gather *g, struct sse_splitter *from,
+                              struct slice *ret_raw)
 {
-    struct slice raw;
     // On /v1 something is spliced into each; before the commit the first one decides.
     bool plain = f->dialect->marks && f->prefix.len == 0 && f->committed && !f->ended;
     if (!plain || g->count == GATHER_SLICES)
         return 0;
-    unsigned events = sse_next_run(from, f->dialect->marks, &raw);
+    unsigned events = sse_next_run(from, f->dialect->marks, ret_raw);
     if (events == 0)
         return 0;
     f->events += events;
     f->withheld = false;
-    gather_add(g, raw);
+    gather_add(g, *ret_raw);
     return events;
 }

@@ -83,7 +83,9 @@ enum event_verdict event_filter_add(struct event_filter *f, struct gather *g,
                                     int64_t latency_ms);
 
 // Before the splitter is asked for an event: what of its span is a run of events that pass as they
-// are and say nothing goes into the gather as one slice. Returns how many events; 0: ask for one.
-unsigned event_filter_add_run(struct event_filter *f, struct gather *g, struct sse_splitter *from);
+// are and say nothing goes into the gather as one slice, *ret_raw. Returns how many events; 0: ask
+// for one.
+unsigned event_filter_add_run(struct event_filter *f, struct gather *g, struct sse_splitter *from,
+                              struct slice *ret_raw);
 
 #endif

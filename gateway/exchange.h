@@ -84,7 +84,9 @@ struct usage {
     bool known; // all of it: what a stream told before it broke off is not
     uint64_t input_tokens, output_tokens, total_tokens;
     uint64_t cached_read_tokens, cached_write_tokens;
-    double dollars; // that the provider says it costs; 0: nothing
+    uint64_t cached_write_1h_tokens, input_audio_tokens, output_audio_tokens, searches;
+    enum price_tier tier; // of the service
+    double dollars;       // that the provider says it costs; 0: nothing
 };
 
 // What an exchange cost, once it is settled (admission.h).

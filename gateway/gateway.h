@@ -19,6 +19,7 @@
 struct catalog;
 struct estimates;
 struct limiters;
+struct record_link;
 struct sessions;
 struct store;
 struct store_ring;
@@ -56,6 +57,11 @@ struct gateway_core {
     struct config *config;    // current snapshot
     struct metrics metrics;
     struct store_ring *records; // NULL: none are kept
+    size_t kept_bytes;          // for them, by exchanges that last (kept.h)
+    struct record_link *live;   // the open ones (record.h)
+    uint64_t records_begun;
+    int64_t refusals_second; // of the process's clock: when so many
+    unsigned refusals;       // targets were refused
     struct credentials credentials;
     struct log log;
     struct ring_hook log_hook; // writes the log's filled half at the end of a turn

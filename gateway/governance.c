@@ -23,11 +23,7 @@ const struct governance_grant *governance_grant(const struct virtual_key *key,
 
 static bool listed(const struct slice *list, unsigned count, struct slice model, struct slice base)
 {
-    for (unsigned i = 0; i < count; i++) {
-        if (slice_ieq(list[i], model) || (base.len > 0 && slice_ieq(list[i], base)))
-            return true;
-    }
-    return false;
+    return slice_iin(model, list, count) || (base.len > 0 && slice_iin(base, list, count));
 }
 
 bool governance_refuses_model(const struct governance_grant *grant, struct slice model)
@@ -143,13 +139,17 @@ unsigned governance_gates(const struct governance *g, const struct virtual_key *
     add_rates(&gates, &key->owner);
     if (grant)
         add_budgets(&gates, &grant->owner);
-    for (const struct governance_owner *o = &key->owner; o; o = o->above)
+    for (const struct governance_owner *o = &key->owner; o; o = o->above) {
         add_budgets(&gates, o);
+        add_budgets(&gates, o->unit);
+    }
     add_named(&gates, g, key, provider, model);
-    // The customer before the team.
+    // From the top: the customer, the business unit, the team.
     const struct governance_owner *above = key->owner.above;
-    if (above)
+    if (above) {
         add_rates(&gates, above->above);
+        add_rates(&gates, above->unit);
+    }
     add_rates(&gates, above);
     return gates.count;
 }

@@ -50,6 +50,7 @@ enum governance_level {
     GOVERNANCE_KEY_PROVIDER, // one provider of a virtual key
     GOVERNANCE_KEY,
     GOVERNANCE_TEAM,
+    GOVERNANCE_BUSINESS_UNIT,
     GOVERNANCE_CUSTOMER,
     GOVERNANCE_KEY_MODEL, // a model of a virtual key
     GOVERNANCE_LEVEL_COUNT
@@ -69,7 +70,8 @@ struct governance_owner {
     const struct governance_limit **rates; // requests, then tokens
     const struct governance_limit **budgets;
     unsigned rate_count, budget_count;
-    const struct governance_owner *above; // a team's customer
+    const struct governance_owner *above; // a key's team or customer, a team's customer
+    const struct governance_owner *unit;  // a team's business unit
 };
 
 // One provider of a virtual key.

@@ -14,6 +14,8 @@
 //                new ─► old   READY     it serves; the old one stops accepting
 //                old ─► new   STOPPED   it accepts no more; so does its end (end of file)
 //     area   shared memory (memfd): struct handover_area, counters of both processes
+//     stored shared memory (memfd), sealed, never written: rows of the store's configuration
+//            (process_stored.c). Missing: there are none
 //     main, plain
 //            listening sockets by role (net/sockets.h); "main.named": systemd gave it that name
 //
@@ -28,7 +30,8 @@
 //     which is killed could leave half done.
 //   - A name that nobody takes is closed. A name that is missing is made anew: the process before
 //     was an older one.
-//   - Secrets go through the link only: not into the environment, not into a file.
+//   - Secrets go through the link or lie in sealed memory: not into the environment, not into a
+//   file.
 //
 // Main thread before all others, or whoever owns the list; nothing here is shared.
 #ifndef RINGGATE_GATEWAY_HANDOVER_H

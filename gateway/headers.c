@@ -72,14 +72,6 @@ static const struct slice never_down[] = {
     SLICE("www-authenticate"),
 };
 
-static bool name_in(struct slice name, const struct slice *list, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (slice_ieq(name, list[i]))
-            return true;
-    return false;
-}
-
 static bool field_in(struct slice name, const struct http_field *fields, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
@@ -101,13 +93,13 @@ static struct slice name_up(const struct config *c, const struct http_field *f)
     if (slice_istarts(name, FORWARD_PREFIX)) {
         name = slice_skip(name, FORWARD_PREFIX.len);
         listed =
-            c->header_allow_count == 0 || name_in(name, c->header_allow, c->header_allow_count);
+            c->header_allow_count == 0 || slice_iin(name, c->header_allow, c->header_allow_count);
     } else {
-        listed = name_in(name, c->header_allow, c->header_allow_count);
+        listed = slice_iin(name, c->header_allow, c->header_allow_count);
     }
     if (!listed || name.len == 0 || slice_istarts(name, GATEWAY_PREFIX) ||
-        name_in(name, never_up, ARRAY_LEN(never_up)) ||
-        name_in(name, c->header_deny, c->header_deny_count))
+        slice_iin(name, never_up, ARRAY_LEN(never_up)) ||
+        slice_iin(name, c->header_deny, c->header_deny_count))
         return SLICE_EMPTY;
     return name;
 }
@@ -127,8 +119,8 @@ static struct slice anthropic_name_up(const struct config *c, const struct http_
         SLICE("anthropic-dangerous-direct-browser-access"),
         SLICE("anthropic-version"),
     };
-    bool passes = f->id == HTTP_N_OTHER && name_in(f->name, names, ARRAY_LEN(names)) &&
-                  !name_in(f->name, c->header_deny, c->header_deny_count);
+    bool passes = f->id == HTTP_N_OTHER && slice_iin(f->name, names, ARRAY_LEN(names)) &&
+                  !slice_iin(f->name, c->header_deny, c->header_deny_count);
     return passes ? f->name : SLICE_EMPTY;
 }
 
@@ -254,7 +246,7 @@ static bool may_come_down(const struct http_head *head, const struct http_field 
 {
     return !slice_istarts(f->name, GATEWAY_PREFIX) &&
            !slice_istarts(f->name, SLICE("access-control-")) &&
-           !name_in(f->name, never_down, ARRAY_LEN(never_down)) &&
+           !slice_iin(f->name, never_down, ARRAY_LEN(never_down)) &&
            !named_by_connection(head, f->name);
 }
 

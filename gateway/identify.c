@@ -36,15 +36,6 @@ struct slice identify_value(const struct http_head *request)
     return SLICE_EMPTY;
 }
 
-static int refuse(struct failure *ret, unsigned status, const char *type, const char *text)
-{
-    failure_of(ret, ERR_LIMIT, slice_str(text), SLICE_EMPTY);
-    ret->status = status;
-    ret->from_gateway = true;
-    ret->type = slice_str(type);
-    return ERR_LIMIT;
-}
-
 int identify(struct exchange *x, struct failure *ret)
 {
     const struct governance *g = &x->config->governance;
@@ -52,17 +43,22 @@ int identify(struct exchange *x, struct failure *ret)
 
     if (value.len == 0) {
         if (g->enforced)
-            return refuse(ret, 401, "virtual_key_required",
-                          "a virtual key is required: send it as x-bf-vk or as the SDK's API key");
+            return failure_refuse(
+                ret, 401, SLICE("virtual_key_required"),
+                SLICE("a virtual key is required: send it as x-bf-vk or as the SDK's API key"),
+                SLICE_EMPTY);
         return 0;
     }
     const struct virtual_key *key = governance_find_key(g, value);
     if (!key)
-        return refuse(ret, 403, "virtual_key_not_found", "virtual key not found");
+        return failure_refuse(ret, 403, SLICE("virtual_key_not_found"),
+                              SLICE("virtual key not found"), SLICE_EMPTY);
     if (!key->active)
-        return refuse(ret, 403, "virtual_key_blocked", "virtual key is inactive");
+        return failure_refuse(ret, 403, SLICE("virtual_key_blocked"),
+                              SLICE("virtual key is inactive"), SLICE_EMPTY);
     if (key->expires.ns > 0 && ring_wall(x->core->net.ring).ns >= key->expires.ns)
-        return refuse(ret, 403, "virtual_key_blocked", "virtual key has expired");
+        return failure_refuse(ret, 403, SLICE("virtual_key_blocked"),
+                              SLICE("virtual key has expired"), SLICE_EMPTY);
     x->virtual_key = key;
     return 0;
 }

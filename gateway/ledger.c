@@ -37,7 +37,8 @@ struct ledger_counter {
     _Alignas(64) union used_word word;
     _Atomic int64_t committed;
     _Atomic int64_t reserved[LEDGER_PROCESSES];
-    _Atomic uint64_t hash[2]; // [0] is written last; 0: a free line
+    _Atomic int64_t unrecorded; // of `used`: what no record tells
+    _Atomic uint64_t hash[2];   // [0] is written last; 0: a free line
 };
 _Static_assert(sizeof(struct ledger_counter) == 64, "a counter is one cache line");
 
@@ -266,13 +267,45 @@ bool ledger_is_new(const struct ledger_counter *c)
     return word.window == 0 && word.used == 0;
 }
 
-void ledger_set(struct ledger_counter *c, int64_t used, uint64_t window)
+static void set(struct ledger_counter *c, int64_t used, uint64_t window)
 {
     union used_word old = word_load(&c->word);
     union used_word next = {.used = used, .window = window};
     while (!word_swap(&c->word, &old, next)) {
     }
     atomic_fetch_add(&c->committed, used - old.used);
+}
+
+void ledger_set(struct ledger_counter *c, int64_t used, uint64_t window)
+{
+    atomic_store(&c->unrecorded, used);
+    set(c, used, window);
+}
+
+void ledger_recount(struct ledger *l)
+{
+    for (size_t i = 0; i < LEDGER_LINES; i++) {
+        struct ledger_counter *c = &l->file->line[i];
+        if (atomic_load(&c->hash[0]) != 0)
+            set(c, atomic_load(&c->unrecorded), word_load(&c->word).window);
+    }
+}
+
+void ledger_told(struct ledger_counter *c, int64_t value, uint64_t window)
+{
+    union used_word word = word_load(&c->word);
+    if (window < word.window)
+        return;
+    if (window == word.window)
+        value += word.used;
+    else
+        atomic_store(&c->unrecorded, 0);
+    set(c, value, window);
+}
+
+void ledger_unrecorded(const struct ledger_limit *limit, int64_t actual)
+{
+    atomic_fetch_add(&limit->counter->unrecorded, actual);
 }
 
 // ---- On the way of a request -----------------------------------------------------------------
@@ -290,6 +323,7 @@ static void roll(const struct ledger_limit *limit, uint64_t now)
             break;
     }
     atomic_fetch_sub(&c->committed, old.used);
+    atomic_store(&c->unrecorded, 0);
 }
 
 bool ledger_reserve(struct ledger *l, const struct ledger_limit *limit, int64_t amount,

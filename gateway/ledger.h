@@ -5,11 +5,11 @@
 //
 // A counter is one cache line in a file on tmpfs that every process maps:
 //
-//      0        8        16         24                40              56       64
-//     ┌────────┬────────┬───────────┬─────────────────┬───────────────┬────────┐
-//     │ used   │ window │ committed │ reserved[2]     │ name's hash   │        │
-//     └────────┴────────┴───────────┴─────────────────┴───────────────┴────────┘
-//      └─ one 16-byte word ─┘          one a process
+//      0        8        16          24                40           48            64
+//     ┌────────┬────────┬───────────┬─────────────────┬────────────┬─────────────┐
+//     │ used   │ window │ committed │ reserved[2]     │ unrecorded │ name's hash │
+//     └────────┴────────┴───────────┴─────────────────┴────────────┴─────────────┘
+//      └ a 16-byte word ┘             one a process
 //
 //     committed = used + what is reserved
 //
@@ -74,6 +74,11 @@ int ledger_counter(struct ledger *l, struct slice name, struct ledger_counter **
 bool ledger_is_new(const struct ledger_counter *c); // nothing has been reserved or used yet
 // Start-up and management: what has been used, in the window that began then. Reservations stay.
 void ledger_set(struct ledger_counter *c, int64_t used, uint64_t window);
+// Start-up of the first process, before any request: only what no record tells stays used.
+void ledger_recount(struct ledger *l);
+// Then, for each counter, the oldest window first: what all records have moved it by in that
+// window. Once a window; one that is older than the counter's is nothing.
+void ledger_told(struct ledger_counter *c, int64_t value, uint64_t window);
 
 // ---- On the way of a request: any core -------------------------------------------------------
 
@@ -87,6 +92,8 @@ void ledger_release(struct ledger *l, const struct ledger_limit *limit, int64_t 
 // charged to. Once for each reservation.
 uint64_t ledger_settle(struct ledger *l, const struct ledger_limit *limit, int64_t reserved,
                        int64_t actual, uint64_t now);
+// What was just settled has no record.
+void ledger_unrecorded(const struct ledger_limit *limit, int64_t actual);
 
 // For messages, routing and /api: of this moment, and rolled first.
 struct ledger_view {

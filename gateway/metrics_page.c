@@ -700,6 +700,7 @@ int metrics_scrape_await(struct gateway *g, struct gateway_core *core, struct fi
         write_reasons(out, sum, g->cores);
         write_limiters(out, core->config);
         write_prices(out, core->gateway);
+        metrics__write_store(out, g->store);
         write_upgrades(out, g->area);
         write_process(out, g);
         rc = out->err;

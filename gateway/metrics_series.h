@@ -8,8 +8,11 @@
 #ifndef RINGGATE_GATEWAY_METRICS_SERIES_H
 #define RINGGATE_GATEWAY_METRICS_SERIES_H
 
+#include "base/buf.h"
 #include "base/slice.h"
 #include "base/stats.h"
+
+struct store;
 
 // Kinds of error status a series tells apart; what comes later counts as status "other".
 #define SERIES_STATUS_MAX 16
@@ -39,5 +42,8 @@ struct http_series {
 void upstream_series_init(struct upstream_series *s);
 void http_series_init(struct http_series *s);
 void upstream_series_error(struct upstream_series *s, unsigned status, uint64_t count);
+
+// The store's figures; nothing without one. (metrics_store.c)
+void metrics__write_store(struct buf *out, const struct store *store);
 
 #endif

@@ -61,6 +61,11 @@ uint64_t period_seconds(const struct period *p)
     return p->count * unit_of(p->unit)->length;
 }
 
+bool period_knows_calendar(const struct period *p)
+{
+    return unit_of(p->unit)->calendar;
+}
+
 // Months since January 1970, and the day that such a month begins.
 static uint64_t month_of(uint64_t now)
 {

@@ -28,6 +28,8 @@ struct period {
 // "30s", "1d", "1M". ERR_BAD_TYPE: anything else, zero, or beyond PERIOD_COUNT_MAX.
 int period_parse(struct slice text, struct period *ret);
 uint64_t period_seconds(const struct period *p); // of a rolling window
+// Are there windows of the calendar for this unit?
+bool period_knows_calendar(const struct period *p);
 // The beginning of the window that holds `now`, where the last one began at `begin`; the same when
 // that is not over. Both in seconds since 1970.
 uint64_t period_window(const struct period *p, uint64_t begin, uint64_t now);

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 // From the request to the last byte; a server that trickles is given up.
@@ -24,9 +25,10 @@
 #define RETRY_S_MAX 3600u
 // The answer's head.
 #define HEAD_MEMORY_BYTES_MAX (256 * 1024)
+#define SHUTTING_DOWN         "shutting down"
+#define NO_URL                "there is no URL any more"
 // Inflated in steps of this.
-#define STEP_BYTES   (64 * 1024)
-#define REASON_BYTES 128
+#define STEP_BYTES (64 * 1024)
 
 // One fetch; on its fiber's stack, but for what the buffers hold.
 struct fetch {
@@ -36,7 +38,7 @@ struct fetch {
     struct catalog *fresh;
     int err;       // of the fetch or of reading it
     int store_err; // errno of keeping the copy, or 0
-    char reason[REASON_BYTES];
+    char reason[PRICING_REASON_BYTES];
 };
 
 static void prices_fiber(struct fiber *self, void *sync);
@@ -44,6 +46,45 @@ static void prices_fiber(struct fiber *self, void *sync);
 static struct gateway_core *core_of(struct pricing_sync *s)
 {
     return s->gateway->core[0];
+}
+
+// ---- Who asked -------------------------------------------------------------------------------
+
+// On its fiber's stack; on core 0's lists between the two mails.
+struct asker {
+    struct ring_mail mail; // there, and back
+    struct list link;
+    struct pricing_sync *sync;
+    struct ring *home;
+    struct fiber_wait wait;
+    int err;
+    char reason[PRICING_REASON_BYTES];
+};
+
+static void on_answered(struct ring *ring, struct ring_mail *mail)
+{
+    struct asker *a = container_of(mail, struct asker, mail);
+    (void)ring;
+    fiber_wait_done(&a->wait, a->err);
+}
+
+static void answer(struct pricing_sync *s, struct asker *a, int err, const char *reason)
+{
+    a->err = err;
+    snprintf(a->reason, sizeof(a->reason), "%s", reason);
+    ring_mail_send(core_of(s)->net.ring, a->home, &a->mail, on_answered);
+}
+
+static void answer_all(struct pricing_sync *s, struct list *askers, int err, const char *reason)
+{
+    for (struct list *l; (l = list_pop_front(askers)) != NULL;)
+        answer(s, container_of(l, struct asker, link), err, reason);
+}
+
+static void move_all(struct list *from, struct list *to)
+{
+    for (struct list *l; (l = list_pop_front(from)) != NULL;)
+        list_push_back(to, l);
 }
 
 static int fail(struct fetch *f, int err, const char *reason)
@@ -165,7 +206,7 @@ static int read_body_await(struct fetch *f, struct fiber *self, struct upstream 
 static int look_at_head(struct fetch *f, const struct http_head *head)
 {
     const struct http_field *coded = http_head_get(head, HTTP_N_CONTENT_ENCODING);
-    char text[REASON_BYTES];
+    char text[PRICING_REASON_BYTES];
 
     if (head->status != 200) {
         bool elsewhere = head->status >= 300 && head->status < 400;
@@ -213,6 +254,8 @@ static void start(struct pricing_sync *s)
 {
     struct gateway_core *core = core_of(s);
 
+    if (s->url.len == 0)
+        answer_all(s, &s->next, ERR_NOT_FOUND, NO_URL);
     if (s->stopped || s->url.len == 0)
         return;
     if (s->fiber) {
@@ -221,8 +264,12 @@ static void start(struct pricing_sync *s)
     }
     ring_timer_clear(core->net.ring, &s->timer);
     s->last = ring_now(core->net.ring);
-    if (fiber_spawn(core->net.fibers, prices_fiber, s, &s->fiber) != 0)
-        s->fiber = NULL;
+    move_all(&s->next, &s->waiting);
+    int rc = fiber_spawn(core->net.fibers, prices_fiber, s, &s->fiber);
+    if (rc == 0)
+        return;
+    s->fiber = NULL;
+    answer_all(s, &s->waiting, rc, "");
 }
 
 static void on_timer(struct ring *ring, struct ring_timer *timer)
@@ -257,6 +304,7 @@ static void conclude(struct pricing_sync *s, struct fetch *f)
         counter_add(&s->failed, 1);
         LOG(&core->log, ring_wall(core->net.ring), LOG_WARN,
             "prices not fetched, the old ones stay", LOG_S("error", slice_str(f->reason)));
+        answer_all(s, &s->waiting, f->err, f->reason);
         return;
     }
     s->failures = 0;
@@ -269,6 +317,7 @@ static void conclude(struct pricing_sync *s, struct fetch *f)
             LOG_S("error", slice_str(strerror(f->store_err))));
     catalog_put(s->gateway->catalog);
     s->gateway->catalog = f->fresh;
+    move_all(&s->waiting, &s->unpublished);
     s->publish(s->gateway);
 }
 
@@ -285,7 +334,7 @@ static void prices_fiber(struct fiber *self, void *sync)
     buf_init(&f.text, CATALOG_BYTES_MAX);
     arena_init(&memory, &core->net.blocks, HEAD_MEMORY_BYTES_MAX);
     int rc = config->pricing.origin ? fetch_await(&f, self, &config->pricing, &memory)
-                                    : fail(&f, ERR_CANCELLED, "there is no URL any more");
+                                    : fail(&f, ERR_CANCELLED, NO_URL);
     if (rc == 0 && (rc = work_await(core->gateway->work, self, read_sheet, &f)) != 0)
         fail(&f, rc, err_text(rc));
     if (f.err || s->stopped) {
@@ -315,6 +364,9 @@ int pricing_sync_init(struct pricing_sync *s, const char *folder, struct catalog
     const char *reason = NULL;
 
     buf_init(&s->url, 64 * 1024);
+    list_init(&s->next);
+    list_init(&s->waiting);
+    list_init(&s->unpublished);
     int n = snprintf(s->path, sizeof(s->path), "%s/pricing.json", folder ? folder : ".");
     if (n < 0 || (size_t)n >= sizeof(s->path))
         s->path[0] = '\0';
@@ -370,23 +422,48 @@ void pricing_sync_stop(struct pricing_sync *s, struct gateway_core *core)
     s->stopped = true;
     if (!s->gateway)
         return; // never begun
+    answer_all(s, &s->next, ERR_OVERLOAD, SHUTTING_DOWN);
+    answer_all(s, &s->waiting, ERR_OVERLOAD, SHUTTING_DOWN);
+    answer_all(s, &s->unpublished, ERR_OVERLOAD, SHUTTING_DOWN);
     ring_timer_clear(core->net.ring, &s->timer);
     if (s->fiber)
         fiber_cancel(s->fiber, ERR_CANCELLED);
 }
 
-static void on_asked(struct ring *ring, struct ring_mail *mail)
+void pricing_sync_published(struct pricing_sync *s, struct gateway_core *core, int err)
 {
-    struct pricing_sync *s = container_of(mail, struct pricing_sync, mail);
-    (void)ring;
-    atomic_store(&s->asked, false);
-    start(s);
+    if (err)
+        answer_all(s, &s->unpublished, err, "the snapshot with the new prices was not made");
+    else if (core->config->catalog == s->gateway->catalog) // else another reload is under way
+        answer_all(s, &s->unpublished, 0, "");
 }
 
-void pricing_sync_ask(struct pricing_sync *s, struct gateway_core *from)
+static void on_asked(struct ring *ring, struct ring_mail *mail)
 {
-    // Another core may serve before the first one has begun this (s->gateway); it reads its mail
-    // behind that.
-    if (!atomic_exchange(&s->asked, true))
-        ring_mail_send(from->net.ring, from->gateway->core[0]->net.ring, &s->mail, on_asked);
+    struct asker *a = container_of(mail, struct asker, mail);
+    struct pricing_sync *s = a->sync;
+    (void)ring;
+    if (s->stopped) {
+        answer(s, a, ERR_OVERLOAD, SHUTTING_DOWN);
+    } else {
+        list_push_back(&s->next, &a->link);
+        start(s);
+    }
+}
+
+int pricing_sync_await(struct pricing_sync *s, struct gateway_core *from, struct fiber *self,
+                       char ret_reason[PRICING_REASON_BYTES])
+{
+    struct asker a = {.sync = s, .home = from->net.ring};
+    int result = 0;
+
+    fiber_wait_begin(&a.wait);
+    ring_mail_send(from->net.ring, from->gateway->core[0]->net.ring, &a.mail, on_asked);
+    int rc = fiber_wait_await(&a.wait, self, &result);
+    if (rc < 0) { // its place on the list is on this stack
+        fiber_wait_shielded_await(&a.wait, self);
+        return rc;
+    }
+    memcpy(ret_reason, a.reason, PRICING_REASON_BYTES);
+    return result;
 }

@@ -14,16 +14,28 @@
 // renamed, and is what the next start begins with; without it the program's own datasheet is. A
 // failure takes nothing away. Without a URL nothing is ever fetched.
 //
-// Everything is core 0's but pricing_sync_ask and the figures.
+// Who asks for a fetch waits for its end, whatever it is: that every core has the new prices, or
+// why not. The fetch is the next one that begins, so that what is fetched is no older than the
+// question; all who ask while one runs share the one after it:
+//
+//   ┌──────┐ a fetch begins ┌─────────┐ a datasheet  ┌─────────────┐ every core has it
+//   │ next │ ─────────────► │ waiting │ ───────────► │ unpublished │ ─────────────────► 0
+//   └──────┘                └─────────┘              └─────────────┘
+//        └── the process ends ──┴── anything else: the reason ──┘
+//
+// Everything is core 0's but pricing_sync_await and the figures.
 #ifndef RINGGATE_GATEWAY_PRICING_SYNC_H
 #define RINGGATE_GATEWAY_PRICING_SYNC_H
 
 #include "base/buf.h"
+#include "base/list.h"
 #include "base/stats.h"
 #include "ring/ring.h"
 
 // A name of <app-dir>/pricing.json; a longer one is not stored.
 #define PRICING_PATH_BYTES 4096
+// Why a fetch failed, in words.
+#define PRICING_REASON_BYTES 128
 
 struct catalog;
 struct fiber;
@@ -42,9 +54,8 @@ struct pricing_sync {
     struct mono last; // try
     struct buf url;   // that is fetched; empty: none
     char path[PRICING_PATH_BYTES];
+    struct list next, waiting, unpublished; // of struct asker (pricing_sync.c)
     // Any core.
-    _Atomic bool asked;
-    struct ring_mail mail;
     struct counter succeeded, failed;
     _Atomic unsigned models; // in the newest catalogue
 };
@@ -59,7 +70,12 @@ void pricing_sync_begin(struct pricing_sync *s, struct gateway_core *core,
 void pricing_sync_look(struct pricing_sync *s, struct gateway_core *core);
 // The process ends: no further fetch; the one that runs is called off. Again is fine.
 void pricing_sync_stop(struct pricing_sync *s, struct gateway_core *core);
-// Fetch now, and count the interval from here. From any core.
-void pricing_sync_ask(struct pricing_sync *s, struct gateway_core *from);
+// A reload that was to bring every core the newest catalogue has ended: 0, or why it did not.
+void pricing_sync_published(struct pricing_sync *s, struct gateway_core *core, int err);
+// From any core. Fetches now, and counts the interval from here; 0 when every core has the new
+// prices, else an error with a reason (empty: there are no words beyond the error's). A client that
+// leaves meanwhile does not end the wait: a fetch takes FETCH_MS at most.
+int pricing_sync_await(struct pricing_sync *s, struct gateway_core *from, struct fiber *self,
+                       char ret_reason[PRICING_REASON_BYTES]);
 
 #endif

@@ -156,6 +156,7 @@ struct config_source process__source(const struct process_setup *setup, struct g
         .ledger = g != NULL ? &g->ledger : NULL,
         .catalog = g != NULL ? g->catalog : NULL,
         .on_loopback = host_is_loopback(slice_str(setup->options->host)),
+        .stored = g != NULL ? container_of(g, struct process, gateway)->stored.text : SLICE_EMPTY,
     };
 }
 
@@ -165,10 +166,17 @@ int process_check_config(const struct options *options)
     struct config_source source = process__source(&setup, NULL);
     struct config_report report;
     struct config *config = NULL;
+    char reason[STORE_REASON_BYTES];
+    if (!options->core_dumps && keep_secrets_in() != 0)
+        return EXIT_FAILURE;
     config_report_init(&report);
     int rc = config_build(&source, NULL, &report, &config);
     print(stdout, &report.warnings);
     print(stdout, &report.errors);
+    if (rc == 0 && !process__key_fits(options, config, reason)) {
+        printf("the store: %s\n", reason);
+        rc = ERR_CREDENTIAL;
+    }
     if (rc < 0)
         printf("the configuration is not usable\n");
     else
@@ -178,16 +186,39 @@ int process_check_config(const struct options *options)
     return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int first_config(struct process *p)
+// The first one says whether there is a store; what that has to say makes another.
+static int build_first(struct process *p, struct config_report *report)
 {
     struct config_source source = process__source(p->setup, &p->gateway);
+    config_report_done(report);
+    config_report_init(report);
+    config_free(p->config);
+    p->config = NULL;
+    int rc = config_build(&source, p->gateway.limiters, report, &p->config);
+    if (rc < 0) {
+        print(stderr, &report->warnings);
+        print(stderr, &report->errors);
+        fprintf(stderr, "ringgate: not started: %s\n", err_text(rc));
+    }
+    return rc;
+}
+
+static int first_config(struct process *p)
+{
     struct config_report report;
     config_report_init(&report);
-    int rc = config_build(&source, p->gateway.limiters, &report, &p->config);
-    print(stderr, &report.warnings);
-    print(stderr, &report.errors);
-    if (rc < 0)
-        fprintf(stderr, "ringgate: not started: %s\n", err_text(rc));
+    int rc = build_first(p, &report);
+    if (rc == 0)
+        rc = process__open_store(p);
+    size_t known = p->stored.text.len;
+    if (rc == 0)
+        rc = process__load_stored(p);
+    if (rc == 0 && p->stored.text.len != known)
+        rc = build_first(p, &report);
+    if (rc == 0) {
+        print(stderr, &report.warnings);
+        rc = process__fill_ledger(p);
+    }
     config_report_done(&report);
     return rc;
 }
@@ -248,7 +279,7 @@ static void process_free(struct process *p)
     config_free(p->config);
     route_table_done(&p->gateway.routes);
     limiters_free(p->gateway.limiters);
-    store_close(p->gateway.store);
+    process__close_store(p);
     ledger_close(p->gateway.ledger.ledger);
     catalog_put(p->gateway.catalog);
     pricing_sync_done(&p->gateway.prices);
@@ -256,6 +287,7 @@ static void process_free(struct process *p)
     sessions_free(p->gateway.sessions);
     work_pool_free(p->gateway.work);
     process__upgrade_free(p);
+    process__stored_free(p);
     explicit_bzero(&p->care, sizeof(p->care));
     free(p);
 }
@@ -269,6 +301,7 @@ static void *zalloc_aligned(size_t bytes)
 
 static int start_threads(struct process *p)
 {
+    bool recorded = p->gateway.store != NULL && p->config->logging.enabled;
     for (unsigned i = 0; i < p->gateway.cores; i++) {
         struct core_thread *t = zalloc_aligned(sizeof(*t));
         if (t == NULL)
@@ -276,7 +309,7 @@ static int start_threads(struct process *p)
         t->process = p;
         t->core.gateway = &p->gateway;
         t->core.index = i;
-        t->core.records = p->gateway.store ? store_ring(p->gateway.store, i) : NULL;
+        t->core.records = recorded ? store_ring(p->gateway.store, i) : NULL;
         p->thread[i] = t;
         p->gateway.core[i] = &t->core;
     }
@@ -376,6 +409,7 @@ int process_run(const struct process_setup *setup)
     p->setup = setup;
     p->control.signal_fd = -1;
     p->care.inotify_fd = -1;
+    p->stored.fd = -1;
     process__upgrade_init(p);
     raise_files();
     int rc = setup->options->core_dumps ? 0 : keep_secrets_in(); // before a secret is read
@@ -389,7 +423,7 @@ int process_run(const struct process_setup *setup)
         fprintf(stderr, "ringgate: %s\n", err_text(rc));
         goto out;
     }
-    if (first_config(p) < 0 || process__open_store(p) < 0)
+    if (first_config(p) < 0)
         goto out;
     p->secure = p->config->tls != NULL;
     p->plain = p->secure && p->config->tls->plain;

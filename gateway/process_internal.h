@@ -23,6 +23,7 @@
 #include "gateway/watchdog.h"
 #include "net/sockets.h"
 #include "net/tls_ticket.h"
+#include "store/store.h"
 #include <pthread.h>
 
 enum phase { PHASE_MADE, PHASE_FIRST, PHASE_ALL, PHASE_ENDED, PHASE_COUNT };
@@ -149,6 +150,15 @@ struct core_thread {
     void *signal_stack;
 };
 
+// Rows of the store's `config`, as the snapshots read them (config_stored.c): memory that the
+// process after this one gets too, because it cannot open the store while this one has it.
+struct stored {
+    int fd; // memfd, sealed; -1: none
+    void *memory;
+    size_t bytes;
+    struct slice text; // in `memory`; secret
+};
+
 struct process {
     struct gateway gateway; // first: aligned like the allocation
     const struct process_setup *setup;
@@ -159,7 +169,9 @@ struct process {
     struct upgrade upgrade;
     struct watchdog watchdog;
     struct listener_care care;
+    struct stored stored;
     struct config *config;      // the first snapshot, until the cores have it
+    struct buf encryption_key;  // what the store was opened with; wiped at the end
     struct net_sockets sockets; // the cores' once they accept: each closes its own
     unsigned port;              // as bound
     unsigned plain_port;        // the same, beside TLS
@@ -177,9 +189,25 @@ struct config_source process__source(const struct process_setup *setup, struct g
 // What the first snapshot and the flags want to be listened on.
 void process__wants(const struct process *p, struct net_want ret[NET_ROLE_COUNT]);
 
-// process_store.c, in the main thread: opens the store when the configuration asks for records, and
-// tells a fresh ledger what was used. 0; an error has been written to standard error.
+// process_store.c, in the main thread. Each 0, or an error that was written to standard error.
+// Opens the store when the configuration asks for records, or when there is one that may hold rows.
 int process__open_store(struct process *p);
+// Of a new snapshot: how long records are kept. Any thread.
+void process__retain(struct process *p, const struct config_logging *logging);
+// Tells a fresh ledger what was used: when the last word about the configuration was said.
+int process__fill_ledger(struct process *p);
+
+// The store closes. Again is fine, and without one.
+void process__close_store(struct process *p);
+
+// Would the start find the key of the store that is there? False with a sentence.
+bool process__key_fits(const struct options *options, const struct config *c,
+                       char ret_reason[STORE_REASON_BYTES]);
+
+// process_stored.c, in the main thread.
+int process__take_stored(struct process *p); // what the process before passes on
+int process__load_stored(struct process *p); // from the store, unless that is another's
+void process__stored_free(struct process *p);
 
 // process_core.c: the thread's function.
 void *process__core_main(void *core_thread);

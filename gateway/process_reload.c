@@ -56,6 +56,9 @@ static void finish(struct reload *r)
         return;
     if (r->kind == RELOAD_ALL)
         notify_ready();
+    if (r->kind != RELOAD_CERTIFICATES)
+        pricing_sync_published(&p->gateway.prices, &process__first_core(p)->core,
+                               r->kind == RELOAD_PRICES ? r->err : 0);
     pricing_sync_look(&p->gateway.prices, &process__first_core(p)->core);
     if (again & RELOAD_ALL) // the others too
         process__reload(p, RELOAD_ALL);
@@ -145,6 +148,7 @@ static void swapped(struct tour *tour)
     else if (p->secure)
         set_current(p, r->config->tls->context);
     process__tls_watch(p);
+    process__retain(p, &r->config->logging);
     r->config = NULL;
     finish(r);
 }
@@ -180,7 +184,9 @@ static void *build(void *reload)
     struct reload *r = reload;
     struct process *p = process_of(r);
     struct config_source source = process__source(p->setup, &p->gateway);
+    struct slice key = buf_slice(&p->encryption_key);
     source.catalog = r->catalog;
+    source.encryption_key = p->gateway.store != NULL ? &key : NULL;
     if (r->kind == RELOAD_CERTIFICATES)
         r->err = config_listener_context(r->base->tls, &r->report, &r->fresh);
     else if (r->kind == RELOAD_PRICES)
@@ -215,6 +221,7 @@ void process__reload(struct process *p, enum reload_kind kind)
         LOG(&t->core.log, ring_wall(t->ring), LOG_ERROR, "configuration not reloaded",
             LOG_S("error", slice_str(strerror(rc))));
         catalog_put(r->catalog);
+        r->err = ERR_SYSTEM;
         finish(r);
     }
 }

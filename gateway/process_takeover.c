@@ -78,6 +78,8 @@ int process__take_over(struct process *p)
     if (rc == 0)
         rc = take_area(u);
     if (rc == 0)
+        rc = process__take_stored(p);
+    if (rc == 0)
         rc = take_keys(p);
     p->gateway.area = u->area;
     u->taking_over = u->successor = u->before >= 0;

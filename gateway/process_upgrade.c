@@ -58,6 +58,8 @@ static void offer(struct process *p, int link)
     u->offer.count = 0;
     handover_add(&u->offer, "link", link);
     handover_add(&u->offer, "area", u->area_fd);
+    if (p->stored.fd >= 0)
+        handover_add(&u->offer, "stored", p->stored.fd);
     for (unsigned i = 0; i < p->sockets.count; i++) {
         const struct net_socket *s = &p->sockets.socket[i];
         char name[HANDOVER_NAME_BYTES];

@@ -12,7 +12,9 @@
 #include "base/civil.h"
 #include "base/container.h"
 #include "base/err.h"
+#include "codec/dialect.h"
 #include "codec/json_write.h"
+#include "codec/sse.h"
 #include "gateway/admission.h"
 #include "gateway/exchange.h"
 #include "providers/price.h"
@@ -26,16 +28,54 @@ _Static_assert(STORE_MOVES_MAX >= GOVERNANCE_LIMITS_MAX, "every gate's move has 
 
 // ---- Opening ---------------------------------------------------------------------------------
 
+// In front of all, or behind one.
+static void link_in(struct gateway_core *core, struct record_link *l, struct record_link *after)
+{
+    struct record_link **at = after ? &after->next : &core->live;
+
+    l->prev = after;
+    l->next = *at;
+    if (l->next)
+        l->next->prev = l;
+    *at = l;
+}
+
+static void link_out(struct gateway_core *core, struct record_link *l)
+{
+    if (l->prev)
+        l->prev->next = l->next;
+    else
+        core->live = l->next;
+    if (l->next)
+        l->next->prev = l->prev;
+}
+
+void record_mark(struct gateway_core *core, struct record_link *mark, struct record_link *after)
+{
+    mark->mark = true;
+    link_in(core, mark, after);
+}
+
+void record_unmark(struct gateway_core *core, struct record_link *mark)
+{
+    ASSERT(mark->mark);
+    link_out(core, mark);
+}
+
 int record_open(struct exchange *x)
 {
-    struct store_ring *ring = x->core->records;
+    struct gateway_core *core = x->core;
 
     ASSERT(!x->record.open);
-    if (!ring)
+    if (!core->records)
         return 0;
-    int rc = store_reserve(ring);
-    x->record = (struct record){.open = rc == 0, .started = ring_now(x->core->net.ring)};
-    return rc;
+    int rc = store_reserve(core->records);
+    if (rc)
+        return rc;
+    x->record = (struct record){
+        .open = true, .serial = core->records_begun++, .started = ring_now(core->net.ring)};
+    link_in(core, &x->record.link, NULL);
+    return 0;
 }
 
 // ---- Content ---------------------------------------------------------------------------------
@@ -45,7 +85,7 @@ static bool keeps_content(const struct exchange *x)
     const struct config_logging *l = &x->config->logging;
     const struct http_field *f = NULL;
 
-    if (!x->record.open)
+    if (!x->record.open || x->record.bare)
         return false;
     if (l->content_choice)
         f = http_head_find(&x->stream->request, SLICE("x-bf-disable-content-logging"));
@@ -63,6 +103,59 @@ void record_content(struct exchange *x, struct slice request, struct slice answe
         return;
     x->record.request = request;
     x->record.answer = answer;
+}
+
+void record_commit(struct exchange *x)
+{
+    struct record *r = &x->record;
+
+    if (!keeps_content(x))
+        return;
+    ASSERT(!r->keeps);
+    r->keeps = true;
+    kept_init(&r->kept, &x->stream->arena, &x->core->kept_bytes);
+    struct slice request = slice_take(record_request(x), STORE_CONTENT_BYTES_MAX);
+    r->cut = request.len < x->body.len;
+    if (kept_reserve(&r->kept, request.len))
+        r->request = arena_copy(&x->stream->arena, request);
+    r->cut = r->cut || r->request.len < request.len;
+}
+
+void record_event(struct exchange *x, struct slice raw)
+{
+    if (x->record.keeps)
+        kept_event(&x->record.kept, sse_begins_with_owed_lf(raw) ? slice_skip(raw, 1) : raw);
+}
+
+void record_run(struct exchange *x, struct slice raw)
+{
+    if (x->record.keeps)
+        kept_run(&x->record.kept, raw);
+}
+
+void record_span(struct exchange *x, struct slice span)
+{
+    if (x->record.keeps)
+        kept_span(&x->record.kept, span);
+}
+
+// What of the content is to be stored, at the end.
+static void add_content(struct exchange *x, const struct failure *failure, struct store_record *r)
+{
+    struct record *c = &x->record;
+
+    if (c->request.len == 0)
+        c->request = record_request(x);
+    if (c->keeps) {
+        c->answer = kept_join(&c->kept);
+        r->answer_folded = c->kept.folded;
+        c->cut = c->cut || c->kept.cut;
+    } else if (failure && c->answer.len == 0 && keeps_content(x)) {
+        c->answer = failure->raw;
+    }
+    r->request = c->request;
+    r->answer = c->answer;
+    r->content_cut = c->cut;
 }
 
 // ---- The row ---------------------------------------------------------------------------------
@@ -159,27 +252,24 @@ static void add_cost(struct json_writer *w, const struct store_record *r, const 
     json_raw(w, slice_of(text, (size_t)n));
 }
 
-static void add_row(struct json_writer *w, const struct exchange *x, const struct store_record *r,
-                    const struct failure *f, const struct charge *c)
+static void add_begin(struct json_writer *w, const struct exchange *x, const struct store_record *r,
+                      struct slice status, struct wall began, struct wall made)
 {
     json_object(w);
     add_text(w, SLICE("provider"), r->word[STORE_WORD_PROVIDER]);
     add_text(w, SLICE("model"), r->word[STORE_WORD_MODEL]);
-    json_member_string(w, SLICE("status"), f ? SLICE("error") : SLICE("success"));
+    json_member_string(w, SLICE("status"), status);
     add_text(w, SLICE("object"), r->word[STORE_WORD_OBJECT]);
-    add_time(w, SLICE("timestamp"),
-             (struct wall){.ns = r->time.ns - (int64_t)r->latency_ms * NS_PER_MS});
-    add_time(w, SLICE("created_at"), r->time);
+    add_time(w, SLICE("timestamp"), began);
+    add_time(w, SLICE("created_at"), made);
     json_member_number(w, SLICE("number_of_retries"), x->attempt);
     json_member_number(w, SLICE("fallback_index"), x->target_index);
     if (x->target_index > 0)
         add_text(w, SLICE("parent_request_id"), x->request_id);
-    json_member_number(w, SLICE("latency"), r->latency_ms);
-    add_cost(w, r, c);
-    if (r->cost_estimated) {
-        json_key(w, SLICE("cost_estimated"));
-        json_bool(w, true);
-    }
+}
+
+static void add_who(struct json_writer *w, const struct exchange *x)
+{
     if (x->key) {
         add_text(w, SLICE("selected_key_id"), x->key->id);
         add_text(w, SLICE("selected_key_name"), x->key->name);
@@ -190,12 +280,77 @@ static void add_row(struct json_writer *w, const struct exchange *x, const struc
     }
     json_key(w, SLICE("stream"));
     json_bool(w, x->stream_wanted);
-    if (!f)
+}
+
+static void add_end(struct json_writer *w, const struct exchange *x)
+{
+    if (x->dialect)
+        add_text(w, SLICE("dialect"), x->dialect->name);
+    add_metadata(w, x);
+    json_object_end(w);
+}
+
+static void add_row(struct json_writer *w, const struct exchange *x, const struct store_record *r,
+                    const struct failure *f, const struct charge *c)
+{
+    struct wall began = {.ns = r->time.ns - (int64_t)r->latency_ms * NS_PER_MS};
+
+    add_begin(w, x, r, f ? SLICE("error") : SLICE("success"), began, r->time);
+    json_member_number(w, SLICE("latency"), r->latency_ms);
+    add_cost(w, r, c);
+    if (r->cost_estimated) {
+        json_key(w, SLICE("cost_estimated"));
+        json_bool(w, true);
+    }
+    add_who(w, x);
+    if (!f || x->state == EXCHANGE_SETTLED) // it was told before the client left
         add_usage(w, &x->usage);
     if (f)
         add_failure(w, f, r->status);
-    add_metadata(w, x);
-    json_object_end(w);
+    add_end(w, x);
+}
+
+// ---- While it is open ------------------------------------------------------------------------
+
+static struct slice cut(struct slice word)
+{
+    return slice_take(word, STORE_WORD_BYTES_MAX);
+}
+
+static void set_words(const struct exchange *x, struct store_record *r)
+{
+    r->word[STORE_WORD_PROVIDER] = cut(x->target[x->target_index].provider->name);
+    r->word[STORE_WORD_MODEL] = cut(x->target[x->target_index].model);
+    r->word[STORE_WORD_OBJECT] = operation_name(x->route->operation, x->stream_wanted);
+    if (x->key)
+        r->word[STORE_WORD_KEY] = cut(x->key->id);
+    if (x->virtual_key)
+        r->word[STORE_WORD_VIRTUAL_KEY] = cut(x->virtual_key->id);
+}
+
+static uint32_t latency_ms(const struct exchange *x)
+{
+    return (uint32_t)(mono_diff_ns(ring_now(x->core->net.ring), x->record.started) / NS_PER_MS);
+}
+
+void record_describe(const struct exchange *x, struct store_record *ret)
+{
+    struct ring *ring = x->core->net.ring;
+
+    ASSERT(x->record.open);
+    *ret = (struct store_record){.latency_ms = latency_ms(x)};
+    ret->time.ns = ring_wall(ring).ns - mono_diff_ns(ring_now(ring), x->record.started);
+    set_words(x, ret);
+}
+
+void record_tell(const struct exchange *x, struct json_writer *w)
+{
+    struct store_record r;
+
+    record_describe(x, &r);
+    add_begin(w, x, &r, SLICE("processing"), r.time, r.time);
+    add_who(w, x);
+    add_end(w, x);
 }
 
 // ---- Closing ---------------------------------------------------------------------------------
@@ -224,11 +379,6 @@ static unsigned status_of(const struct exchange *x, const struct failure *f)
     return f->status >= 400 ? f->status : 502;
 }
 
-static struct slice cut(struct slice word)
-{
-    return slice_take(word, STORE_WORD_BYTES_MAX);
-}
-
 void record_close(struct exchange *x, const struct failure *failure)
 {
     struct charge charge = failure && x->state != EXCHANGE_SETTLED
@@ -239,37 +389,44 @@ void record_close(struct exchange *x, const struct failure *failure)
 
     if (!x->record.open)
         return;
-    if (x->record.request.len == 0)
-        x->record.request = record_request(x);
-    x->record.open = false;
     struct store_record r = {
         .time = ring_wall(x->core->net.ring),
         .status = (uint16_t)status_of(x, failure),
         .streamed = x->stream_wanted,
         .usage_known = x->usage.known,
         .cost_estimated = charge.estimated,
-        .latency_ms =
-            (uint32_t)(mono_diff_ns(ring_now(x->core->net.ring), x->record.started) / NS_PER_MS),
+        .latency_ms = latency_ms(x),
         .input_tokens = x->usage.input_tokens,
         .output_tokens = x->usage.output_tokens,
         .cached_read_tokens = x->usage.cached_read_tokens,
         .cached_write_tokens = x->usage.cached_write_tokens,
         .cost = charge.cost_known ? charge.cost : 0,
-        .request = x->record.request,
-        .answer = x->record.answer,
     };
-    r.word[STORE_WORD_PROVIDER] = cut(x->target[x->target_index].provider->name);
-    r.word[STORE_WORD_MODEL] = cut(x->target[x->target_index].model);
-    r.word[STORE_WORD_OBJECT] = operation_name(x->route->operation, x->stream_wanted);
-    if (x->key)
-        r.word[STORE_WORD_KEY] = cut(x->key->id);
-    if (x->virtual_key)
-        r.word[STORE_WORD_VIRTUAL_KEY] = cut(x->virtual_key->id);
+    add_content(x, failure, &r);
+    x->record.open = false;
+    link_out(x->core, &x->record.link);
+    set_words(x, &r);
     add_moves(x, &r);
     json_writer_init(&w, &x->stream->arena, ROW_GUESS);
     add_row(&w, x, &r, failure, &charge);
     if (json_writer_done(&w, &r.row) != 0)
         r.row = SLICE_EMPTY; // without memory the usage is kept
     (void)store_put_record(x->core->records, &r, &id);
+    kept_done(&x->record.kept);
     x->record = (struct record){0};
+}
+
+void record_refuse(struct exchange *x, const struct failure *failure)
+{
+    struct gateway_core *core = x->core;
+    int64_t second = ring_now(core->net.ring).ns / NS_PER_S;
+
+    if (core->refusals_second != second)
+        core->refusals = 0;
+    core->refusals_second = second;
+    if (core->refusals >= RECORD_REFUSALS_MAX || record_open(x) != 0)
+        return;
+    core->refusals++;
+    x->record.bare = true;
+    record_close(x, failure);
 }

@@ -18,7 +18,6 @@
 #include "gateway/splice.h"
 #include "gateway/translate.h"
 #include "ring/work.h"
-#include "store/store.h"
 
 // ---- Pulling ---------------------------------------------------------------------------------
 
@@ -146,13 +145,7 @@ static void begin_commit(struct exchange *x, struct upstream *u)
 
 void relay_commit(struct exchange *x, struct upstream *u)
 {
-    // A stream outlives the body: what its row is to keep of it is copied, once and no more than
-    // that.
-    struct slice request = slice_take(record_request(x), STORE_CONTENT_BYTES_MAX);
-
-    if (request.len > 0)
-        request = arena_copy(&x->stream->arena, request);
-    record_content(x, request.ptr ? request : SLICE_EMPTY, SLICE_EMPTY);
+    record_commit(x);
     begin_commit(x, u);
     http_drop_body(x->stream);
 }
@@ -170,6 +163,13 @@ void relay_head(struct exchange *x, const struct upstream *u, int64_t content_le
     };
 }
 
+static enum price_tier tier_of(enum dialect_tier tier)
+{
+    return tier == DIALECT_TIER_PRIORITY ? PRICE_TIER_PRIORITY
+           : tier == DIALECT_TIER_FLEX   ? PRICE_TIER_FLEX
+                                         : PRICE_TIER_DEFAULT;
+}
+
 void relay_set_usage(struct exchange *x, const struct dialect_usage *usage)
 {
     x->usage = (struct usage){
@@ -179,6 +179,11 @@ void relay_set_usage(struct exchange *x, const struct dialect_usage *usage)
         .total_tokens = usage->total_tokens,
         .cached_read_tokens = usage->cached_read_tokens,
         .cached_write_tokens = usage->cached_write_tokens,
+        .cached_write_1h_tokens = usage->cached_write_1h_tokens,
+        .input_audio_tokens = usage->input_audio_tokens,
+        .output_audio_tokens = usage->output_audio_tokens,
+        .searches = usage->searches,
+        .tier = tier_of(usage->tier),
         .dollars = usage->dollars,
     };
 }
@@ -440,7 +445,10 @@ static int send_large_await(struct exchange *x, struct fiber *self, struct large
                             const struct slice *spans, unsigned count, bool last)
 {
     unsigned n = large_slices(l, spans, count, last);
+    bool coded = relay_is_coded(l->u);
 
+    for (unsigned i = 0; i < count && !coded; i++)
+        record_span(x, spans[i]);
     for (unsigned i = 0; i < n; i++)
         x->answer_bytes += l->out[i].len;
     if (last)

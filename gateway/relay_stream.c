@@ -309,8 +309,10 @@ static int event_await(struct stream *st, const struct sse_event *event, struct 
         case EVENT_WITHHELD:
         case EVENT_URGENT:
             commit(st);
-            if (event->has_data)
+            if (event->has_data) {
                 st->last_chunk = now;
+                record_event(st->x, event->raw);
+            }
             if (st->filter.ended)
                 settle(st, st->filter.failed);
             return job.verdict == EVENT_URGENT ? flush_await(st, false) : 0;
@@ -382,12 +384,16 @@ static int provider_event_await(struct stream *st, const struct sse_event *event
 static int span_await(struct stream *st, struct slice span)
 {
     struct sse_event event;
+    struct slice run;
     int rc;
 
     sse_feed(&st->splitter, span);
     for (;;) {
-        if (!st->translate && event_filter_add_run(&st->filter, st->gather, &st->splitter) > 0)
+        if (!st->translate &&
+            event_filter_add_run(&st->filter, st->gather, &st->splitter, &run) > 0) {
             st->last_chunk = ring_now(st->x->core->net.ring);
+            record_run(st->x, run);
+        }
         rc = sse_next(&st->splitter, &event);
         if (rc)
             return rc == ERR_MORE ? 0 : rc;

@@ -9,14 +9,6 @@
 // How surely a provider serves a model.
 enum standing { STANDING_NO, STANDING_MAYBE, STANDING_YES };
 
-static bool lists(const struct slice *list, unsigned count, struct slice model)
-{
-    for (unsigned i = 0; i < count; i++)
-        if (slice_ieq(list[i], model))
-            return true;
-    return false;
-}
-
 static enum standing standing_of(const struct exchange *x, const struct governance_grant *grant,
                                  struct slice model)
 {
@@ -37,7 +29,7 @@ static enum standing standing_of(const struct exchange *x, const struct governan
     }
     if (standing == STANDING_NO)
         return STANDING_NO;
-    bool known = lists(grant->models, grant->model_count, model) ||
+    bool known = slice_iin(model, grant->models, grant->model_count) ||
                  pricing_knows(x->config, p, model, x->route->operation);
     return known ? STANDING_YES : STANDING_MAYBE;
 }

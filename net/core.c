@@ -11,13 +11,13 @@
 // one that is closed under it cannot be told from one that was lost. The answer to that request
 // says that it is the last; whoever asks nothing more is closed when patience ends (net_abort).
 #include "base/assert.h"
+#include "base/civil.h"
 #include "base/err.h"
 #include "net/dns.h"
 #include "net/h2_internal.h"
 #include "net/limits.h"
 #include "net/net_internal.h"
 #include <stdio.h>
-#include <time.h>
 
 #define CLIENT_BUFS            64
 #define CLIENT_BUF_BYTES       (16 * 1024)
@@ -144,16 +144,9 @@ struct slice net__date(struct net_core *c)
 {
     int64_t second = ring_wall(c->ring).ns / NS_PER_S;
     if (second != c->date_second) {
-        static const char days[] = "SunMonTueWedThuFriSat";
-        static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-        time_t t = (time_t)second;
-        struct tm tm;
-        (void)gmtime_r(&t, &tm);
-        int n =
-            snprintf(c->date, sizeof(c->date), "Date: %.3s, %02u %.3s %04u %02u:%02u:%02u GMT\r\n",
-                     days + 3 * tm.tm_wday, (unsigned)tm.tm_mday % 100u, months + 3 * tm.tm_mon,
-                     (unsigned)(tm.tm_year + 1900) % 10000u, (unsigned)tm.tm_hour % 100u,
-                     (unsigned)tm.tm_min % 100u, (unsigned)tm.tm_sec % 100u);
+        char date[CIVIL_HTTP_BYTES];
+        struct slice text = civil_http((struct wall){.ns = second * NS_PER_S}, date);
+        int n = snprintf(c->date, sizeof(c->date), "Date: %.*s\r\n", SLICE_ARG(text));
         ASSERT(n == 37);
         c->date_second = second;
     }
@@ -184,6 +177,8 @@ void net_drain(struct net_core *c)
     net__listen_stop(c);
     upstream__core_drain(c);
     net__h2_drain(c);
+    for (struct list *l = c->connections.next; l != &c->connections; l = l->next)
+        h1_conn__tell_drain(container_of(l, struct h1_conn, link));
 }
 
 bool net_idle(const struct net_core *c)

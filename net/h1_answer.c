@@ -397,6 +397,19 @@ int h1_answer__write_await(struct http_stream *s, struct fiber *self, const stru
     return send_all_await(c, self, SLICE_EMPTY, spans, count, last);
 }
 
+int h1_answer__upgrade_await(struct h1_conn *c, struct fiber *self, struct slice head)
+{
+    ASSERT(c->answer == ANSWER_NONE);
+    int rc = may_send(c, self);
+    if (rc)
+        return rc;
+    c->keep = false;
+    c->answer_framing = ANSWER_UNTIL_CLOSE;
+    c->answer = ANSWER_OPEN;
+    c->stream.answered = true;
+    return send_all_await(c, self, head, NULL, 0, false);
+}
+
 int h1_answer__continue_await(struct h1_conn *c, struct fiber *self)
 {
     ASSERT(c->answer == ANSWER_NONE);

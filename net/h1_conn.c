@@ -187,6 +187,8 @@ void h1_conn__gone(struct h1_conn *c)
     h1_request__fail(c, ERR_CLIENT_GONE);
     if (c->stream.fiber)
         fiber_cancel(c->stream.fiber, ERR_CLIENT_GONE);
+    if (c->upgraded)
+        body_wake(&c->stream.body);
 }
 
 // ---- Deadlines -------------------------------------------------------------------------------
@@ -336,8 +338,11 @@ void h1_conn__hold(struct h1_conn *c, struct slice in)
         c->held_at = 0;
     }
     buf_add(&c->held, in);
-    if (!c->held.err && held_count(c))
+    if (!c->held.err && held_count(c)) {
+        if (c->upgraded)
+            body_wake(&c->stream.body);
         return;
+    }
     if (c->state == CONN_SERVE)
         h1_conn__gone(c);
     else
@@ -370,8 +375,9 @@ void h1_conn__feed_held(struct h1_conn *c)
 // True when the loan may wait for this turn's tasks instead of being copied.
 static bool may_keep_loan(const struct h1_conn *c)
 {
-    return c->state == CONN_SERVE && c->answer == ANSWER_COMPLETE && !ring_op_busy(&c->send) &&
-           c->framing.complete && !c->loan.bufs && !ring_bufs_low(c->stream.core->client_bufs);
+    return c->state == CONN_SERVE && !c->upgraded && c->answer == ANSWER_COMPLETE &&
+           !ring_op_busy(&c->send) && c->framing.complete && !c->loan.bufs &&
+           !ring_bufs_low(c->stream.core->client_bufs);
 }
 
 void h1_conn__offer(struct h1_conn *c, struct slice in)
@@ -465,7 +471,9 @@ void h1_conn__fin(struct h1_conn *c)
         h1_conn__close(c, false);
         return;
     }
-    if (c->answer != ANSWER_COMPLETE)
+    if (c->upgraded)
+        body_wake(&c->stream.body);
+    else if (c->answer != ANSWER_COMPLETE)
         h1_conn__gone(c);
 }
 
@@ -609,7 +617,7 @@ static void end(struct http_stream *s)
         return;
     }
     if (!c->keep) {
-        bool more = !c->framing.complete || c->loan.bufs || h1_conn__held(c) > 0;
+        bool more = c->upgraded || !c->framing.complete || c->loan.bufs || h1_conn__held(c) > 0;
         if (more)
             h1_conn__linger(c);
         else
@@ -640,6 +648,7 @@ static const struct http_stream_ops h1_ops = {
     .drop_body = h1_request__drop,
     .answer_await = h1_answer__begin_await,
     .write_await = h1_answer__write_await,
+    .upgrade_await = h1_upgrade__await,
     .end = end,
     .refuse = refuse,
 };
@@ -731,6 +740,12 @@ void h1_conn__drain(struct h1_conn *c)
     if (c->state == CONN_PROXY || c->state == CONN_HANDSHAKE ||
         (c->state == CONN_IDLE && h1_conn__held(c) == 0 && !c->loan.bufs))
         h1_conn__close(c, false);
+}
+
+void h1_conn__tell_drain(struct h1_conn *c)
+{
+    if (c->state == CONN_SERVE && c->upgraded)
+        body_wake(&c->stream.body);
 }
 
 void h1_conn__abort(struct h1_conn *c)

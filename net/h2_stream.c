@@ -334,11 +334,21 @@ const struct h2_events h2_stream_events = {
     .on_close = on_close,
 };
 
+// RFC 8441 is not offered.
+static int upgrade_await(struct http_stream *s, struct fiber *self, struct slice head)
+{
+    (void)s;
+    (void)self;
+    (void)head;
+    return ERR_UNSUPPORTED;
+}
+
 const struct http_stream_ops h2_stream_ops = {
     .read_body_await = h2_request__read_await,
     .drop_body = h2_request__drop,
     .answer_await = answer_await,
     .write_await = write_await,
+    .upgrade_await = upgrade_await,
     .end = end,
     .refuse = h2_stream__refuse,
 };

@@ -208,11 +208,13 @@ struct http_stream_ops {
                         const struct slice *spans, unsigned count, bool last);
     int (*write_await)(struct http_stream *, struct fiber *, const struct slice *spans,
                        unsigned count, bool last);
+    int (*upgrade_await)(struct http_stream *, struct fiber *, struct slice head);
     void (*end)(struct http_stream *);
     void (*refuse)(struct http_stream *, int err); // http_refuse, see core.h
 };
 
-// (Pulling a request's body is not offered: body_pull_await on it is ERR_UNSUPPORTED.)
+// (Pulling a request's body is not offered: body_pull_await on it is ERR_UNSUPPORTED, until
+// http_upgrade_await.)
 //
 // The whole request body, contiguous, in exchange memory; valid until http_drop_body or http_end.
 // Sends 100 Continue when the client waits for it. ERR_BODY_TOO_LARGE (by the length given, before
@@ -252,6 +254,16 @@ static inline int http_write_await(struct http_stream *s, struct fiber *self,
                                    const struct slice *spans, unsigned count, bool last)
 {
     return s->ops->write_await(s, self, spans, count, last);
+}
+
+// Sends this head, a 101 as it stands on the wire. From then on the connection's bytes are the
+// caller's: those of the client are pulled from `body`, one part at a time, and may be written to;
+// what http_write_await is given goes out as it is; `last` says that nothing follows. The client's
+// FIN or reset is no cancellation: behind its last byte the body ends with ERR_CLIENT_GONE. While
+// the core drains, the reader is woken. ERR_UNSUPPORTED: HTTP/2, or a request with a body.
+static inline int http_upgrade_await(struct http_stream *s, struct fiber *self, struct slice head)
+{
+    return s->ops->upgrade_await(s, self, head);
 }
 
 // The exchange is over. Last call on the stream; a half-sent answer resets the connection.

@@ -5,6 +5,7 @@
 //     h1_conn.c     its states, receives, timers, end
 //     h1_request.c  heads become streams; bodies are stored
 //     h1_answer.c   answers and refusals are written
+//     h1_upgrade.c  bytes of a client that speaks something else now
 //     h2_conn.c     what is there more when HTTP/2 is spoken (h2_internal.h)
 //     h1_tls.c      handshake and records, where there is TLS
 //     h1_proxy.c    the header of a load balancer, where one is wanted
@@ -164,6 +165,7 @@ struct h1_conn {
     bool fin;            // the client will send nothing more
     bool torn;           // a send failed half-way: nothing may follow it
     bool body_large;     // `body` came from arena_large
+    bool upgraded;       // its bytes are the server's, both ways (h1_upgrade.c)
 };
 
 // Takes the descriptor. ERR_NOMEM, ERR_LIMIT: its address has too many (then the caller still owns
@@ -174,6 +176,8 @@ int h1_conn__open(struct net_core *core, int fd, bool secure);
 int h1_conn__turn_away(struct net_core *core, int fd, bool secure);
 // Ends an idle connection; a busy one ends with its answer, which says so if it has not begun.
 void h1_conn__drain(struct h1_conn *c);
+// The core drains: whoever reads an upgraded connection looks at it.
+void h1_conn__tell_drain(struct h1_conn *c);
 // Resets it; a running exchange is cancelled and its http_end closes.
 void h1_conn__abort(struct h1_conn *c);
 
@@ -244,8 +248,14 @@ int h1_answer__continue_await(struct h1_conn *c, struct fiber *self); // 100 Con
 int h1_answer__begin_await(struct http_stream *s, struct fiber *self,
                            const struct http_answer *answer, const struct slice *spans,
                            unsigned count, bool last);
+// The head of a 101; what is written behind it has no framing.
+int h1_answer__upgrade_await(struct h1_conn *c, struct fiber *self, struct slice head);
 int h1_answer__write_await(struct http_stream *s, struct fiber *self, const struct slice *spans,
                            unsigned count, bool last);
+
+// ---- h1_upgrade.c ----------------------------------------------------------------------------
+
+int h1_upgrade__await(struct http_stream *s, struct fiber *self, struct slice head);
 
 // The state H2. Begins it: HEAD → H2, or closed for want of memory (false).
 bool h2_conn__begin(struct h1_conn *c);

@@ -152,6 +152,7 @@ int upstream__exchange_await(struct upstream_conn *u, struct fiber *self,
         return u->up.reused ? ERR_UPSTREAM_CLOSED : ERR_UPSTREAM_PROTOCOL;
     u->arena = call->arena;
     u->method = call->method;
+    u->upgrade = call->upgrade;
     u->iov = call->iov;
     u->iov_count = call->iov_count;
     u->caller = self;
@@ -203,6 +204,7 @@ static int h1_call_await(struct origin_pool *pool, struct fiber *self,
         }
     }
     if (!u->up.reused) {
+        u->upgrade = call->upgrade;
         rc = upstream_conn__open_await(u, self, call->origin);
         if (rc == 0)
             rc = upstream__exchange_await(u, self, call);
@@ -226,7 +228,11 @@ int upstream_call_await(struct net_core *c, struct fiber *self, const struct ups
     ASSERT(call->iov_count > 0);
     if (!pool)
         return ERR_NOMEM;
-    if (call->origin->http != ORIGIN_HTTP1 && !pool->http1) {
+    if (call->upgrade && (call->origin->http == ORIGIN_HTTP2 || origin__is_relayed(call->origin))) {
+        origin_pool__free_unused(pool);
+        return ERR_UNSUPPORTED;
+    }
+    if (call->origin->http != ORIGIN_HTTP1 && !pool->http1 && !call->upgrade) {
         int rc = upstream_h2__call_await(pool, self, call, ret);
         if (rc != ERR_UNSUPPORTED)
             return rc;
@@ -236,6 +242,24 @@ int upstream_call_await(struct net_core *c, struct fiber *self, const struct ups
         pool->http1 = true;
     }
     return h1_call_await(pool, self, call, ret);
+}
+
+int upstream_write_await(struct upstream *up, struct fiber *self, const struct iovec *iov,
+                         unsigned count)
+{
+    struct upstream_conn *u = container_of(up, struct upstream_conn, up);
+    ASSERT(!up->h2 && u->state == UPSTREAM_BODY && u->upgrade && !u->caller);
+    int rc = 0;
+    if (u->send_failed || u->broken)
+        return ERR_UPSTREAM_CLOSED;
+    u->caller = self;
+    upstream_conn__send_more(u, iov, count);
+    while (rc == 0 && !upstream_conn__sent(u))
+        rc = fiber_park_await(self);
+    u->caller = NULL;
+    if (rc != 0)
+        upstream_conn__stop_send_await(u, self);
+    return rc == 0 && u->send_failed ? ERR_UPSTREAM_CLOSED : rc;
 }
 
 void upstream_end(struct net_core *c, struct upstream *up)

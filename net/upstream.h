@@ -73,6 +73,7 @@ struct upstream_call {
     const struct iovec *iov;
     unsigned iov_count;
     struct arena *arena;
+    bool upgrade; // asks to: HTTP/1.1 whatever the origin prefers, and a 101 is an answer
 };
 
 struct upstream {
@@ -87,9 +88,15 @@ struct upstream {
 // ERR_TLS_VERIFY, ERR_ADDRESS_…, ERR_PROXY_…, ERR_UPSTREAM_VERSION, ERR_UPSTREAM_CLOSED,
 // ERR_UPSTREAM_TRUNCATED,
 // ERR_UPSTREAM_PROTOCOL, ERR_UPSTREAM_TOO_LARGE, ERR_NOMEM, or an interruption. At conns_max it
-// waits its turn; ERR_LIMIT when too many wait already.
+// waits its turn; ERR_LIMIT when too many wait already. ERR_UNSUPPORTED: an upgrade where HTTP/2 is
+// enforced, or in plain text through an HTTP proxy.
 int upstream_call_await(struct net_core *c, struct fiber *self, const struct upstream_call *call,
                         struct upstream **ret);
+// Of an answer of 101: bytes as they are, all of them taken by the kernel when it returns 0; what
+// comes is pulled from `body`, until the provider's end. One caller at a time.
+// ERR_UPSTREAM_CLOSED, an interruption: nothing can follow what was cut.
+int upstream_write_await(struct upstream *u, struct fiber *self, const struct iovec *iov,
+                         unsigned count);
 // Done with it; every body part has been put. A complete answer returns the connection to the pool,
 // anything else closes it at once (that is how an abandoned stream is cancelled; over HTTP/2 the
 // stream is reset). NULL is fine. Does not park.

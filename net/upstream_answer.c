@@ -34,6 +34,11 @@ static int head_read(struct upstream_conn *u, struct slice bytes)
     int rc = h1_parse_answer(bytes, u->arena, head);
     if (rc != 0)
         return head_error(rc);
+    if (head->status == 101 && u->upgrade) {
+        h1_body_init(&u->framing, H1_UNTIL_CLOSE, 0);
+        u->head_done = true;
+        return 0;
+    }
     if (head->status < 200) {
         if (head->status == 101 || ++u->interim > INTERIM_MAX)
             return ERR_UPSTREAM_PROTOCOL;

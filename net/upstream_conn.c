@@ -396,6 +396,8 @@ static void on_sent(struct ring *ring, struct ring_op *op, const struct ring_eve
     submit_send(u);
     if (u->state == UPSTREAM_SEND && ring_timer_is_set(&u->timer))
         upstream_conn__watch_send(u); // some of it went: the time starts again
+    if (u->state == UPSTREAM_BODY && upstream_conn__sent(u))
+        wake_caller(u);
     if (u->state == UPSTREAM_SEND && upstream_conn__sent(u)) {
         ring_timer_clear(ring, &u->timer);
         upstream_conn__set_state(u, UPSTREAM_WAITING);
@@ -467,6 +469,16 @@ static void submit_send(struct upstream_conn *u)
     }
     fiber_wait_begin(&u->flushed);
     ring_sendmsg(u->side->core->ring, &u->send_op, on_sent, u->fd, &u->send->msg);
+}
+
+void upstream_conn__send_more(struct upstream_conn *u, const struct iovec *iov, unsigned count)
+{
+    ASSERT(u->state == UPSTREAM_BODY && upstream_conn__sent(u));
+    u->iov = iov;
+    u->iov_count = count;
+    u->iov_offset = 0;
+    request_advance(u, 0);
+    submit_send(u);
 }
 
 bool upstream_conn__sent(const struct upstream_conn *u)

@@ -150,7 +150,8 @@ struct upstream_conn {
     // The answer.
     struct arena *arena;
     enum http_method method;
-    char *head; // gathered, when it did not arrive in one run
+    bool upgrade; // 101 is final, and then its end is the connection's
+    char *head;   // gathered, when it did not arrive in one run
     size_t head_len;
     size_t head_cap;
     size_t head_resume;
@@ -209,6 +210,8 @@ void upstream_conn__finish(struct upstream_conn *u);  // CLOSING: frees it if no
 void upstream_conn__receive(struct upstream_conn *u); // arms the receive when it is not and may be
 // Begins to send u->iov; what cannot go at once follows from the loop.
 void upstream_conn__send(struct upstream_conn *u);
+// BODY, of an upgrade: the same for what follows.
+void upstream_conn__send_more(struct upstream_conn *u, const struct iovec *iov, unsigned count);
 // True when nothing of the request is left to send, or sending failed.
 bool upstream_conn__sent(const struct upstream_conn *u);
 // Stops a send and waits until the kernel holds nothing of it. Parks, whatever the fiber's state.

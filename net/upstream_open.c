@@ -32,7 +32,8 @@ static int begin_tls(struct upstream_conn *u, const struct origin *o)
     if (!u->tls)
         tls_set_pages(tls, &u->side->pages);
     u->tls = tls;
-    return o->http != ORIGIN_HTTP1 && !u->pool->http1 ? tls_offer_h2(u->tls) : 0;
+    bool offers = o->http != ORIGIN_HTTP1 && !u->pool->http1 && !u->upgrade;
+    return offers ? tls_offer_h2(u->tls) : 0;
 }
 
 static int handshake_await(struct upstream_conn *u, struct fiber *self, struct origin *o)

@@ -77,6 +77,19 @@ static uint32_t tokens(yyjson_val *row, const char *member)
     return yyjson_is_uint(v) && yyjson_get_uint(v) <= UINT32_MAX ? (uint32_t)yyjson_get_uint(v) : 0;
 }
 
+// What a search costs is an object in public sheets: by how much of the web is read.
+static yyjson_val *plain(yyjson_val *value)
+{
+    static const char *const sizes[] = {"search_context_size_medium", "search_context_size_low",
+                                        "search_context_size_high"};
+    yyjson_val *found = value;
+    for (unsigned i = 0; yyjson_is_obj(value) && found == value && i < ARRAY_LEN(sizes); i++) {
+        yyjson_val *of_size = yyjson_obj_get(value, sizes[i]);
+        found = yyjson_is_num(of_size) ? of_size : value;
+    }
+    return found;
+}
+
 // All rates of a row; false when one of them is no price.
 static bool read_rates(yyjson_val *row, struct price *price)
 {
@@ -85,6 +98,7 @@ static bool read_rates(yyjson_val *row, struct price *price)
     price_init(price);
     yyjson_obj_foreach(row, i, n, name, value)
     {
+        value = plain(value);
         if (yyjson_is_num(value) && !price_set(price, json_str(name), yyjson_get_num(value)))
             return false;
     }

@@ -9,14 +9,19 @@
 #include "providers/catalog.h"
 
 // Rates are dollars for one token; every fact ends in a comma, and the mode stands behind them.
-#define IN(rate)    "\"input_cost_per_token\":" rate ","
-#define OUT(rate)   "\"output_cost_per_token\":" rate ","
-#define READ(rate)  "\"cache_read_input_token_cost\":" rate ","
-#define WRITE(rate) "\"cache_creation_input_token_cost\":" rate ","
-#define ABOVE_200K(in, out, write, read)                                                           \
+#define IN(rate)   "\"input_cost_per_token\":" rate ","
+#define OUT(rate)  "\"output_cost_per_token\":" rate ","
+#define READ(rate) "\"cache_read_input_token_cost\":" rate ","
+// For five minutes, for an hour.
+#define WRITE(rate, hour)                                                                          \
+    "\"cache_creation_input_token_cost\":" rate                                                    \
+    ",\"cache_creation_input_token_cost_above_1hr\":" hour ","
+#define SEARCH(rate) "\"search_context_cost_per_query\":" rate ","
+#define ABOVE_200K(in, out, write, hour, read)                                                     \
     "\"input_cost_per_token_above_200k_tokens\":" in                                               \
     ",\"output_cost_per_token_above_200k_tokens\":" out                                            \
     ",\"cache_creation_input_token_cost_above_200k_tokens\":" write                                \
+    ",\"cache_creation_input_token_cost_above_1hr_above_200k_tokens\":" hour                       \
     ",\"cache_read_input_token_cost_above_200k_tokens\":" read ","
 #define TOKENS_IN(in)   "\"max_input_tokens\":" in ","
 #define TOKENS(in, out) TOKENS_IN(in) "\"max_output_tokens\":" out ","
@@ -31,18 +36,20 @@
 // clang-format off
 #define GPT_4O IN("2.5e-6") OUT("1e-5") READ("1.25e-6") TOKENS("128000", "16384")
 #define GPT_4O_MINI IN("1.5e-7") OUT("6e-7") READ("7.5e-8") TOKENS("128000", "16384")
-#define CLAUDE_OPUS_4_5 IN("5e-6") OUT("2.5e-5") WRITE("6.25e-6") READ("5e-7") \
+#define CLAUDE_OPUS_4_5 IN("5e-6") OUT("2.5e-5") WRITE("6.25e-6", "1e-5") READ("5e-7") \
+    SEARCH("0.01") TOKENS("200000", "64000")
+#define CLAUDE_OPUS_4_1 IN("1.5e-5") OUT("7.5e-5") WRITE("1.875e-5", "3e-5") READ("1.5e-6") \
+    SEARCH("0.01") TOKENS("200000", "32000")
+#define CLAUDE_SONNET_4_5 IN("3e-6") OUT("1.5e-5") WRITE("3.75e-6", "6e-6") READ("3e-7") \
+    ABOVE_200K("6e-6", "2.25e-5", "7.5e-6", "1.2e-5", "6e-7") SEARCH("0.01") \
     TOKENS("200000", "64000")
-#define CLAUDE_OPUS_4_1 IN("1.5e-5") OUT("7.5e-5") WRITE("1.875e-5") READ("1.5e-6") \
-    TOKENS("200000", "32000")
-#define CLAUDE_SONNET_4_5 IN("3e-6") OUT("1.5e-5") WRITE("3.75e-6") READ("3e-7") \
-    ABOVE_200K("6e-6", "2.25e-5", "7.5e-6", "6e-7") TOKENS("200000", "64000")
-#define CLAUDE_SONNET_4_0 IN("3e-6") OUT("1.5e-5") WRITE("3.75e-6") READ("3e-7") \
-    ABOVE_200K("6e-6", "2.25e-5", "7.5e-6", "6e-7") TOKENS("200000", "64000")
-#define CLAUDE_HAIKU_4_5 IN("1e-6") OUT("5e-6") WRITE("1.25e-6") READ("1e-7") \
+#define CLAUDE_SONNET_4_0 IN("3e-6") OUT("1.5e-5") WRITE("3.75e-6", "6e-6") READ("3e-7") \
+    ABOVE_200K("6e-6", "2.25e-5", "7.5e-6", "1.2e-5", "6e-7") SEARCH("0.01") \
     TOKENS("200000", "64000")
-#define CLAUDE_3_5_HAIKU_LATEST IN("8e-7") OUT("4e-6") WRITE("1e-6") READ("8e-8") \
-    TOKENS("200000", "8192")
+#define CLAUDE_HAIKU_4_5 IN("1e-6") OUT("5e-6") WRITE("1.25e-6", "2e-6") READ("1e-7") \
+    SEARCH("0.01") TOKENS("200000", "64000")
+#define CLAUDE_3_5_HAIKU_LATEST IN("8e-7") OUT("4e-6") WRITE("1e-6", "1.6e-6") READ("8e-8") \
+    SEARCH("0.01") TOKENS("200000", "8192")
 
 static const char text[] =
     "{"

@@ -48,47 +48,67 @@ bool price_known(const struct price *p)
     return p->rate[PRICE_INPUT] != PRICE_ABSENT || p->rate[PRICE_OUTPUT] != PRICE_ABSENT;
 }
 
-enum price_tier price_tier(struct slice service_tier)
-{
-    if (slice_eq(service_tier, SLICE("priority")))
-        return PRICE_TIER_PRIORITY;
-    return slice_eq(service_tier, SLICE("flex")) ? PRICE_TIER_FLEX : PRICE_TIER_DEFAULT;
-}
-
-// The same kind of token by tier: of the service first, then of the total. Flex has no tiers by
-// total, priority's own rate wins over them.
-struct ladder {
-    enum price_rate flex, priority;
-    enum price_rate above_272k, above_200k, above_128k;
-    enum price_rate base;
+// The same kind of token by what was served and how much of it there was, in this order; the first
+// rate that is there counts.
+enum rung {
+    FLEX_272K,
+    FLEX,
+    PRIORITY_272K,
+    ABOVE_272K,
+    PRIORITY_200K,
+    ABOVE_200K,
+    ABOVE_128K,
+    PRIORITY,
+    BASE,
+    RUNG_COUNT
 };
 
-static const struct ladder input_rates = {PRICE_INPUT_FLEX, PRICE_INPUT_PRIORITY, PRICE_INPUT_272K,
-                                          PRICE_INPUT_200K, PRICE_INPUT_128K,     PRICE_INPUT};
-static const struct ladder output_rates = {PRICE_OUTPUT_FLEX, PRICE_OUTPUT_PRIORITY,
-                                           PRICE_OUTPUT_272K, PRICE_OUTPUT_200K,
-                                           PRICE_OUTPUT_128K, PRICE_OUTPUT};
-// PRICE_RATE_COUNT: there is no such rate.
-static const struct ladder read_rates = {PRICE_READ_FLEX, PRICE_READ_PRIORITY, PRICE_RATE_COUNT,
-                                         PRICE_READ_200K, PRICE_RATE_COUNT,    PRICE_READ};
-static const struct ladder write_rates = {PRICE_RATE_COUNT, PRICE_RATE_COUNT, PRICE_RATE_COUNT,
-                                          PRICE_WRITE_200K, PRICE_RATE_COUNT, PRICE_WRITE};
+// What must hold for a rung.
+static const struct {
+    enum price_tier tier; // PRICE_TIER_DEFAULT: any
+    uint64_t above;
+} rungs[RUNG_COUNT] = {
+    [FLEX_272K] = {PRICE_TIER_FLEX, 272000},
+    [FLEX] = {PRICE_TIER_FLEX, 0},
+    [PRIORITY_272K] = {PRICE_TIER_PRIORITY, 272000},
+    [ABOVE_272K] = {PRICE_TIER_DEFAULT, 272000},
+    [PRIORITY_200K] = {PRICE_TIER_PRIORITY, 200000},
+    [ABOVE_200K] = {PRICE_TIER_DEFAULT, 200000},
+    [ABOVE_128K] = {PRICE_TIER_DEFAULT, 128000},
+    [PRIORITY] = {PRICE_TIER_PRIORITY, 0},
+    [BASE] = {PRICE_TIER_DEFAULT, 0},
+};
 
-static int64_t rate_of(const struct price *p, const struct ladder *ladder, enum price_tier tier,
-                       uint64_t total, int64_t absent)
+enum kind { KIND_INPUT, KIND_OUTPUT, KIND_READ, KIND_WRITE, KIND_WRITE_1H, KIND_COUNT };
+
+#define NO_RATE PRICE_RATE_COUNT
+static const enum price_rate rates[KIND_COUNT][RUNG_COUNT] = {
+    [KIND_INPUT] = {PRICE_INPUT_FLEX_272K, PRICE_INPUT_FLEX, PRICE_INPUT_272K_PRIORITY,
+                    PRICE_INPUT_272K, PRICE_INPUT_200K_PRIORITY, PRICE_INPUT_200K, PRICE_INPUT_128K,
+                    PRICE_INPUT_PRIORITY, PRICE_INPUT},
+    [KIND_OUTPUT] = {PRICE_OUTPUT_FLEX_272K, PRICE_OUTPUT_FLEX, PRICE_OUTPUT_272K_PRIORITY,
+                     PRICE_OUTPUT_272K, PRICE_OUTPUT_200K_PRIORITY, PRICE_OUTPUT_200K,
+                     PRICE_OUTPUT_128K, PRICE_OUTPUT_PRIORITY, PRICE_OUTPUT},
+    [KIND_READ] = {PRICE_READ_FLEX_272K, PRICE_READ_FLEX, PRICE_READ_272K_PRIORITY, PRICE_READ_272K,
+                   PRICE_READ_200K_PRIORITY, PRICE_READ_200K, NO_RATE, PRICE_READ_PRIORITY,
+                   PRICE_READ},
+    // Nobody sells priority by length here: it goes before the lengths.
+    [KIND_WRITE] = {PRICE_WRITE_FLEX_272K, PRICE_WRITE_FLEX, PRICE_WRITE_PRIORITY, PRICE_WRITE_272K,
+                    PRICE_WRITE_PRIORITY, PRICE_WRITE_200K, NO_RATE, PRICE_WRITE_PRIORITY,
+                    PRICE_WRITE},
+    [KIND_WRITE_1H] = {NO_RATE, NO_RATE, NO_RATE, NO_RATE, NO_RATE, PRICE_WRITE_1H_200K, NO_RATE,
+                       NO_RATE, PRICE_WRITE_1H},
+};
+
+static int64_t rate_of(const struct price *p, enum kind kind, enum price_tier tier, uint64_t total,
+                       int64_t absent)
 {
-    const struct {
-        enum price_rate rate;
-        bool applies;
-    } rungs[] = {
-        {ladder->flex, tier == PRICE_TIER_FLEX}, {ladder->priority, tier == PRICE_TIER_PRIORITY},
-        {ladder->above_272k, total > 272000},    {ladder->above_200k, total > 200000},
-        {ladder->above_128k, total > 128000},    {ladder->base, true},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(rungs); i++) {
-        bool there = rungs[i].applies && rungs[i].rate != PRICE_RATE_COUNT;
-        if (there && p->rate[rungs[i].rate] != PRICE_ABSENT)
-            return p->rate[rungs[i].rate];
+    for (unsigned i = 0; i < RUNG_COUNT; i++) {
+        enum price_rate rate = rates[kind][i];
+        bool applies = total >= rungs[i].above + (rungs[i].above > 0) &&
+                       (rungs[i].tier == PRICE_TIER_DEFAULT || rungs[i].tier == tier);
+        if (applies && rate != NO_RATE && p->rate[rate] != PRICE_ABSENT)
+            return p->rate[rate];
     }
     return absent;
 }
@@ -98,20 +118,36 @@ static unsigned __int128 times(uint64_t units, int64_t rate)
     return (unsigned __int128)units * (uint64_t)rate;
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+// `all` tokens, of which `audio` are audio.
+static unsigned __int128 with_audio(const struct price *p, uint64_t all, int64_t rate,
+                                    uint64_t audio, enum price_rate audio_rate)
+{
+    audio = p->rate[audio_rate] == PRICE_ABSENT ? 0 : least(audio, all);
+    return times(all - audio, rate) + (audio > 0 ? times(audio, p->rate[audio_rate]) : 0);
+}
+
 int64_t price_cost(const struct price *p, const struct price_use *use)
 {
     uint64_t total = use->input_tokens + use->output_tokens;
-    uint64_t read = use->cached_read_tokens, write = use->cached_write_tokens;
-    read = read < use->input_tokens ? read : use->input_tokens;
-    write = write < use->input_tokens - read ? write : use->input_tokens - read;
-    int64_t in = rate_of(p, &input_rates, use->tier, total, 0);
-    int64_t out = rate_of(p, &output_rates, use->tier, total, 0);
+    uint64_t read = least(use->cached_read_tokens, use->input_tokens);
+    uint64_t write = least(use->cached_write_tokens, use->input_tokens - read);
+    uint64_t hour = least(use->cached_write_1h_tokens, write);
+    int64_t in = rate_of(p, KIND_INPUT, use->tier, total, 0);
+    int64_t out = rate_of(p, KIND_OUTPUT, use->tier, total, 0);
+    int64_t written = rate_of(p, KIND_WRITE, use->tier, total, in);
     int64_t searched = p->rate[PRICE_SEARCH] == PRICE_ABSENT ? 0 : p->rate[PRICE_SEARCH];
-    unsigned __int128 cost = times(use->input_tokens - read - write, in) +
-                             times(use->output_tokens, out) +
-                             times(read, rate_of(p, &read_rates, use->tier, total, in)) +
-                             times(write, rate_of(p, &write_rates, use->tier, total, in)) +
-                             times(use->searches, searched);
+    unsigned __int128 cost =
+        with_audio(p, use->input_tokens - read - write, in, use->input_audio_tokens,
+                   PRICE_INPUT_AUDIO) +
+        with_audio(p, use->output_tokens, out, use->output_audio_tokens, PRICE_OUTPUT_AUDIO) +
+        times(read, rate_of(p, KIND_READ, use->tier, total, in)) + times(write - hour, written) +
+        times(hour, rate_of(p, KIND_WRITE_1H, use->tier, total, written)) +
+        times(use->searches, searched);
     unsigned __int128 most = (unsigned __int128)PRICE_COST_DOLLARS_MAX * (uint64_t)PRICE_DOLLAR;
     return (int64_t)(cost < most ? cost : most);
 }

@@ -60,12 +60,22 @@ int store_sync_await(struct store *s, struct fiber *self)
 void store_health(const struct store *s, struct store_health *ret)
 {
     const struct store_numbers *n = &s->numbers;
-    uint64_t queued = atomic_load(&n->foreign_bytes);
+    bool ready = store_is_ready(s);
+    uint64_t queued = atomic_load(&n->foreign_bytes), refused = 0;
     for (unsigned i = 0; i < s->cores; i++) {
         uint64_t tail = spool_tail(s->ring[i].spool); // first: it is never ahead of the head
         queued += spool_head(s->ring[i].spool) - tail;
+        refused += atomic_load_explicit(&s->ring[i].refused, memory_order_relaxed);
     }
     *ret = (struct store_health){
+        .state = ready                     ? STORE_READY
+                 : atomic_load(&s->failed) ? STORE_FAILED
+                                           : STORE_STANDBY,
+        .writing = ready && atomic_load(&n->batch_err) == 0 && atomic_load(&n->sync_err) == 0,
+        .sealed = ready && s->sealed,
+        .refused = refused,
+        .syncs = atomic_load(&n->syncs),
+        .ring_bytes = s->cores * s->ring_bytes,
         .level = (enum store_level)atomic_load(&s->level),
         .records = atomic_load(&n->records),
         .content_dropped = atomic_load(&n->content_dropped),

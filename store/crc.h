@@ -2,7 +2,8 @@
 //
 // crc.h: CRC-32C (Castagnoli, RFC 3720 B.4), the check of a frame in a ring and of a digest.
 //
-// By the processor's own instruction where it has one, 8 bytes a step; else by a table of nibbles.
+// By the processor's own instruction where it has one, three lanes of 8 bytes a step; else by a
+// table of nibbles.
 // It finds damage, not an attacker.
 #ifndef RINGGATE_STORE_CRC_H
 #define RINGGATE_STORE_CRC_H

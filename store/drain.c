@@ -395,7 +395,7 @@ static bool reached(const struct drain *d)
     return true;
 }
 
-int store__drain_all(struct store *s)
+static int drain_all(struct store *s)
 {
     struct drain *d = s->drain;
     bool tried = false;
@@ -415,6 +415,13 @@ int store__drain_all(struct store *s)
         tried = true;
     }
     return 0;
+}
+
+int store__drain_all(struct store *s)
+{
+    int rc = drain_all(s);
+    atomic_store(&s->numbers.batch_err, rc);
+    return rc;
 }
 
 // ---- The thread ------------------------------------------------------------------------------

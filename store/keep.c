@@ -40,8 +40,11 @@ int store__sync(struct store *s)
         if (err && s->logs)
             err = store__failed(s, s->logs, "the log of the database could not be synced", err);
         pthread_rwlock_unlock(&s->db_lock);
-        if (!err)
+        if (!err) {
             atomic_store(&s->synced, reached);
+            atomic_fetch_add(&s->numbers.syncs, 1);
+        }
+        atomic_store(&s->numbers.sync_err, err);
     }
     pthread_mutex_unlock(&s->sync_mutex);
     return err;

@@ -2,9 +2,9 @@
 //
 // open.c: the store's start and end.
 //
-// In this order, so that a refusal leaves everything as it was: the lock; both databases; the key,
-// before anything is written into them; the formats; the rings; what memory keeps; what
-// an earlier process has left in the rings; the threads.
+// In this order, so that a refusal leaves everything as it was: the lock; the key (key.c), looked
+// at before a database is opened, which alone writes files; both databases; the formats; the rings;
+// what memory keeps; what an earlier process has left in the rings; the threads.
 //
 // In standby the rings come first, and all that stands behind the lock is done by a thread that
 // waits for it:
@@ -177,69 +177,12 @@ int store__reopen_logs(struct store *s)
     return err;
 }
 
-static int state_value(struct rocks *db, enum keys_state purpose, struct buf *ret)
-{
-    struct keys_key key = keys_state(purpose);
-    return rocks_get(db, ROCKS_SMALL, keys_slice(&key), ret);
-}
-
-// Whether the key is the one, if there is one. Writes nothing.
-static int check_key(struct store *s, struct slice passphrase, bool *ret_first,
-                     char reason[STORE_REASON_BYTES])
-{
-    struct buf state;
-    buf_init(&state, 1024);
-    int err = state_value(s->config, KEYS_STATE_SEAL, &state);
-    *ret_first = err == ERR_NOT_FOUND && passphrase.len > 0;
-    if (err == ERR_NOT_FOUND) {
-        err = 0;
-    } else if (!err && passphrase.len == 0) {
-        store__explain(
-            reason,
-            "the rows in %s are encrypted: encryption_key (or BIFROST_ENCRYPTION_KEY) is "
-            "needed; nothing was changed",
-            s->dir);
-        err = ERR_CREDENTIAL;
-    } else if (!err) {
-        err = seal_open_state(passphrase, buf_slice(&state), &s->seal);
-        s->sealed = !err;
-        if (err == ERR_CREDENTIAL)
-            store__explain(
-                reason,
-                "encryption_key (or BIFROST_ENCRYPTION_KEY) is not the one that the rows in "
-                "%s are encrypted with; nothing was changed",
-                s->dir);
-        else if (err)
-            store__explain(reason, "the encryption key cannot be checked: %s", err_text(err));
-    }
-    buf_done(&state);
-    return err;
-}
-
-static int make_key(struct store *s, struct slice passphrase, char reason[STORE_REASON_BYTES])
-{
-    unsigned char state[SEAL_STATE_BYTES];
-    struct keys_key key = keys_state(KEYS_STATE_SEAL);
-    struct rocks_batch *batch = rocks_batch_new();
-    int err = batch ? seal_make(passphrase, &s->seal, state) : ERR_NOMEM;
-    if (!err) {
-        rocks_batch_put(s->config, batch, ROCKS_SMALL, keys_slice(&key),
-                        slice_of(state, sizeof(state)));
-        err = rocks_write(s->config, batch, true);
-    }
-    rocks_batch_free(batch);
-    s->sealed = !err;
-    if (err)
-        store__explain(reason, "the encryption key cannot be used: %s", err_text(err));
-    return err;
-}
-
 static int open_databases(struct store *s, struct slice passphrase, char reason[STORE_REASON_BYTES])
 {
     bool first;
     int err = open_database(s, "config", false, &s->config, reason);
     if (!err)
-        err = check_key(s, passphrase, &first, reason);
+        err = store__check_key(s, passphrase, &first, reason);
     if (!err)
         err = open_database(s, "logs", true, &s->logs, reason);
     if (!err)
@@ -247,15 +190,16 @@ static int open_databases(struct store *s, struct slice passphrase, char reason[
     if (!err)
         err = migrate_run(s->logs, "logs", STORE_FORMAT_LOGS, NULL, 0, reason);
     if (!err && first)
-        err = make_key(s, passphrase, reason);
+        err = store__make_key(s, passphrase, reason);
     return err;
 }
 
 static int load(struct store *s, char reason[STORE_REASON_BYTES])
 {
     struct buf floor;
+    struct keys_key key = keys_state(KEYS_STATE_FLOOR);
     buf_init(&floor, 16);
-    int err = state_value(s->logs, KEYS_STATE_FLOOR, &floor);
+    int err = rocks_get(s->logs, ROCKS_SMALL, keys_slice(&key), &floor);
     if (!err && floor.len == 8)
         atomic_store(&s->floor_us, keys_u64(floor.ptr));
     buf_done(&floor);
@@ -364,16 +308,20 @@ static void *opener_main(void *store)
         err = start_threads(s, reason);
     if (err)
         store__notice(s, LOG_ERROR, "%s", reason);
+    atomic_store(&s->failed, err != 0);
     atomic_store(&s->ready, err == 0);
     return NULL;
 }
 
+// A wrong key is told now, while the process that has the databases still serves.
 static int stand_by(struct store *s, struct slice passphrase, char reason[STORE_REASON_BYTES])
 {
-    int err = claim_new(s, reason);
+    int err = store__look_at_key(s, passphrase, reason);
+    if (!err)
+        err = claim_new(s, reason);
     if (err)
         return err;
-    buf_init(&s->passphrase, STORE_PATH_BYTES);
+    buf_init(&s->passphrase, STORE_KEY_BYTES_MAX);
     buf_add(&s->passphrase, passphrase);
     s->opens = !s->passphrase.err && pthread_create(&s->opener, NULL, opener_main, s) == 0;
     return s->opens ? 0 : ERR_NOMEM;
@@ -448,7 +396,9 @@ static void destroy(struct store *s)
 
 static int open_now(struct store *s, struct slice passphrase, char reason[STORE_REASON_BYTES])
 {
-    int err = open_databases(s, passphrase, reason);
+    int err = store__look_at_key(s, passphrase, reason);
+    if (!err)
+        err = open_databases(s, passphrase, reason);
     if (!err)
         err = claim_new(s, reason);
     if (!err)

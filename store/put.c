@@ -18,7 +18,11 @@ struct store_ring *store_ring(struct store *s, unsigned core)
 
 int store_reserve(struct store_ring *r)
 {
-    return spool_reserve(r->spool, RECORD_USAGE_BYTES_MAX) ? 0 : ERR_LIMIT;
+    if (spool_reserve(r->spool, RECORD_USAGE_BYTES_MAX))
+        return 0;
+    uint64_t refused = atomic_load_explicit(&r->refused, memory_order_relaxed) + 1;
+    atomic_store_explicit(&r->refused, refused, memory_order_relaxed);
+    return ERR_LIMIT;
 }
 
 void store_unreserve(struct store_ring *r)

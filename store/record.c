@@ -74,7 +74,8 @@ static unsigned flags_of(const struct store_record *record)
     return (record->streamed ? RECORD_STREAMED : 0u) |
            (record->usage_known ? RECORD_USAGE_KNOWN : 0u) |
            (record->cost_estimated ? RECORD_COST_ESTIMATED : 0u) |
-           (record->row.len > 0 ? RECORD_HAS_ROW : 0u);
+           (record->row.len > 0 ? RECORD_HAS_ROW : 0u) | (record->content_cut ? RECORD_CUT : 0u) |
+           (record->answer_folded ? RECORD_FOLDED : 0u);
 }
 
 static void add(struct spool *spool, struct slice s)
@@ -188,6 +189,8 @@ int record_read(struct slice payload, struct record_view *ret)
         .cached_write_tokens = head.cached_write_tokens,
         .cost = head.cost,
         .moves = head.moves,
+        .answer_folded = head.flags & RECORD_FOLDED,
+        .content_cut = head.flags & RECORD_CUT,
     };
     view.id = (struct store_id){.time_us = head.time_us, .number = head.number};
     view.flags = head.flags;
@@ -202,12 +205,12 @@ int record_read(struct slice payload, struct record_view *ret)
 void record_content_head(unsigned char out[RECORD_CONTENT_BYTES], const struct record_view *view)
 {
     out[0] = RECORD_VERSION;
-    out[1] = (unsigned char)(view->flags & RECORD_CUT);
+    out[1] = (unsigned char)(view->flags & (RECORD_CUT | RECORD_FOLDED));
     keys_put_u32(out + 2, (uint32_t)view->record.request.len);
 }
 
 int record_content_read(struct slice value, struct slice *ret_request, struct slice *ret_answer,
-                        bool *ret_cut)
+                        unsigned *ret_flags)
 {
     if (value.len < RECORD_CONTENT_BYTES || value.ptr[0] != RECORD_VERSION)
         return ERR_BAD_LENGTH;
@@ -217,6 +220,6 @@ int record_content_read(struct slice value, struct slice *ret_request, struct sl
         return ERR_BAD_LENGTH;
     *ret_request = slice_take(rest, len);
     *ret_answer = slice_skip(rest, len);
-    *ret_cut = value.ptr[1] & RECORD_CUT;
+    *ret_flags = (unsigned char)value.ptr[1] & (RECORD_CUT | RECORD_FOLDED);
     return 0;
 }

@@ -22,7 +22,7 @@
 // The value of KEYS_CONTENT:
 //
 //   offset 0   1   01
-//          1   1   flags, of which RECORD_CUT is kept
+//          1   1   flags, of which RECORD_CUT and RECORD_FOLDED are kept
 //          2   4   length of the request, big-endian
 //          6   …   request, answer
 #ifndef RINGGATE_STORE_RECORD_H
@@ -49,7 +49,8 @@ enum record_flag {
     RECORD_HAS_ROW = 8,       // it came with a row
     RECORD_LOST_CONTENT = 16, // it came with content, for which there was no room
     RECORD_LOST_ROW = 32,     // and with a row
-    RECORD_CUT = 64           // its content was longer than STORE_CONTENT_BYTES_MAX
+    RECORD_CUT = 64,          // its content was longer than it may be
+    RECORD_FOLDED = 128       // its answer is folded
 };
 
 // A record read back: slices point into the bytes it was read from.
@@ -71,8 +72,8 @@ int record_read(struct slice payload, struct record_view *ret);
 
 // The head of a content value; request and answer follow it.
 void record_content_head(unsigned char out[RECORD_CONTENT_BYTES], const struct record_view *view);
-// 0 or ERR_BAD_LENGTH.
+// 0 or ERR_BAD_LENGTH. *ret_flags are those that are kept.
 int record_content_read(struct slice value, struct slice *ret_request, struct slice *ret_answer,
-                        bool *ret_cut);
+                        unsigned *ret_flags);
 
 #endif

@@ -3,8 +3,10 @@
 // repair.c: `ringgate repair`: databases again out of what can be read of damaged ones.
 //
 // The engine rebuilds its manifest from the files that are there and moves what it cannot use into
-// <database>/lost. Two things it cannot do: read the write-ahead log where there are families (so a
-// store that closes leaves nothing in it), and find blob files again. Content that lay in them is
+// <database>/lost. Two things it cannot do: read the write-ahead log where there are families, and
+// find blob files again. So a database that opens, as one does whose process was only killed, is
+// opened first: that puts the log into files. (What the log and a file both have, because a backup
+// had written it there, the repair would find twice and refuse.) Content that lay in them is
 // looked for row by row and deleted where it cannot be read, before a compaction meets it.
 #include "base/err.h"
 #include "store/keys.h"
@@ -69,6 +71,18 @@ static int repair_content(const char *path, char words[ROCKS_REASON_BYTES])
     return err;
 }
 
+// What lies in the write-ahead log goes to files, if it can be read. What cannot is the repair's.
+static void settle(const char *path, bool logs)
+{
+    char words[ROCKS_REASON_BYTES];
+    const struct rocks_options options = {
+        .dir = path, .logs = logs, .must_exist = true, .still = true};
+    struct rocks *db = NULL;
+    if (rocks_open(&options, &db, words) == 0)
+        (void)rocks_flush(db);
+    rocks_close(db);
+}
+
 int store_repair(const char *dir, char ret_reason[STORE_REASON_BYTES])
 {
     static const char *const names[] = {"config", "logs"};
@@ -84,6 +98,7 @@ int store_repair(const char *dir, char ret_reason[STORE_REASON_BYTES])
         snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
         if (stat(path, &status) < 0)
             continue;
+        settle(path, i == 1);
         err = rocks_repair(path, words);
         if (!err && i == 1)
             err = repair_content(path, words);

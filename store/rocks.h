@@ -41,6 +41,8 @@ struct rocks_options {
     bool logs;       // the families of `logs`, and its write-ahead log may end torn
     bool must_exist; // a missing database is an error
     bool still;      // nothing is compacted
+    bool look;       // only reads: no file is made or changed, and another process may write. What
+                     // it has written later is not seen, and opening may fail while files change
 };
 
 // Opens or makes. ERR_SYSTEM with the engine's words in `reason`.

@@ -30,7 +30,7 @@
 #define SEAL_KEY_BYTES   32
 #define SEAL_EXTRA_BYTES 28
 #define SEAL_STATE_BYTES 53
-// A passphrase; a file by mistake must not be hashed.
+// A passphrase: as long as store.h lets it be.
 #define SEAL_PASSPHRASE_BYTES_MAX 4096
 
 struct seal {

@@ -8,6 +8,7 @@
 // enough.
 #include "base/assert.h"
 #include "base/err.h"
+#include "base/fold.h"
 #include "store/keys.h"
 #include "store/query.h"
 #include "store/record.h"
@@ -19,6 +20,9 @@
 #define PAGE_BYTES_MAX ((size_t)256 * 1024 * 1024)
 // Contents read between two looks at the clock.
 #define CLOCK_EVERY 16
+// Of one folded answer what is searched: a small value that says the same a million times must not
+// fill memory.
+#define UNFOLDED_BYTES_MAX ((size_t)16 * 1024 * 1024)
 
 // ---- The order of rows -----------------------------------------------------------------------
 
@@ -204,11 +208,19 @@ static bool contains(struct slice hay, struct slice needle)
     return false;
 }
 
+// Where its unfolding ends, by a cut or the bound, its search ends.
+static bool folded_contains(struct slice folded, struct slice needle, struct buf *text)
+{
+    buf_reset(text);
+    (void)fold_read(folded, text);
+    return contains(buf_slice(text), needle);
+}
+
 static int content_matches(struct store *s, struct store_id id, struct slice needle,
-                           struct buf *value, bool *ret)
+                           struct buf *value, struct buf *text, bool *ret)
 {
     struct slice request, answer;
-    bool cut;
+    unsigned flags;
     struct keys_key key = keys_id(KEYS_CONTENT, id);
 
     *ret = false;
@@ -218,8 +230,10 @@ static int content_matches(struct store *s, struct store_id id, struct slice nee
         atomic_fetch_add(&s->numbers.damaged, 1);
     if (err == ERR_NOT_FOUND || err == ERR_SYSTEM)
         return 0;
-    if (!err && record_content_read(buf_slice(value), &request, &answer, &cut) == 0)
-        *ret = contains(request, needle) || contains(answer, needle);
+    if (!err && record_content_read(buf_slice(value), &request, &answer, &flags) == 0)
+        *ret = contains(request, needle) ||
+               (flags & RECORD_FOLDED ? folded_contains(answer, needle, text)
+                                      : contains(answer, needle));
     return err;
 }
 
@@ -227,7 +241,7 @@ static int content_matches(struct store *s, struct store_id id, struct slice nee
 static int keep_content(struct search_call *c, struct slice needle)
 {
     const struct store_query *q = c->query;
-    struct buf value;
+    struct buf value, text;
     struct picks found = {.max = c->picks.max, .sort = q->sort, .ascending = q->ascending};
     struct mono until = mono_add_ms(clock_mono(), STORE_CONTENT_SEARCH_MS);
     size_t count = pick_count(&c->picks);
@@ -235,6 +249,7 @@ static int keep_content(struct search_call *c, struct slice needle)
     int err = 0;
 
     buf_init(&value, STORE_CONTENT_BYTES_MAX + RECORD_CONTENT_BYTES);
+    buf_init(&text, UNFOLDED_BYTES_MAX);
     buf_init(&found.heap, c->picks.heap.max);
     c->total = 0;
     for (size_t i = 0; !err && i < count; i++) {
@@ -244,7 +259,7 @@ static int keep_content(struct search_call *c, struct slice needle)
             count = i;
             break;
         }
-        err = content_matches(c->store, digest_id(&pick.row), needle, &value, &matches);
+        err = content_matches(c->store, digest_id(&pick.row), needle, &value, &text, &matches);
         c->searched_us = pick.row.column[DIGEST_TIME];
         pick.key = sort_key(q->sort, &pick.row);
         if (!err && matches)
@@ -254,6 +269,7 @@ static int keep_content(struct search_call *c, struct slice needle)
     c->stopped = count < all;
     pick_sort(&found);
     buf_done(&value);
+    buf_done(&text);
     buf_done(&c->picks.heap);
     c->picks = found;
     return err;
@@ -435,9 +451,11 @@ static int copy_entry(const struct record_call *c, struct arena *arena, struct s
     if (row.len == 0 || row.ptr[0] != RECORD_VERSION)
         return ERR_SYSTEM;
     entry.row = slice_skip(row, 1);
-    if (content.len > 0 &&
-        record_content_read(content, &entry.request, &entry.answer, &entry.cut) < 0)
+    unsigned flags = 0;
+    if (content.len > 0 && record_content_read(content, &entry.request, &entry.answer, &flags) < 0)
         return ERR_SYSTEM;
+    entry.cut = flags & RECORD_CUT;
+    entry.answer_folded = flags & RECORD_FOLDED;
     *ret = entry;
     return 0;
 }

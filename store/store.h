@@ -69,6 +69,8 @@
 
 // The store's folder in the app-dir: where the commands look for it.
 #define STORE_FOLDER "store"
+// An encryption key's passphrase; a file by mistake must not be hashed.
+#define STORE_KEY_BYTES_MAX 4096
 // One value of `config`; a pasted file must not become a row.
 #define STORE_VALUE_BYTES_MAX (1024 * 1024)
 // Changes that become durable together.
@@ -189,6 +191,8 @@ struct store_record {
     struct slice row;     // the rest of the log row as the API tells it, JSON; empty: none
     struct slice request; // content; empty: not kept
     struct slice answer;
+    bool answer_folded; // `answer` is texts folded (base/fold.h): no search but finds them so
+    bool content_cut;   // it was more than its writer keeps
 };
 
 // A record's name for good: its place in time and in the ring it came through. As text it is the
@@ -242,6 +246,10 @@ enum store_kind {
     STORE_RATE_LIMIT = 6,
     STORE_PRICE = 7,
     STORE_JOB = 8, // accepted: the client is told when the row is SYNCED
+    STORE_TEAM = 9,
+    STORE_CUSTOMER = 10,
+    STORE_MODEL_LIMIT = 11,
+    STORE_PROVIDER_LIMIT = 12,
     STORE_KIND_END
 };
 
@@ -260,6 +268,11 @@ int store_get_await(struct store *s, struct fiber *self, enum store_kind kind, s
 struct store_row {
     struct slice id, value;
 };
+// Every row of a kind, in the order of their ids, for the first snapshot. Main thread, blocking,
+// before the first core. ERR_SYSTEM: one cannot be read.
+int store_load_rows(struct store *s, enum store_kind kind, struct arena *arena,
+                    struct store_row **ret, unsigned *ret_count);
+
 // Rows of one kind in the order of their ids, behind `after` (empty: from the first), `max` of them
 // at most. *ret_count < max: these were the last. One moment's state within a call.
 int store_list_await(struct store *s, struct fiber *self, enum store_kind kind, struct slice after,
@@ -333,7 +346,8 @@ int store_sum_await(struct store *s, struct fiber *self, const struct store_quer
 struct store_entry {
     struct slice row;
     struct slice request, answer; // empty when they were not kept
-    bool cut;                     // they were longer than STORE_CONTENT_BYTES_MAX
+    bool answer_folded;           // as its writer said
+    bool cut;                     // the writer said so, or longer than STORE_CONTENT_BYTES_MAX
 };
 // ERR_NOT_FOUND: never there, its row was not kept, or gone by retention.
 int store_get_record_await(struct store *s, struct fiber *self, struct store_id id,
@@ -364,18 +378,36 @@ int store_backup(const char *dir, const char *to, char ret_reason[STORE_REASON_B
 // sentence; also when a process has the store open.
 int store_repair(const char *dir, char ret_reason[STORE_REASON_BYTES]);
 
+// `ringgate --check-config`: is `key` (empty: none) the one that rows in `dir` are sealed with?
+// Also while a process has the store open; changes nothing. 0, also when there is no store yet or
+// it cannot be read, which opening it tells; ERR_CREDENTIAL with a sentence.
+int store_check_key(const char *dir, struct slice key, char ret_reason[STORE_REASON_BYTES]);
+
 // ---- Health: any thread, never parks ---------------------------------------------------------
 
 enum store_level { STORE_ALL, STORE_NO_CONTENT, STORE_NO_ROWS, STORE_LEVEL_COUNT };
 
+enum store_state {
+    STORE_STANDBY, // another process has the databases
+    STORE_READY,
+    STORE_FAILED, // they could not be opened behind it; only rings work, until they are full
+    STORE_STATE_COUNT
+};
+
 // For /health and metrics.
 struct store_health {
+    enum store_state state;
     enum store_level level;
-    uint64_t records;         // drained
+    bool writing;     // the last batch was written, and the last sync done; false while not READY
+    bool sealed;      // rows of `config` are, from now on
+    uint64_t records; // drained
     uint64_t content_dropped; // records that lost their content, to the disk or to a full ring
     uint64_t rows_dropped;    // and those that lost their row
     uint64_t damaged;         // records and digests that could not be read; kept aside
+    uint64_t refused;         // reservations there was no room for
+    uint64_t syncs;           // that had something to sync
     uint64_t queued_bytes;    // in all rings
+    uint64_t ring_bytes;      // of this process's rings
     uint64_t logs_bytes;      // on disk
     uint64_t errors;          // calls that ended in ERR_SYSTEM
 };

@@ -3,6 +3,7 @@
 // store_internal.h: the store itself, between the files of this folder.
 //
 //   open.c     start and end: lock, databases, threads          put.c      a core's half of a ring
+//   key.c      which key the rows of `config` are sealed with
 //   drain.c    rings to batches, on a thread of its own         gather.c   a record into a batch
 //   keep.c     the threads that sync, watch the disk, and       space.c    how full the disk is
 //              delete what is too old
@@ -49,11 +50,13 @@ struct desk;
 struct store_ring {
     struct store *store;
     struct spool *spool;
+    _Atomic uint64_t refused; // written by its core only
 };
 
 struct store_numbers {
-    _Atomic uint64_t records, content_dropped, rows_dropped, damaged, errors, logs_bytes;
-    _Atomic uint64_t foreign_bytes; // queued in rings that are not ours
+    _Atomic uint64_t records, content_dropped, rows_dropped, damaged, errors, syncs, logs_bytes;
+    _Atomic uint64_t foreign_bytes;  // queued in rings that are not ours
+    _Atomic int batch_err, sync_err; // of the last ones
 };
 
 struct store {
@@ -68,7 +71,8 @@ struct store {
     struct rocks *config;
     struct rocks *logs; // NULL: it could not be opened again
     struct seal seal;
-    bool sealed;
+    bool sealed;                           // `seal` is what
+    unsigned char state[SEAL_STATE_BYTES]; // this stands for
     struct words *words;
 
     struct work_pool *pool;
@@ -100,7 +104,7 @@ struct store {
     pthread_t opener;      // in standby
     bool opens;            // there is one
     struct buf passphrase; // for it; wiped
-    _Atomic bool ready;
+    _Atomic bool ready, failed;
     struct desk *desk;
 };
 
@@ -119,6 +123,17 @@ int store__reopen_logs(struct store *s);
 bool store__wait_stop(struct store *s, unsigned ms);
 // Keeps bytes that cannot be read under <dir>/damaged.
 void store__set_aside(struct store *s, const char *name, struct slice bytes);
+
+// ---- key.c -----------------------------------------------------------------------------------
+
+// Is `passphrase` (empty: none) the one? Before `config` is opened: touches no file, and another
+// process may have it open. What cannot be told yet is told by store__check_key.
+int store__look_at_key(struct store *s, struct slice passphrase, char reason[STORE_REASON_BYTES]);
+// The same of the open database; writes nothing. *ret_first: the passphrase is its first.
+int store__check_key(struct store *s, struct slice passphrase, bool *ret_first,
+                     char reason[STORE_REASON_BYTES]);
+// The database's first key.
+int store__make_key(struct store *s, struct slice passphrase, char reason[STORE_REASON_BYTES]);
 
 // ---- drain.c: with batch_mutex ---------------------------------------------------------------
 

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "store/keys.h"
 #include "store/store_internal.h"
+#include <limits.h>
 
 #define PLAIN  1
 #define SEALED 2
@@ -240,6 +241,27 @@ int store_list_await(struct store *s, struct fiber *self, enum store_kind kind, 
     int rc = store__call_await(s, self, list_job, &call);
     rc = rc ? rc : call.err;
     if (!rc)
+        rc = copy_rows(&call, arena, ret);
+    if (!rc)
+        *ret_count = call.count;
+    buf_done(&call.rows);
+    return rc;
+}
+
+int store_load_rows(struct store *s, enum store_kind kind, struct arena *arena,
+                    struct store_row **ret, unsigned *ret_count)
+{
+    struct list_call call = {.store = s, .kind = kind, .max = UINT_MAX};
+    ASSERT(kind > 0 && kind < STORE_KIND_END);
+    buf_init(&call.rows, LIST_BYTES_MAX);
+    pthread_rwlock_rdlock(&s->db_lock);
+    if (s->config)
+        list_job(&call);
+    else
+        call.err = ERR_SYSTEM;
+    pthread_rwlock_unlock(&s->db_lock);
+    int rc = call.err;
+    if (!rc && call.count > 0)
         rc = copy_rows(&call, arena, ret);
     if (!rc)
         *ret_count = call.count;

@@ -40,6 +40,7 @@ struct load_options {
     double warmup; // seconds, not counted
     const char *path;
     const char *body_file; // NULL: GET
+    const char *header;    // one more; NULL: none
     bool tls;
     bool handshakes;
 };

@@ -3,7 +3,7 @@
 // main.c: the load client's options and its one line of result.
 //
 //   load --port 8080 --path /openai/v1/chat/completions --body FILE [--rate R] [--connections N]
-//        [--seconds S] [--warmup S] [--host A] [--tls 1] [--handshakes 1]
+//        [--seconds S] [--warmup S] [--host A] [--tls 1] [--handshakes 1] [--header 'NAME: VALUE']
 //
 // Prints a JSON object: requests, errors, rate, events, bytes, and quantiles in microseconds.
 #include "base/buf.h"
@@ -19,7 +19,8 @@
 static void usage(void)
 {
     fprintf(stderr, "load --port N --path P [--body FILE] [--rate R] [--connections N]\n"
-                    "     [--seconds S] [--warmup S] [--host A] [--tls 1] [--handshakes 1]\n");
+                    "     [--seconds S] [--warmup S] [--host A] [--tls 1] [--handshakes 1]\n"
+                    "     [--header 'NAME: VALUE']\n");
     exit(2);
 }
 
@@ -50,6 +51,8 @@ static void parse(int argc, char **argv, struct load_options *o)
             o->path = value;
         else if (strcmp(name, "--body") == 0)
             o->body_file = value;
+        else if (strcmp(name, "--header") == 0)
+            o->header = value;
         else
             usage();
     }
@@ -77,6 +80,8 @@ static void render(const struct load_options *o, struct buf *out)
     }
     buf_printf(out, "%s %s HTTP/1.1\r\nHost: %s:%u\r\nUser-Agent: load\r\nAccept: */*\r\n",
                o->body_file ? "POST" : "GET", o->path, o->host, o->port);
+    if (o->header)
+        buf_printf(out, "%s\r\n", o->header);
     if (o->body_file)
         buf_printf(out, "Content-Type: application/json\r\nContent-Length: %zu\r\n", body.len);
     buf_add(out, SLICE("\r\n"));

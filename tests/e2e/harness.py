@@ -100,9 +100,11 @@ class Gateway:
         self.log = []
         self.ends_with = 0
         self.clients = weakref.WeakSet()
+        # Rings go with the folder, not into /dev/shm: nobody would remove them.
+        home = [self.dir.name, *(v for f, v in zip(flags, flags[1:]) if f == "-app-dir")][-1]
         self.process = subprocess.Popen(
             [*(program or (BIN,)), "-port", "0", "-host", "127.0.0.1", "-app-dir", self.dir.name,
-             *FLAGS, *flags],
+             "-shared-dir", os.path.join(home, "shared"), *FLAGS, *flags],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             env=environ, pass_fds=pass_fds)
         self.changed = threading.Condition()
@@ -554,7 +556,8 @@ def send_stream(call, events):
 
 
 def workers(gateway):
-    """How many worker threads the gateway has. They are made at the first job."""
+    """How many worker threads the gateway has. They are made at the first job. Without records: the
+    store has two of its own."""
     task = "/proc/%d/task" % gateway.process.pid
     names = [open("%s/%s/comm" % (task, t), encoding="utf-8").read() for t in os.listdir(task)]
     return sum(n.strip() == "work" for n in names)

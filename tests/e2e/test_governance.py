@@ -130,6 +130,42 @@ def test_only_the_keys_that_are_lent(governed_by, provider):
     assert a.status >= 400
 
 
+@pytest.mark.parametrize("requests,tokens,told", [
+    (1, 60, "rate_limited"), (1, 100000, "request_limited"), (100000, 60, "token_limited")])
+def test_which_half_of_a_rate_limit_is_full(governed_by, provider_of, requests, tokens, told):
+    usage = {"prompt_tokens": 80, "completion_tokens": 20, "total_tokens": 100}
+    g = governed_by(governed(provider_of(lambda call: call.reply(200, dict(CHAT, usage=usage))), {
+        "rate_limits": [{"id": "r", "request_max_limit": requests, "token_max_limit": tokens,
+                         "request_reset_duration": "1d", "token_reset_duration": "1d"}],
+        "virtual_keys": [key(rate_limit_id="r")]}))
+    small = chat("openai/m", max_tokens=1)  # some 90 bytes: not more than 40 tokens are reserved
+    assert g.post(CHAT_PATH, small, headers=VK).status == 200
+    a = g.post(CHAT_PATH, small, headers=VK)
+    assert error(a) == (429, told)
+    text = json.loads(a.body)["error"]["message"]
+    assert ("1 of 1 requests" in text) == (told != "token_limited")
+    assert ("100 of 60 tokens" in text) == (told != "request_limited")
+
+
+# Bifrost's order: what the provider and the model have left, then what the key may use.
+@pytest.mark.parametrize("limits,told", [
+    ({"providers": [{"name": "openai", "rate_limit_id": "r"}]}, (429, "request_limited")),
+    ({"providers": [{"name": "openai", "budget_id": "b"}]}, (402, "budget_exceeded")),
+    ({"model_configs": [{"id": "m", "model_name": "*", "rate_limit_id": "r"}]},
+     (429, "request_limited")),
+    ({}, (403, None))])
+@pytest.mark.parametrize("grants,blocked", [
+    ([], "provider_blocked"),
+    ([{"provider": "openai", "allowed_models": ["x"], "key_ids": ["*"]}], "model_blocked")])
+def test_what_is_left_for_anybody_comes_first(governed_by, provider, limits, told, grants, blocked):
+    g = governed_by(governed(provider, dict(limits, **{
+        "rate_limits": [{"id": "r", "request_max_limit": 0, "request_reset_duration": "1d"}],
+        "budgets": [{"id": "b", "max_limit": 0, "reset_duration": "1d"}],
+        "virtual_keys": [key(provider_configs=grants)]})))
+    assert error(g.post(CHAT_PATH, chat("openai/gpt-4o"), headers=VK)) == (
+        told[0], told[1] or blocked)
+
+
 def test_a_fallback_is_governed_too(governed_by, provider_of):
     p = provider_of(lambda call: call.reply(500, {"error": {"message": "no"}}))
     g = governed_by(governed(
@@ -262,13 +298,16 @@ def test_no_price_no_budget(governed_by, provider):
 def test_every_level_is_asked(governed_by, provider):
     tiny, wide = {"reset_duration": "1d", "max_limit": 1e-7}, {"reset_duration": "1d",
                                                                "max_limit": 100}
-    for level in ("team", "customer", "virtual key", "provider config", "provider", "model"):
+    for level in ("team", "business unit", "customer", "virtual key", "provider config", "provider",
+                  "model"):
         of = lambda name: tiny if name == level else wide
         g = governed_by(governed(provider, {
             "budgets": [dict(of("team"), id="bt", team_id="t"),
                         dict(of("virtual key"), id="bv", virtual_key_id="vk-1"),
                         dict(of("provider config"), id="bg", provider_config_id=7),
-                        dict(of("provider"), id="bp"), dict(of("model"), id="bm")],
+                        dict(of("provider"), id="bp"), dict(of("model"), id="bm"),
+                        dict(of("business unit"), id="bu")],
+            "business_units": [{"id": "u", "name": "U", "budget_id": "bu", "team_ids": ["t"]}],
             "customers": [{"id": "c", "name": "C", "budgets": [dict(of("customer"), id="bc")]}],
             "teams": [{"id": "t", "name": "T", "customer_id": "c"}],
             "providers": [{"name": "openai", "budget_id": "bp"}],

@@ -10,6 +10,9 @@ from harness import (CHAT_EVENTS, DONE, anthropic_script, chat, chat_chunk, conf
 MB = 1_000_000
 RESPONSES = "/v1/responses"
 
+# The store has workers of its own.
+UNRECORDED = {"enable_logging": False}
+
 
 def blocks(raw):
     """[(name, data)] of a stream; data is "[DONE]" or read."""
@@ -34,7 +37,7 @@ def served(gateway, path, body):
 def test_a_long_event_is_translated_in_its_place(gateway_of, provider_of, size, worked):
     words = ("a" * 10, "b" * size, "c" * 10)
     p = provider_of(lambda call: send_stream(call, message_events(words)))
-    g = gateway_of(config(p, "anthropic"))
+    g = gateway_of(config(p, "anthropic", client=UNRECORDED))
     events, did = served(g, "/v1/chat/completions", chat("anthropic/claude-x", stream=True))
     said = [e["choices"][0]["delta"].get("content") for _, e in events[:-1] if e["choices"]]
     assert [s for s in said if s] == list(words)
@@ -52,7 +55,8 @@ def test_the_end_of_a_long_stream_repeats_it(gateway_of, provider_of, name, piec
         CHAT_EVENTS[-1], DONE]
     p = provider_of(lambda call: send_stream(
         call, message_events(words) if name == "anthropic" else chunks))
-    g = gateway_of(config(p, "anthropic" if name == "anthropic" else "cerebras"))
+    g = gateway_of(config(p, "anthropic" if name == "anthropic" else "cerebras",
+                          client=UNRECORDED))
     model = "anthropic/claude-x" if name == "anthropic" else "cerebras/m"
     events, did = served(g, RESPONSES, {"model": model, "input": "Go", "stream": True})
     assert [e["delta"] for n, e in events if n == "response.output_text.delta"] == words
@@ -69,7 +73,7 @@ def test_a_long_event_passes_natively(gateway_of, provider_of, path):
     events = [CHAT_EVENTS[0]] + [event(chat_chunk({"content": w})) for w in words] + [
         CHAT_EVENTS[-1], DONE]
     p = provider_of(lambda call: send_stream(call, events))
-    g = gateway_of(config(p))
+    g = gateway_of(config(p, client=UNRECORDED))
     got, did = served(g, path, chat("openai/m", stream=True))
     assert [e["choices"][0]["delta"].get("content") for _, e in got[1:4]] == list(words)
     assert got[-1] == (None, "[DONE]") and did
@@ -78,7 +82,7 @@ def test_a_long_event_passes_natively(gateway_of, provider_of, path):
 def test_a_long_error_ends_the_stream_all_the_same(gateway_of, provider_of):
     error = {"type": "error", "error": {"type": "overloaded_error", "message": "m" * MB}}
     p = provider_of(lambda call: send_stream(call, [event(error, "error")]))
-    g = gateway_of(config(p, "anthropic"))
+    g = gateway_of(config(p, "anthropic", client=UNRECORDED))
     assert g.post("/v1/chat/completions", chat("anthropic/claude-x", stream=True)).status >= 500
     assert g.post("/anthropic/v1/messages", messages("claude-x", stream=True)).status >= 500
 
@@ -87,7 +91,7 @@ def test_a_client_that_leaves_a_long_event_harms_nobody(gateway_of, provider_of)
     words = ["b" * 3 * MB] * 4
     p = provider_of(lambda call: send_stream(call, message_events(words))
                     if call.json().get("stream") else anthropic_script(call))
-    g = gateway_of(config(p, "anthropic"))
+    g = gateway_of(config(p, "anthropic", client=UNRECORDED))
     for _ in range(5):
         with g.connect() as c:
             c.send_request("POST", RESPONSES,

@@ -2,11 +2,13 @@
 """Prices from outside: fetched, refused, stored, and the same for a request from start to end."""
 import gzip
 import json
+import ssl
 import threading
 
 import pytest
 
-from harness import CHAT, DEADLINE_S, Hangup, chat, config
+from harness import (CHAT, CHAT_EVENTS, DEADLINE_S, DONE, MESSAGE, RESPONSE, Hangup, chat, config,
+                     event, message_events)
 
 CHAT_PATH = "/v1/chat/completions"
 KEY = "sk-bf-alpha"
@@ -78,6 +80,88 @@ def test_without_a_url_nothing_is_fetched(start, provider):
     assert cost_of_one(g) == pytest.approx(5 * 2.5e-6 + 4 * 1.25e-6 + 2 * 1e-5)
 
 
+# ---- What an answer is billed by -----------------------------------------------------------------
+
+RATES = {"input_cost_per_token": 1, "output_cost_per_token": 10,
+         "input_cost_per_token_priority": 2, "output_cost_per_token_priority": 20,
+         "input_cost_per_token_flex": 0.5, "output_cost_per_token_flex": 5,
+         "cache_read_input_token_cost": 0.1, "cache_creation_input_token_cost": 1.25,
+         "cache_creation_input_token_cost_above_1hr": 2,
+         "search_context_cost_per_query": {"search_context_size_medium": 7}}
+CLAUDE = {"input_tokens": 100, "cache_read_input_tokens": 50, "cache_creation_input_tokens": 30,
+          "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20},
+          "output_tokens": 3, "server_tool_use": {"web_search_requests": 2},
+          "service_tier": "standard"}
+CLAUDE_COSTS = 100 * 1 + 50 * 0.1 + 10 * 1.25 + 20 * 2 + 3 * 10 + 2 * 7
+
+
+def billed(start, provider_of, vendor, script):
+    """A gateway whose one model has RATES, in dollars, and what a request has cost."""
+    prices = provider_of(lambda call: call.reply(
+        200, {vendor + "/m": dict(RATES, provider=vendor, mode="chat")}))
+    conf = governed(provider_of(script), prices.url)
+    conf["governance"]["budgets"][0]["max_limit"] = 1e5  # for what is reserved
+    conf["providers"] = {vendor: conf["providers"]["openai"]}
+    conf["governance"]["virtual_keys"][0]["provider_configs"][0]["provider"] = vendor
+    g = start(conf)
+    g.wait_log("prices updated")
+
+    def ask(path, body):
+        assert g.post(path, body, headers=VK).status == 200
+        a = g.request("GET", "/api/governance/virtual-keys/quota", headers=VK)
+        return json.loads(a.body)["budgets"][0]["current_usage"]
+    return ask
+
+
+def claude(call):
+    if not call.json().get("stream"):
+        return call.reply(200, dict(MESSAGE, usage=CLAUDE))
+    rest = message_events()[1:]
+    head = dict(MESSAGE, content=[], stop_reason=None, usage=dict(CLAUDE, output_tokens=1))
+    call.stream_head()
+    call.chunk(event({"type": "message_start", "message": head}, "message_start"))
+    call.chunk(b"".join(e for e in rest if b"message_delta" not in e and b"message_stop" not in e))
+    call.chunk(event({"type": "message_delta", "delta": {"stop_reason": "end_turn"},
+                      "usage": {"output_tokens": 3}}, "message_delta"))
+    call.chunk(event({"type": "message_stop"}, "message_stop"))
+    return call.stream_end()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path,more", [("/anthropic/v1/messages", {"max_tokens": 9}),
+                                       (CHAT_PATH, {})], ids=["native", "translated"])
+def test_what_was_cached_for_an_hour_costs_as_such(start, provider_of, path, more, stream):
+    ask = billed(start, provider_of, "anthropic", claude)
+    body = dict(chat("anthropic/m" if path == CHAT_PATH else "m", **more))
+    if stream:
+        body["stream"] = True
+    assert ask(path, body) == pytest.approx(CLAUDE_COSTS)
+
+
+@pytest.mark.parametrize("tier,costs", [("priority", 9 * 2 + 2 * 20), ("flex", 9 * .5 + 2 * 5),
+                                        ("default", 9 + 2 * 10), (None, 9 + 2 * 10)])
+@pytest.mark.parametrize("what", ["chat", "stream", "responses"])
+def test_a_service_tier_costs_what_was_served(start, provider_of, what, tier, costs):
+    usage = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
+
+    def script(call):
+        if what == "responses":
+            return call.reply(200, dict(RESPONSE, service_tier=tier))
+        if what == "chat":
+            return call.reply(200, dict(CHAT, service_tier=tier, usage=usage))
+        call.stream_head()
+        call.chunk(b"".join(CHAT_EVENTS) + event(
+            {"id": "c", "object": "chat.completion.chunk", "choices": [], "model": "m",
+             "service_tier": tier, "usage": usage}) + DONE)
+        return call.stream_end()
+    ask = billed(start, provider_of, "openai", script)
+    if what == "responses":
+        assert ask("/openai/v1/responses", {"model": "m", "input": "x"}) == pytest.approx(costs)
+    else:
+        body = chat("m", **({"stream": True} if what == "stream" else {}))
+        assert ask("/openai/v1/chat/completions", body) == pytest.approx(costs)
+
+
 def half(call):
     call.send(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{")
     raise Hangup
@@ -119,8 +203,105 @@ def test_gzip_and_force_sync(start, provider, provider_of):
     assert cost_of_one(g) == pytest.approx(TOKENS * 0.001)
     a = g.request("POST", SYNC)
     assert a.status == 200 and json.loads(a.body)["status"] == "success"
-    g.wait_log("prices updated", 2)
-    assert cost_of_one(g) == pytest.approx(TOKENS * 0.002)
+    assert cost_of_one(g) == pytest.approx(TOKENS * 0.002)  # at once, on every core
+
+
+def test_force_sync_answers_when_the_fetch_has_ended(start, provider, provider_of):
+    go, count = threading.Semaphore(1), []
+
+    def answer(call):
+        assert go.acquire(timeout=DEADLINE_S)
+        count.append(call)
+        call.reply(200, sheet(0.001 * len(count)))
+    prices = provider_of(answer)
+    g = start(governed(provider, prices.url), more=["--cores=2"])
+    g.wait_log("prices updated")
+    prices.call()
+    first = g.connect()
+    first.send_request("POST", SYNC)
+    prices.call()
+    others = [g.connect() for _ in range(6)]
+    for c in others:
+        c.send_request("POST", SYNC)
+    for _ in range(8):
+        assert g.request("GET", "/health").status == 200
+    first.sock.setblocking(False)
+    with pytest.raises((BlockingIOError, ssl.SSLWantReadError)):  # it has not ended
+        first.sock.recv(1)
+    first.sock.settimeout(DEADLINE_S)
+    go.release(10)
+    assert first.answer().status == 200 and len(count) >= 2
+    # Those who asked while it ran share the next, or the one after that: not one each.
+    assert [c.answer().status for c in others] == [200] * 6
+    assert 3 <= len(count) <= 2 + 6
+    assert cost_of_one(g) == pytest.approx(TOKENS * 0.001 * len(count))
+
+
+def test_force_sync_says_what_went_wrong(start, provider, provider_of):
+    bad = []
+
+    def answer(call):
+        if bad:
+            call.reply(503, {})
+        else:
+            call.reply(200, sheet(0.001))
+    prices = provider_of(answer)
+    g = start(governed(provider, prices.url))
+    g.wait_log("prices updated")
+    bad.append(1)
+    a = g.request("POST", SYNC)
+    assert a.status == 500
+    assert json.loads(a.body)["error"]["message"] == (
+        "pricing sync failed: the server answered 503")
+    assert cost_of_one(g) == pytest.approx(TOKENS * 0.001)
+
+
+def test_a_url_that_is_taken_away_leaves_nobody_waiting(start, provider, provider_of, tmp_path):
+    go = threading.Event()
+
+    def answer(call):
+        if len(prices.seen) > 1:
+            assert go.wait(DEADLINE_S)
+        call.reply(200, sheet(0.001))
+    prices = provider_of(answer)
+    g = start(governed(provider, prices.url), more=["--cores=1"])
+    g.wait_log("prices updated")
+    prices.call()
+    first, second = g.connect(), g.connect()
+    first.send_request("POST", SYNC)
+    prices.call()
+    second.send_request("POST", SYNC)
+    assert g.request("GET", "/health").status == 200
+    (tmp_path / "home" / "config.json").write_text(json.dumps(governed(provider)))
+    g.process.send_signal(1)
+    g.wait_log("configuration reloaded")
+    go.set()
+    assert first.answer().status == 200
+    a = second.answer()
+    assert a.status == 500 and b"there is no URL any more" in a.body
+
+
+def test_who_leaves_meanwhile_and_a_stop(start, provider, provider_of):
+    go = threading.Event()
+
+    def answer(call):
+        if len(prices.seen) > 1:
+            go.wait(DEADLINE_S)
+        call.reply(200, sheet(0.001))
+    prices = provider_of(answer)
+    g = start(governed(provider, prices.url), more=["--cores=2"])
+    g.wait_log("prices updated")
+    prices.call()
+    with g.connect() as c:
+        c.send_request("POST", SYNC)
+        prices.call()
+    stays = g.connect()
+    stays.send_request("POST", SYNC)
+    g.process.send_signal(15)
+    a = stays.answer()
+    assert a.status == 503 and b"shutting down" in a.body
+    g.stop()
+    go.set()
 
 
 def test_a_request_keeps_the_price_it_began_with(start, provider_of):

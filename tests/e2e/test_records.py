@@ -6,7 +6,8 @@ import urllib.parse
 
 import pytest
 
-from harness import CHAT, DEADLINE_S, chat, config
+from harness import (CHAT, CHAT_EVENTS, DEADLINE_S, DONE, USAGE_EVENT, Hangup, anthropic_script,
+                     both, chat, chat_chunk, config, event, message_events, messages)
 
 CHAT_PATH = "/v1/chat/completions"
 VK = [("x-bf-vk", "sk-bf-alpha")]
@@ -74,6 +75,205 @@ def test_a_whole_answer(recording, provider):
     assert g.request("GET", "/api/logs/nonsense").status == 404
 
 
+def test_the_stores_health(recording, provider):
+    g = recording(logged(provider))
+    assert g.request("GET", "/health").json() == {"status": "ok", "components": {
+        "gateway": "ok", "config_store": "ok", "log_store": "ok"}}
+    assert g.post(CHAT_PATH, chat()).status == 200
+    for line in ("ringgate_store_records_total 1", "ringgate_store_queued_bytes 0",
+                 'ringgate_store_state{state="ready"} 1', "ringgate_store_writing 1"):
+        assert g.wait_metric(line), line
+    g = recording(config(provider, client={"enable_logging": False}))
+    assert g.request("GET", "/health").json()["components"] == {"gateway": "ok"}
+    assert b"ringgate_store" not in g.request("GET", "/metrics").body
+
+
+# ---- Content -----------------------------------------------------------------------------------
+
+TOOL = {"name": "weather", "parameters": {"type": "object", "properties": {"city": {}}}}
+CONTENT = {"raw_request", "raw_response", "input_history", "output_message", "params", "tools"}
+
+
+def responses(model, **members):
+    return dict({"model": model, "input": "Say hello."}, **members)
+
+
+# Where the client asks, and its body: native to each provider, and across.
+ROADS = {
+    "chat": (CHAT_PATH, chat()),
+    "messages": ("/anthropic/v1/messages", messages()),
+    "responses": ("/v1/responses", responses("openai/gpt-x")),
+    "chat-messages": (CHAT_PATH, chat("anthropic/claude-x")),
+    "messages-responses": ("/anthropic/v1/messages", messages("openai/gpt-x")),
+    "messages-chat": ("/anthropic/v1/messages", messages("cerebras/llama")),
+    "responses-messages": ("/v1/responses", responses("anthropic/claude-x")),
+    "responses-chat": ("/openai/v1/responses", responses("cerebras/llama")),
+}
+EVERY_ROAD = pytest.mark.parametrize("road", ROADS.values(), ids=ROADS.keys())
+STREAM_OR_NOT = pytest.mark.parametrize("stream", [False, True])
+
+
+@pytest.fixture
+def everywhere(recording, provider_of):
+    conf = both(provider_of(), provider_of(anthropic_script), client={"enable_logging": True},
+                cerebras=config(provider_of(), "cerebras"))
+    return recording(dict(conf, version=2))
+
+
+def said(one):
+    """The text of an answer as its row tells it, and its tool calls."""
+    if one["object"].startswith("chat"):
+        assert "responses_output" not in one
+        message = one["output_message"]
+        assert message.get("tool_calls", []) == one.get("tool_calls", [])
+        return message["content"] or "", [(c["function"]["name"], c["function"]["arguments"])
+                                          for c in one.get("tool_calls", [])]
+    assert "output_message" not in one
+    output = one["responses_output"]
+    return ("".join(p["text"] for i in output if i["type"] == "message" for p in i["content"]),
+            [(i["name"], i["arguments"]) for i in output if i["type"] == "function_call"])
+
+
+def asked(one):
+    if one["object"].startswith("chat"):
+        return one["input_history"]
+    return one["responses_input_history"]
+
+
+@EVERY_ROAD
+@STREAM_OR_NOT
+def test_what_was_asked_and_answered(everywhere, road, stream):
+    path, body = road
+    assert everywhere.post(path, dict(body, stream=stream, temperature=0.5)).status == 200
+    one = entry(everywhere, rows(everywhere, 1)[0])
+    assert said(one) == ("Hello.", [])
+    (message,) = asked(one)
+    assert message["role"] == "user" and "Say hello." in json.dumps(message["content"])
+    assert one["params"]["temperature"] == 0.5 and "model" not in one["params"]
+    assert one["stream"] is stream and one["token_usage"]["completion_tokens"] == 2
+    assert json.loads(one["raw_request"])["temperature"] == 0.5
+    assert "content_cut" not in one
+
+
+@EVERY_ROAD
+@STREAM_OR_NOT
+def test_tool_calls(everywhere, road, stream):
+    path, body = road
+    tool = (dict(name=TOOL["name"], input_schema=TOOL["parameters"]) if "messages" in path
+            else dict(TOOL, type="function") if "responses" in path
+            else dict(type="function", function=TOOL))
+    assert everywhere.post(path, dict(body, stream=stream, tools=[tool])).status == 200
+    one = entry(everywhere, rows(everywhere, 1)[0])
+    (call,) = said(one)[1]
+    assert (call[0], json.loads(call[1])) == ("weather", {"city": "Oslo"})
+    assert "weather" in json.dumps(one["tools"])
+
+
+def test_a_native_stream_is_kept_as_it_came(recording, provider):
+    g = recording(logged(provider))
+    assert g.post("/openai/v1/chat/completions", chat("gpt-x", stream=True)).status == 200
+    kept = entry(g, rows(g, 1)[0])["raw_response"].encode()
+    # The client did not ask for usage: it was told the gateway, and is kept.
+    assert kept == b"".join(CHAT_EVENTS) + USAGE_EVENT + DONE
+
+
+# The client goes behind each event: the row tells what had been said until then.
+@pytest.mark.parametrize("count", range(1, len(CHAT_EVENTS) + 1))
+def test_a_stream_that_is_left(recording, provider_of, count):
+    def script(call):
+        call.stream_head()
+        for e in CHAT_EVENTS[:count]:
+            call.chunk(e)
+        call.wait_closed()
+    g = recording(logged(provider_of(script)))
+    with g.connect() as c:
+        c.send_request("POST", CHAT_PATH, chat(stream=True))
+        assert c.head()[0] == 200
+        events = c.events()
+        for _ in range(count):
+            next(events)
+    row = rows(g, 1)[0]
+    assert row["status"] == "error" and row["error_details"]["status_code"] == 499
+    one = entry(g, row)
+    assert one["raw_response"].encode() == b"".join(CHAT_EVENTS[:count])
+    told = one.get("output_message", {}).get("content") or ""
+    assert told == "".join(["", "Hel", "lo", ".", ""][:count])
+
+
+def test_a_provider_breaks_off(recording, provider_of):
+    def script(call):
+        call.stream_head()
+        for e in message_events()[:5]:
+            call.chunk(e)
+        raise Hangup
+    conf = both(provider_of(), provider_of(script), client={"enable_logging": True})
+    g = recording(dict(conf, version=2))
+    g.post("/anthropic/v1/messages", messages(stream=True))
+    row = rows(g, 1)[0]
+    assert row["status"] == "error"
+    assert said(entry(g, row))[0] == "Hello"
+
+
+def test_an_error_has_the_providers_body(recording, provider_of):
+    body = {"error": {"message": "no such thing", "type": "invalid_request_error", "more": [1]}}
+    g = recording(logged(provider_of(lambda call: call.reply(400, body))))
+    assert g.post(CHAT_PATH, chat()).status == 400
+    one = entry(g, rows(g, 1)[0])
+    assert json.loads(one["raw_response"]) == body and "output_message" not in one
+    assert json.loads(one["raw_request"])["messages"] == one["input_history"]
+
+
+def test_a_long_answer_is_kept_whole_and_a_longer_one_cut(recording, provider_of):
+    def script(call):
+        n = int(call.json()["model"])
+        choice = dict(CHAT["choices"][0], message={"role": "assistant", "content": "x" * n})
+        call.reply(200, dict(CHAT, choices=[choice]))
+    g = recording(logged(provider_of(script)))
+    for n in (300_000, 600_000):
+        assert g.post(CHAT_PATH, chat("openai/%d" % n)).status == 200
+    longer, whole = [entry(g, r) for r in rows(g, 2)]
+    assert whole["output_message"]["content"] == "x" * 300_000 and "content_cut" not in whole
+    # Half of what a record may hold; what is no JSON any more is not told as a message.
+    assert longer["content_cut"] is True and "output_message" not in longer
+    assert len(longer["raw_response"]) == 512 * 1024
+
+
+def test_a_stream_beyond_the_ceiling_is_cut_behind_an_event(recording, provider_of):
+    # Longer than what is compared: nothing folds.
+    words = [chr(ord("a") + i % 26) * 20_000 for i in range(40)]
+
+    def script(call):
+        call.stream_head()
+        for w in words:
+            call.chunk(event(chat_chunk({"content": w})))
+        call.chunk(DONE)
+        call.stream_end()
+    g = recording(logged(provider_of(script)))
+    assert g.post(CHAT_PATH, chat(stream=True)).status == 200
+    one = entry(g, rows(g, 1)[0])
+    assert one["content_cut"] is True and one["status"] == "success"
+    # Of 20,000 bytes and what is around them 25 fit into 512 kB.
+    assert one["output_message"]["content"] == "".join(words[:25])
+
+
+def test_embeddings(recording, provider):
+    g = recording(logged(provider))
+    body = {"model": "openai/text-embedding-3", "input": ["a", "b"], "dimensions": 2}
+    assert g.post("/v1/embeddings", body).status == 200
+    one = entry(g, rows(g, 1)[0])
+    assert one["embedding_output"] == [[0.5, -0.25]] and one["params"]["dimensions"] == 2
+
+
+def test_the_providers_key_is_in_no_record(recording, provider_of):
+    sent = []
+    p = provider_of(lambda call: (sent.append(call.headers["authorization"]),
+                                  call.reply(200, CHAT)))
+    g = recording(logged(p, client={"logging_headers": ["authorization"]}))
+    assert g.post(CHAT_PATH, chat()).status == 200
+    assert sent == ["Bearer sk-secret-1"]
+    assert "sk-secret-1" not in json.dumps(entry(g, rows(g, 1)[0]))
+
+
 def test_a_stream_has_its_usage_and_its_question(recording, provider):
     g = recording(logged(provider))
     assert g.post(CHAT_PATH, chat(stream=True)).status == 200
@@ -107,18 +307,41 @@ def test_a_fallback_has_a_row_and_retries_have_none(recording, provider_of):
     assert search(g, providers="nobody")["logs"] == []
 
 
+def test_a_refused_request_has_a_row(recording, provider):
+    g = recording(dict(logged(provider), governance={"virtual_keys": [{
+        "id": "v", "name": "V", "value": "sk-bf-alpha", "is_active": True, "provider_configs": [
+            {"provider": "openai", "allowed_models": ["other"]}]}]}))
+    a = g.post(CHAT_PATH, chat(), headers=VK)
+    assert a.status >= 400
+    (row,) = rows(g, 1, status="error", virtual_key_ids="v")
+    assert row["model"] == "gpt-4o-mini" and row["error_details"]["status_code"] == a.status
+    assert row["error_details"]["error"]["message"] == a.json()["error"]["message"]
+    assert not CONTENT & set(entry(g, row))
+    # What names no target leaves none.
+    assert g.post(CHAT_PATH, chat("nobody/x"), headers=VK).status == 400
+    assert g.post(CHAT_PATH, b"{", headers=VK).status == 400
+    rows(g, 1)
+
+
 def test_content_off(recording, provider):
     g = recording(logged(provider, client={"disable_content_logging": True}))
     assert g.post(CHAT_PATH, chat()).status == 200
+    assert g.post(CHAT_PATH, chat(stream=True)).status == 200
+    for row in rows(g, 2):
+        assert not CONTENT & set(entry(g, row))
+
+
+@STREAM_OR_NOT
+@pytest.mark.parametrize("off,header,kept", [(False, "true", False), (True, "false", True)])
+def test_content_by_request(recording, provider, stream, off, header, kept):
+    g = recording(logged(provider, client={"allow_per_request_content_storage_override": True,
+                                           "disable_content_logging": off}))
+    assert g.post(CHAT_PATH, chat(stream=stream),
+                  headers=[("x-bf-disable-content-logging", header)]).status == 200
     one = entry(g, rows(g, 1)[0])
-    assert "raw_request" not in one and "raw_response" not in one
-
-
-def test_content_off_for_one_request(recording, provider):
-    g = recording(logged(provider, client={"allow_per_request_content_storage_override": True}))
-    assert g.post(CHAT_PATH, chat(),
-                  headers=[("x-bf-disable-content-logging", "true")]).status == 200
-    assert "raw_request" not in entry(g, rows(g, 1)[0])
+    assert bool(CONTENT & set(one)) is kept
+    if kept:
+        assert said(one)[0] == "Hello."
 
 
 def test_pages(recording, provider):
@@ -133,6 +356,83 @@ def test_pages(recording, provider):
     assert page["stats"]["total_requests"] == 5 and page["stats"]["success_rate"] == 100
 
 
+# ---- In flight ---------------------------------------------------------------------------------
+
+@pytest.fixture
+def halfway(recording, provider_of):
+    """A gateway of four cores, streams that have said two words, and what lets them go on."""
+    go = threading.Event()
+
+    def script(call):
+        if not call.json().get("stream"):
+            return call.reply(200, CHAT)
+        call.stream_head()
+        for e in CHAT_EVENTS[:3]:
+            call.chunk(e)
+        assert go.wait(DEADLINE_S)
+        for e in [*CHAT_EVENTS[3:], USAGE_EVENT, DONE]:
+            call.chunk(e)
+        call.stream_end()
+    g = recording(logged(provider_of(script)), flags=["--cores", "4"])
+    clients = []
+
+    def begin(name):
+        c = g.connect()
+        clients.append(c)
+        c.send_request("POST", CHAT_PATH, chat("openai/" + name, stream=True),
+                       [("x-request-id", name)])
+        assert c.head()[0] == 200
+        events = c.events()
+        for _ in range(3):
+            next(events)
+        return events
+
+    yield g, begin, go
+    go.set()
+    for c in clients:
+        c.close()
+
+
+def test_what_has_not_ended_is_told_from_memory(halfway):
+    g, begin, go = halfway
+    assert g.post(CHAT_PATH, chat("openai/whole")).status == 200
+    rows(g, 1)
+    streams = [begin("live-%d" % i) for i in range(8)]
+    page = search(g)
+    assert page["pagination"]["total_count"] == 9
+    live, whole = page["logs"][:8], page["logs"][8]
+    assert [r["status"] for r in live] == ["processing"] * 8 and whole["status"] == "success"
+    assert [r["model"] for r in live] == ["live-%d" % i for i in reversed(range(8))]
+    assert all(r["stream"] is True and "cost" not in r and "latency" not in r for r in live)
+    assert live[0]["metadata"]["request_id"] == "live-7" and live[0]["selected_key_name"] == "k1"
+    assert entry(g, live[0])["model"] == "live-7"
+    assert [r["model"] for r in search(g, status="success")["logs"]] == ["whole"]
+    assert len(search(g, status="processing")["logs"]) == 8
+    assert search(g, status="processing", models="live-3")["pagination"]["total_count"] == 1
+    assert search(g, status="processing", providers="anthropic")["logs"] == []
+    # As one list: two pages around the border, from either end.
+    assert [r["model"] for r in search(g, limit=2, offset=7)["logs"]] == ["live-0", "whole"]
+    assert [r["model"] for r in search(g, limit=2, order="asc")["logs"]] == ["whole", "live-0"]
+    assert [r["model"] for r in search(g, limit=3, offset=7, order="asc")["logs"]] == [
+        "live-6", "live-7"]
+    go.set()
+    for events in streams:
+        for _ in events:
+            pass
+    ended = rows(g, 9)
+    assert {r["status"] for r in ended} == {"success"}
+    assert g.request("GET", "/api/logs/" + live[0]["id"]).status == 404
+
+
+def test_a_page_of_a_thousand(recording, provider):
+    g = recording(logged(provider))
+    with g.connect() as c:
+        for _ in range(1000):
+            assert c.request("POST", CHAT_PATH, json.dumps(chat()).encode()).status == 200
+    rows(g, 1000, limit=1)
+    assert len({r["id"] for r in search(g, limit=1000)["logs"]}) == 1000
+
+
 @pytest.mark.parametrize("name,value", [
     ("limit", "1001"), ("limit", "0"), ("offset", "x"), ("sort_by", "size"), ("order", "up"),
     ("start_time", "yesterday"), ("status", "fine"), ("min_cost", "-1"), ("nonsense", "1")])
@@ -142,9 +442,15 @@ def test_bad_parameters_are_named(recording, provider, name, value):
     assert a.status == 400 and name in json.loads(a.body)["error"]["message"]
 
 
-def test_not_kept_unless_asked_for(gateway_of, provider):
-    g = gateway_of(config(provider))
-    assert g.request("GET", "/api/logs").status == 404
+@pytest.mark.parametrize("members,kept", [
+    ({}, True), ({"logs_store": {"enabled": True}}, True), ({"logs_store": {}}, True),
+    ({"logs_store": {"enabled": False}}, False),
+    ({"client": {"enable_logging": False}}, False),
+    ({"client": {"enable_logging": False}, "logs_store": {"enabled": True}}, False),
+    ({"client": {"enable_logging": True}, "logs_store": {"enabled": False}}, False)])
+def test_kept_unless_switched_off(gateway_of, provider, members, kept):
+    g = gateway_of(dict(config(provider), **members))
+    assert g.request("GET", "/api/logs").status == (200 if kept else 404)
 
 
 def test_an_answer_that_was_received_has_its_row_after_a_kill(recording, provider):

@@ -281,7 +281,7 @@ def test_br_bomb_is_decoded_by_workers(gateway_of, provider_of):
     data = packed(body, "br")
     assert len(data) < 10_000
     provider = provider_of(lambda call: call.reply(200, data, [("Content-Encoding", "br")]))
-    g = gateway_of(config(provider))
+    g = gateway_of(config(provider, client={"enable_logging": False}))
     assert workers(g) == 0
     assert g.post("/openai/v1/chat/completions", chat("m")).body == body
     assert workers(g) > 0

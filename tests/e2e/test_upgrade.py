@@ -410,6 +410,7 @@ def test_what_the_new_program_gets(line_of, provider):
     assert [n for n, _ in passed] == ["link", "area", "main", "main"]
     assert {int(f) for f, _ in got["fds"].items()} - {0, 1, 2} == {int(f) for _, f in passed}
     assert got["argv"][1:] == ["-port", "0", "-host", "127.0.0.1", "-app-dir", g.dir.name,
+                               "-shared-dir", os.path.join(g.dir.name, "shared"),
                                *harness.FLAGS, "--cores=2"]
     g.wait_log(FAILED)
     assert not os.path.exists("/proc/%d" % got["pid"])

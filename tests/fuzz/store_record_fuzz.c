@@ -38,10 +38,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct record_view view;
     struct slice request, answer;
-    bool cut;
+    unsigned flags;
     if (record_read(slice_of(data, size), &view) == 0)
         put_again(&view);
-    if (record_content_read(slice_of(data, size), &request, &answer, &cut) == 0)
+    if (record_content_read(slice_of(data, size), &request, &answer, &flags) == 0)
         ASSERT(request.len + answer.len + RECORD_CONTENT_BYTES == size);
     return 0;
 }

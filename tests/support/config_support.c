@@ -14,6 +14,7 @@ const char *built_environment(const char *name)
         {"TEST_KEY", "sk-test-secret"},
         {"TEST_URL", "http://127.0.0.1:9000/v1"},
         {"TEST_EMPTY", ""},
+        {"GATEWAY_ENCRYPTION_KEY", "a passphrase for tests"},
         {"BAD_KEY", "sk-one\r\nx-two: 3"},
     };
     for (size_t i = 0; i < ARRAY_LEN(variables); i++) {
@@ -34,9 +35,10 @@ __attribute__((weak)) struct limiter *limiters_get(struct limiters *l, struct sl
     return (struct limiter *)&l->asked[l->count++];
 }
 
-static void build(struct built *b, const char *text, bool allow)
+static void build(struct built *b, const char *text, bool allow, const char *stored)
 {
-    struct config_source source = {.environment = built_environment, .allow_unenforced = allow};
+    struct config_source source = {
+        .environment = built_environment, .allow_unenforced = allow, .stored = slice_str(stored)};
     memset(b, 0, sizeof(*b));
     config_report_init(&b->report);
     b->err = config_build_text(slice_str(text), &source, &b->limiters, &b->report, &b->config);
@@ -45,12 +47,17 @@ static void build(struct built *b, const char *text, bool allow)
 
 void built_text(struct built *b, const char *text)
 {
-    build(b, text, false);
+    build(b, text, false, "");
 }
 
 void built_text_allowing(struct built *b, const char *text)
 {
-    build(b, text, true);
+    build(b, text, true, "");
+}
+
+void built_stored(struct built *b, const char *text, const char *stored)
+{
+    build(b, text, false, stored);
 }
 
 void built_done(struct built *b)

@@ -10,7 +10,7 @@
 #include "gateway/config.h"
 
 // TEST_KEY=sk-test-secret, TEST_URL=http://127.0.0.1:9000/v1, TEST_EMPTY= (empty), BAD_KEY (a
-// line break inside). Everything else is unset.
+// line break inside), GATEWAY_ENCRYPTION_KEY. Everything else is unset.
 const char *built_environment(const char *name);
 
 #define LIMITERS_MAX 32
@@ -30,7 +30,8 @@ struct built {
 };
 
 void built_text(struct built *b, const char *text);
-void built_text_allowing(struct built *b, const char *text); // --allow-unenforced
+void built_text_allowing(struct built *b, const char *text);              // --allow-unenforced
+void built_stored(struct built *b, const char *text, const char *stored); // with rows of a store
 void built_done(struct built *b);
 // Is `line` (without "config.json: " and the line's end) among the errors / warnings?
 bool built_error(const struct built *b, const char *line);

@@ -2,10 +2,13 @@
 //
 // admin_test.c: health while serving and while draining, version, robots, the figures' type.
 #include "tests/unit/gateway/fixture.h"
+#include "tests/unit/store/fixture.h"
 
 #include "admin/admin.h"
 
 static const char *path;
+static struct store *store;
+static bool no_store_in_health;
 
 static void serve(struct fake *f, struct fiber *self)
 {
@@ -19,6 +22,8 @@ static struct fake *get(const char *what, bool draining)
     struct fake *f = fake_open();
     assert_int_equal(route_table_add(&f->gateway.routes, admin_routes, admin_route_count), 0);
     atomic_store(&f->gateway.draining, draining);
+    f->gateway.store = store;
+    f->config.no_store_in_health = no_store_in_health;
     path = what;
     fake_run(f, serve);
     assert_int_equal(f->settled, 1);
@@ -41,6 +46,60 @@ static void health_is_503_while_draining(void **state)
     assert_int_equal(f->status, 503);
     assert_non_null(strstr(text_of_buf(&f->body), "\"message\":\"shutting down\""));
     fake_close(f);
+}
+
+static struct fake *closed(struct fake *f)
+{
+    fake_close(f);
+    return NULL;
+}
+
+#define STORES(word)                                                                               \
+    "{\"status\":\"ok\",\"components\":{\"gateway\":\"ok\",\"config_store\":\"" word               \
+    "\",\"log_store\":\"" word "\"}}"
+
+static void health_names_the_stores(void **state)
+{
+    (void)state;
+    struct place p;
+    place_make(&p);
+    struct store *old = place_open(&p);
+    store = old;
+    struct fake *f = get("/health", false);
+    ASSERT_TEXT(&f->body, STORES("ok"));
+    f = closed(f);
+    p.options.standby = true;
+    struct store *next = place_open(&p);
+    store = next; // of an upgrade: the other one drains its rings
+    f = get("/health", false);
+    assert_int_equal(f->status, 200);
+    ASSERT_TEXT(&f->body, STORES("standby"));
+    f = closed(f);
+    store_close(next);
+    store_close(old);
+    store = NULL;
+    place_done(&p);
+}
+
+static void health_is_503_when_nothing_is_written(void **state)
+{
+    (void)state;
+    store = memory_open();
+    pthread_mutex_lock(&store->batch_mutex); // the drain's next success is not ours
+    atomic_store(&store->numbers.batch_err, ERR_SYSTEM);
+    struct fake *f = get("/health", false);
+    assert_int_equal(f->status, 503);
+    assert_non_null(strstr(text_of_buf(&f->body), "the log store cannot be written"));
+    f = closed(f);
+    no_store_in_health = true;
+    f = get("/health", false);
+    assert_int_equal(f->status, 200);
+    ASSERT_TEXT(&f->body, "{\"status\":\"ok\",\"components\":{\"gateway\":\"ok\"}}");
+    f = closed(f);
+    no_store_in_health = false;
+    pthread_mutex_unlock(&store->batch_mutex);
+    store_close(store);
+    store = NULL;
 }
 
 static void version_is_a_bare_string(void **state)
@@ -76,6 +135,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(health_is_ok),
         cmocka_unit_test(health_is_503_while_draining),
+        cmocka_unit_test(health_names_the_stores),
+        cmocka_unit_test(health_is_503_when_nothing_is_written),
         cmocka_unit_test(version_is_a_bare_string),
         cmocka_unit_test(robots_are_welcome),
         cmocka_unit_test(metrics_are_prometheus_text),

@@ -78,6 +78,7 @@ static void parameters(void **state)
         {"order=down", 400, "order"},
         {"status=success", 200, ""},
         {"status=maybe", 400, "status"},
+        {"status=processing,error", 200, ""},
         {"start_time=2023-11-14T22:13:20Z&end_time=2023-11-15T00:00:00%2B01:00", 200, ""},
         {"start_time=now", 400, "start_time"},
         {"min_latency=1.5&max_latency=9", 200, ""},

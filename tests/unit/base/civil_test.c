@@ -94,12 +94,57 @@ static void what_is_read(void **state)
     }
 }
 
+static void dates_of_http(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t seconds; // -1: refused
+    } rows[] = {
+        {"Sun, 06 Nov 1994 08:49:37 GMT", 784111777}, // RFC 9110's own
+        {"Thu, 01 Jan 1970 00:00:00 GMT", 0},
+        {"Thu, 29 Feb 2024 23:59:59 GMT", 1709251199},
+        {"Mon, 31 Dec 2035 12:00:00 GMT", 2082715200},
+        {"Sun, 06 Nov 1994 08:49:37 UTC", -1},
+        {"Sun, 06 Nov 1994 08:49:37 GMT ", -1},
+        {"Sun, 6 Nov 1994 08:49:37 GMT", -1},
+        {"Sun, 00 Nov 1994 08:49:37 GMT", -1},
+        {"Wed, 29 Feb 2023 00:00:00 GMT", -1},
+        {"Sun, 06 nov 1994 08:49:37 GMT", -1},
+        {"Son, 06 Nov 1994 08:49:37 GMT", -1},
+        {"Wed, 31 Dec 1969 23:59:59 GMT", -1},
+        {"Sunday, 06-Nov-94 08:49:37 GMT", -1}, // obsolete
+        {"Sun Nov  6 08:49:37 1994", -1},       // the same
+        {"Sun, 06 Nov", -1},
+        {"", -1},
+    };
+    char out[CIVIL_HTTP_BYTES];
+    struct wall at = {0};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        int rc = civil_parse_http(slice_str(rows[i].text), &at);
+        if (rc != (rows[i].seconds < 0 ? ERR_BAD_TYPE : 0) ||
+            (rc == 0 && at.ns != rows[i].seconds * NS_PER_S))
+            fail_msg("%s: %d %lld", rows[i].text, rc, (long long)at.ns);
+        if (rc == 0)
+            assert_true(slice_eq(civil_http(at, out), slice_str(rows[i].text)));
+    }
+    assert_int_equal(civil_parse_http(SLICE("Fri, 31 Dec 9999 23:59:59 GMT"), &at), 0);
+    assert_true(at.ns == INT64_MAX); // the end of the clock
+    // Every day of forty years, there and back.
+    for (int64_t day = 0; day < 40 * 366; day++) {
+        struct wall back, then = {.ns = (day * CIVIL_DAY_S + day % CIVIL_DAY_S) * NS_PER_S};
+        assert_int_equal(civil_parse_http(civil_http(then, out), &back), 0);
+        assert_true(back.ns == then.ns);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(days_are_those_of_the_calendar),
         cmocka_unit_test(texts),
         cmocka_unit_test(what_is_read),
+        cmocka_unit_test(dates_of_http),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

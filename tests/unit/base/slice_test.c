@@ -87,12 +87,26 @@ static void writing_numbers(void **state)
     }
 }
 
+static void being_on_a_list(void **state)
+{
+    (void)state;
+    static const struct slice list[] = {SLICE("gpt-4o"), SLICE(""), SLICE("*")};
+    assert_true(slice_in(SLICE("gpt-4o"), list, 3) && slice_iin(SLICE("gpt-4o"), list, 3));
+    assert_true(slice_iin(SLICE("GPT-4O"), list, 3));
+    assert_false(slice_in(SLICE("GPT-4O"), list, 3));
+    assert_true(slice_in(SLICE("*"), list, 3));
+    assert_false(slice_in(SLICE("*"), list, 2)); // behind the end
+    assert_true(slice_in(SLICE_EMPTY, list, 3) && slice_iin(SLICE_EMPTY, list, 3));
+    assert_false(slice_in(SLICE("gpt-4"), list, 3) || slice_iin(SLICE("gpt-4o-mini"), list, 3));
+    assert_false(slice_in(SLICE("x"), NULL, 0) || slice_iin(SLICE("x"), NULL, 0));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comparing),       cmocka_unit_test(cutting),
         cmocka_unit_test(finding),         cmocka_unit_test(reading_numbers),
-        cmocka_unit_test(writing_numbers),
+        cmocka_unit_test(writing_numbers), cmocka_unit_test(being_on_a_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -180,9 +180,28 @@ static void little_memory_is_told(void **state)
     }
 }
 
+// A stream that broke off: what it had said, the open block included.
+static void broken_ones_have_said_something(void **state)
+{
+    struct desk d;
+    (void)state;
+    int rc = collect(
+        &d, &dialect_openai_chat,
+        "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n"
+        "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"b\"}}]}\n\n",
+        BYTES);
+    assert_int_equal(rc, ERR_UPSTREAM_TRUNCATED);
+    assert_int_equal(canon_collector_break(&d.c), 0);
+    assert_non_null(d.a.blocks);
+    assert_true(slice_eq(d.a.blocks->text, SLICE("\"ab\"")));
+    assert_int_equal(canon_collector_break(&d.c), 0); // nothing is open
+    desk_close(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(broken_ones_have_said_something),
         cmocka_unit_test(every_kind_of_block_is_collected),
         cmocka_unit_test(a_chat_whose_end_has_no_blank_line),
         cmocka_unit_test(usage_is_as_the_provider_told_it),

@@ -37,7 +37,8 @@ static const struct event_case event_cases[] = {
     {MESSAGES, "message_delta",
      "{\"delta\":{},\"usage\":{\"input_tokens\":10682,\"cache_creation_input_tokens\":null,"
      "\"output_tokens\":510,\"server_tool_use\":{\"web_search_requests\":1}}}",
-     DIALECT_EVENT_DELTA, true, DIALECT_USAGE_INPUT | DIALECT_USAGE_OUTPUT},
+     DIALECT_EVENT_DELTA, true,
+     DIALECT_USAGE_INPUT | DIALECT_USAGE_OUTPUT | DIALECT_USAGE_SEARCHES},
     {MESSAGES, "message_delta", "{\"delta\":{},\"usage\":null}", DIALECT_EVENT_DELTA, true, 0},
     {MESSAGES, "message_stop", "{\"type\":\"message_stop\"}", DIALECT_EVENT_END, true, 0},
     {MESSAGES, "error", "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}",
@@ -99,6 +100,46 @@ static void usage_of_an_answer(void **state)
     assert_int_equal(u.total_tokens, 22);
     assert_int_equal(u.cached_read_tokens, 6);
     assert_int_equal(u.cached_write_tokens, 2);
+    assert_int_equal(u.cached_write_1h_tokens, 0);
+    assert_int_equal(u.tier, DIALECT_TIER_DEFAULT);
+    dialect_anthropic_messages.answer_usage(
+        SLICE("{\"usage\":{\"cache_creation\":{\"ephemeral_5m_input_tokens\":3,"
+              "\"ephemeral_1h_input_tokens\":4},\"input_tokens\":10,"
+              "\"cache_creation_input_tokens\":7,\"output_tokens\":4,\"server_tool_use\":"
+              "{\"web_search_requests\":2},\"service_tier\":\"priority\"}}"),
+        &u);
+    assert_int_equal(u.input_tokens, 17);
+    assert_int_equal(u.cached_write_tokens, 7);
+    assert_int_equal(u.cached_write_1h_tokens, 4);
+    assert_int_equal(u.searches, 2);
+    assert_int_equal(u.tier, DIALECT_TIER_PRIORITY);
+}
+
+// The beginning says what was written and as what it is served, the end how often was searched.
+static void what_is_told_once_stays(void **state)
+{
+    (void)state;
+    struct dialect_usage sum = {0};
+    static const char *const events[][2] = {
+        {"message_start",
+         "{\"message\":{\"usage\":{\"input_tokens\":5,\"cache_creation_input_tokens\":9,"
+         "\"cache_creation\":{\"ephemeral_1h_input_tokens\":9},\"service_tier\":\"priority\","
+         "\"output_tokens\":1}}}"},
+        {"message_delta", "{\"usage\":{\"output_tokens\":30,\"server_tool_use\":"
+                          "{\"web_search_requests\":1}}}"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(events); i++) {
+        struct sse_event event = {
+            .type = slice_str(events[i][0]), .data = slice_str(events[i][1]), .has_data = true};
+        struct dialect_event d;
+        dialect_anthropic_messages.event(&event, &d);
+        dialect_usage_update(&sum, &d.usage);
+    }
+    assert_int_equal(sum.input_tokens, 14);
+    assert_int_equal(sum.output_tokens, 30);
+    assert_int_equal(sum.cached_write_1h_tokens, 9);
+    assert_int_equal(sum.searches, 1);
+    assert_int_equal(sum.tier, DIALECT_TIER_PRIORITY);
 }
 
 static void usage_is_never_invented(void **state)
@@ -107,6 +148,8 @@ static void usage_is_never_invented(void **state)
         "{\"usage\":null}",
         "{}",
         "{\"usage\":{}}",
+        "{\"usage\":{\"service_tier\":\"priority\",\"cache_creation\":"
+        "{\"ephemeral_1h_input_tokens\":4}}}",
         "{\"usage\":{\"input_tokens\":\"7\"}}",
         "not json",
         "{\"usage",
@@ -134,6 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_are_what_they_say),
         cmocka_unit_test(usage_of_an_answer),
+        cmocka_unit_test(what_is_told_once_stays),
         cmocka_unit_test(usage_is_never_invented),
         cmocka_unit_test(every_row_names_every_member_once),
     };

@@ -122,11 +122,53 @@ static void every_row_names_every_member_once(void **state)
     check_members(rows, ARRAY_LEN(rows));
 }
 
+// What it is billed by beyond the sums: how it was served, what was audio, what was searched.
+static void what_else_an_answer_is_billed_by(void **state)
+{
+    (void)state;
+    static const char chat[] =
+        "{\"service_tier\":\"flex\",\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2,"
+        "\"prompt_tokens_details\":{\"audio_tokens\":5},\"completion_tokens_details\":"
+        "{\"audio_tokens\":1,\"reasoning_tokens\":1,\"num_search_queries\":3}}}";
+    static const char responses[] =
+        "{\"type\":\"response.completed\",\"response\":{\"service_tier\":\"priority\","
+        "\"usage\":{\"input_tokens\":9,\"output_tokens\":2,\"input_tokens_details\":"
+        "{\"cached_tokens\":4},\"output_tokens_details\":{\"reasoning_tokens\":1}}}}";
+    struct dialect_usage u;
+    dialect_openai_chat.answer_usage(slice_str(chat), &u);
+    assert_int_equal(u.tier, DIALECT_TIER_FLEX);
+    assert_int_equal(u.input_audio_tokens, 5);
+    assert_int_equal(u.output_audio_tokens, 1);
+    assert_int_equal(u.searches, 3);
+    assert_int_equal(u.output_tokens, 2); // thoughts are part of them
+    struct sse_event event = {.data = slice_str(chat), .has_data = true};
+    struct dialect_event d;
+    dialect_openai_chat.event(&event, &d);
+    assert_int_equal(d.usage.tier, DIALECT_TIER_FLEX);
+    assert_int_equal(d.usage.searches, 3);
+    event.data = slice_str(responses);
+    dialect_openai_responses.event(&event, &d);
+    assert_int_equal(d.kind, DIALECT_EVENT_END);
+    assert_int_equal(d.usage.tier, DIALECT_TIER_PRIORITY);
+    assert_int_equal(d.usage.cached_read_tokens, 4);
+    // "default" and "auto" are no tier of their own; null is what some vendors write.
+    static const char *const usual[] = {
+        "{\"service_tier\":\"default\",\"usage\":{\"prompt_tokens\":1}}",
+        "{\"service_tier\":null,\"usage\":{\"prompt_tokens\":1}}",
+        "{\"service_tier\":7,\"usage\":{\"prompt_tokens\":1}}",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(usual); i++) {
+        dialect_openai_chat.answer_usage(slice_str(usual[i]), &u);
+        assert_true(u.known && u.tier == DIALECT_TIER_DEFAULT);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_are_what_they_say),
         cmocka_unit_test(usage_of_an_answer),
+        cmocka_unit_test(what_else_an_answer_is_billed_by),
         cmocka_unit_test(a_count_is_no_usage),
         cmocka_unit_test(usage_is_never_invented),
         cmocka_unit_test(every_row_names_every_member_once),

@@ -13,7 +13,9 @@
 
 // A millionth of a dollar a token in, ten out.
 static const char sheet[] = "{\"openai/m\":{\"provider\":\"openai\",\"mode\":\"chat\","
-                            "\"input_cost_per_token\":1e-6,\"output_cost_per_token\":1e-5}}";
+                            "\"input_cost_per_token\":1e-6,\"output_cost_per_token\":1e-5,"
+                            "\"input_cost_per_token_priority\":2e-6,"
+                            "\"output_cost_per_token_priority\":3e-5}}";
 #define MICRO INT64_C(1000000)
 
 static const char text[] =
@@ -199,6 +201,42 @@ static void without_a_limit_the_model_is_known_by_what_it_answered(void **state)
     estimates_free(fake->gateway.estimates);
 }
 
+// Reserved as what is asked for when that is dearer; charged as what was served.
+static void a_service_tier_that_is_asked_for(void **state)
+{
+    static const struct {
+        const char *body; // 54 to 56 bytes: 19 tokens
+        int64_t reserved;
+    } rows[] = {
+        {"{\"model\":\"m\",\"max_tokens\":10,\"service_tier\":\"priority\"}", 2 * 19 + 30 * 10},
+        {"{\"model\":\"m\",\"max_tokens\":10,\"service_tier\":\"flex\"     }", 19 + 10 * 10},
+        {"{\"model\":\"m\",\"max_tokens\":10,\"service_tier\":null       }", 19 + 10 * 10},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct failure f;
+        fake->x.body = slice_str(rows[i].body);
+        assert_in_range(fake->x.body.len, 54, 56);
+        json_scan_begin(&scan, fake->x.body, fake->x.dialect->members, DIALECT_MEMBER_COUNT, 0);
+        assert_int_equal(json_scan_step(&scan, SIZE_MAX), 0);
+        assert_int_equal(admission_take(&fake->x, &f), 0);
+        assert_committed(1, 19 + 10, rows[i].reserved);
+        admission_release(&fake->x);
+    }
+    struct failure f;
+    struct charge c;
+    fake->x.body = slice_str(rows[0].body);
+    json_scan_begin(&scan, fake->x.body, fake->x.dialect->members, DIALECT_MEMBER_COUNT, 0);
+    assert_int_equal(json_scan_step(&scan, SIZE_MAX), 0);
+    assert_int_equal(admission_take(&fake->x, &f), 0);
+    admission_settle(&fake->x, &c); // without usage
+    assert_true(c.estimated && c.cost == rows[0].reserved * MICRO);
+    assert_int_equal(admission_take(&fake->x, &f), 0);
+    fake->x.usage = (struct usage){.known = true, .input_tokens = 7, .output_tokens = 3};
+    admission_settle(&fake->x, &c);
+    assert_int_equal(c.cost, (7 + 30) * MICRO); // it was served as usual
+}
+
 static void what_may_not_be_used(void **state)
 {
     struct failure f;
@@ -224,6 +262,7 @@ int main(void)
         TEST(a_model_without_a_price),
         TEST(counting_is_free),
         TEST(without_a_limit_the_model_is_known_by_what_it_answered),
+        TEST(a_service_tier_that_is_asked_for),
         TEST(what_may_not_be_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -161,8 +161,9 @@ static void all_mistakes_are_said_at_once(void **state)
 
 static const struct row ignored[] = {
     {"{\"mcp\":{\"client_configs\":[]}}", "mcp: not served yet: ignored"},
-    {"{\"encryption_key\":\"x\"}", "encryption_key: not served yet: ignored"},
-    {"{\"config_store\":{\"enabled\":true}}", "config_store: not served yet: ignored"},
+    {"{\"env_label\":\"x\"}", "env_label: not served yet: ignored"},
+    {"{\"config_store\":{\"vault_store\":{\"enabled\":true}}}",
+     "config_store.vault_store: not served yet: ignored"},
     {"{\"governance\":{\"complexity_analyzer_config\":{\"x\":1}}}",
      "governance.complexity_analyzer_config: not served yet: ignored"},
     {"{\"framework\":{\"pricing\":{\"mcp_library_sync_interval\":86400}}}",
@@ -231,7 +232,6 @@ static void what_asks_for_nothing_is_silent(void **state)
 // ---- What restricts access ----------------------------------------------------------------------
 
 static const struct row restricting[] = {
-    {"{\"governance\":{\"business_units\":[{}]}}", "governance.business_units"},
     {"{\"governance\":{\"roles\":[{}]}}", "governance.roles"},
     {"{\"governance\":{\"routing_rules\":[{}]}}", "governance.routing_rules"},
     {"{\"governance\":{\"auth_config\":{\"is_enabled\":true}}}", "governance.auth_config"},

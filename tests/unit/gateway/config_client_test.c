@@ -88,6 +88,38 @@ static void the_way_down_has_defaults_and_zeros(void **state)
     }
 }
 
+// Content never outlives its row; 0 is for ever.
+static void how_long_records_are_kept(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        unsigned row_days, content_days;
+        uint64_t bytes_max, free_bytes;
+    } rows[] = {
+        {"{}", 365, 365, 0, 256 << 20},
+        {"{\"client\":{\"log_retention_days\":9}}", 9, 9, 0, 256 << 20},
+        {"{\"logs_store\":{\"retention_days\":0,\"content_retention_days\":3}}", 0, 3, 0,
+         256 << 20},
+        {"{\"logs_store\":{\"retention_days\":2,\"content_retention_days\":3}}", 2, 2, 0,
+         256 << 20},
+        {"{\"logs_store\":{\"retention_days\":2,\"content_retention_days\":0}}", 2, 2, 0,
+         256 << 20},
+        {"{\"logs_store\":{\"max_size_gb\":6,\"min_free_mb\":0}}", 365, 365, UINT64_C(6) << 30, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct built b;
+        built_text(&b, rows[i].text);
+        assert_int_equal(b.err, 0);
+        const struct config_logging *l = &b.config->logging;
+        assert_int_equal(l->row_days, rows[i].row_days);
+        assert_int_equal(l->content_days, rows[i].content_days);
+        assert_int_equal(l->bytes_max, rows[i].bytes_max);
+        assert_int_equal(l->free_bytes, rows[i].free_bytes);
+        built_done(&b);
+    }
+}
+
 static void no_origin_can_be_meant(void **state)
 {
     (void)state;
@@ -133,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(members_are_taken),
         cmocka_unit_test(the_way_down_has_defaults_and_zeros),
+        cmocka_unit_test(how_long_records_are_kept),
         cmocka_unit_test(no_origin_can_be_meant),
         cmocka_unit_test(mistakes_are_said_with_their_place),
     };

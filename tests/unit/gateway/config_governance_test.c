@@ -99,6 +99,35 @@ static void test_owners_lie_above_each_other(void **state)
     built_done(&b);
 }
 
+static void test_a_business_unit_has_teams(void **state)
+{
+    (void)state;
+    static const char *const links[][2] = {
+        {",\"team_ids\":[\"t\"]", ""},
+        {"", ",\"business_unit_id\":\"u\""},
+        {",\"team_ids\":[\"t\"]", ",\"business_unit_id\":\"u\""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(links); i++) {
+        struct built b;
+        char text[1024];
+        snprintf(text, sizeof text,
+                 "\"business_units\":[{\"id\":\"u\",\"name\":\"U\"%s}],\"teams\":[{\"id\":\"t\","
+                 "\"name\":\"T\"%s},{\"id\":\"s\",\"name\":\"S\"}]",
+                 links[i][0], links[i][1]);
+        built_all(&b, text);
+        assert_int_equal(b.err, 0);
+        const struct governance *g = &b.config->governance;
+        assert_true(g->teams[0].unit && slice_eq(g->teams[0].unit->name, SLICE("U")));
+        assert_int_equal(g->teams[0].unit->level, GOVERNANCE_BUSINESS_UNIT);
+        assert_null(g->teams[1].unit);
+        built_done(&b);
+    }
+}
+
+#define DISAGREE                                                                                   \
+    "governance.rate_limits[0]: its owners disagree about calendar_aligned: it is one counter, "   \
+    "and counts by the calendar for all of them"
+
 // One counter cannot have two windows: one owner who wants the calendar's gives it to all.
 static void test_a_limit_of_two_owners(void **state)
 {
@@ -113,6 +142,59 @@ static void test_a_limit_of_two_owners(void **state)
     const struct governance *g = &b.config->governance;
     assert_ptr_equal(g->teams[0].rates[0], g->teams[1].rates[0]);
     assert_true(g->teams[0].rates[0]->ledger.period.calendar);
+    assert_true(built_warning(&b, DISAGREE));
+    built_done(&b);
+}
+
+#define TWO_TEAMS(period, limit, t, u)                                                             \
+    "\"rate_limits\":[{\"id\":\"r\",\"request_max_limit\":1,\"request_reset_duration\":\"" period  \
+    "\"" limit "}],\"teams\":[{\"id\":\"t\",\"name\":\"T\",\"rate_limit_id\":\"r\"" t              \
+    "},{\"id\":\"u\",\"name\":\"U\",\"rate_limit_id\":\"r\"" u "}]"
+#define ALIGNED ",\"calendar_aligned\":true"
+
+static void test_owners_that_disagree_are_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *governance;
+        bool told, calendar;
+    } rows[] = {
+        {TWO_TEAMS("1d", "", ALIGNED, ""), true, true},
+        {TWO_TEAMS("1d", "", "", ""), false, false},
+        {TWO_TEAMS("1d", "", ALIGNED, ALIGNED), false, true},
+        {TWO_TEAMS("1d", ALIGNED, ALIGNED, ""), false, true}, // it says so itself
+        {TWO_TEAMS("1h", "", ALIGNED, ""), false, true},      // hours know no calendar
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct built b;
+        built_all(&b, rows[i].governance);
+        assert_int_equal(b.err, 0);
+        const struct governance *g = &b.config->governance;
+        if (built_warning(&b, DISAGREE) != rows[i].told ||
+            g->teams[0].rates[0]->ledger.period.calendar != rows[i].calendar)
+            fail_msg("row %zu", i);
+        built_done(&b);
+    }
+}
+
+// A model's limits that are a virtual key's begin when the key's do.
+static void test_a_keys_model_counts_as_the_key_does(void **state)
+{
+    (void)state;
+    struct built b;
+    built_all(
+        &b,
+        "\"budgets\":[{\"id\":\"b\",\"max_limit\":1,\"reset_duration\":\"1M\"},"
+        "{\"id\":\"c\",\"max_limit\":1,\"reset_duration\":\"1M\"}],\"virtual_keys\":[{" VK ALIGNED
+        "}],\"model_configs\":[{\"id\":\"m\",\"model_name\":\"x\",\"scope\":"
+        "\"virtual_key\",\"scope_id\":\"vk\",\"budget_ids\":[\"b\"]},"
+        "{\"id\":\"n\",\"model_name\":\"y\",\"budget_ids\":[\"c\"]}]");
+    assert_int_equal(b.err, 0);
+    struct map *by_name = &b.config->governance.model_by_name;
+    const struct governance_model *x = map_get(by_name, SLICE("x"));
+    const struct governance_model *y = map_get(by_name, SLICE("y"));
+    assert_true(x->owner.budgets[0]->ledger.period.calendar);
+    assert_false(y->owner.budgets[0]->ledger.period.calendar);
     built_done(&b);
 }
 
@@ -124,6 +206,14 @@ static void test_names_that_lead_nowhere(void **state)
     } rows[] = {
         {"\"virtual_keys\":[{" VK ",\"team_id\":\"t\"}]",
          "governance.virtual_keys[0].team_id: names no team"},
+        {"\"teams\":[{\"id\":\"t\",\"name\":\"T\",\"business_unit_id\":\"u\"}]",
+         "governance.teams[0].business_unit_id: names no business unit"},
+        {"\"business_units\":[{\"id\":\"u\",\"name\":\"U\",\"team_ids\":[\"t\"]}]",
+         "governance.business_units[0].team_ids[0]: names no team"},
+        {"\"teams\":[{\"id\":\"t\",\"name\":\"T\",\"business_unit_id\":\"u\"}],"
+         "\"business_units\":[{\"id\":\"u\",\"name\":\"U\"},"
+         "{\"id\":\"w\",\"name\":\"W\",\"team_ids\":[\"t\"]}]",
+         "governance.business_units[1].team_ids[0]: names another business unit's team"},
         {"\"virtual_keys\":[{" VK ",\"customer_id\":\"t\"}]",
          "governance.virtual_keys[0].customer_id: names no customer"},
         {"\"virtual_keys\":[{" VK ",\"rate_limit_id\":\"t\"}]",
@@ -192,7 +282,10 @@ int main(void)
         cmocka_unit_test(test_what_is_not_said_is_not_lent),
         cmocka_unit_test(test_enforcement),
         cmocka_unit_test(test_owners_lie_above_each_other),
+        cmocka_unit_test(test_a_business_unit_has_teams),
         cmocka_unit_test(test_a_limit_of_two_owners),
+        cmocka_unit_test(test_owners_that_disagree_are_told),
+        cmocka_unit_test(test_a_keys_model_counts_as_the_key_does),
         cmocka_unit_test(test_names_that_lead_nowhere),
         cmocka_unit_test(test_more_limits_than_a_request_can_meet),
     };

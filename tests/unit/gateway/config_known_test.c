@@ -43,9 +43,10 @@ static void the_schemas_members_are_known(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "{\"$schema\":0,\"version\":2,\"source_of_truth\":0,\"encryption_key\":0,\"env_label\":0,"
+        "{\"$schema\":0,\"version\":2,\"source_of_truth\":0,\"encryption_key\":\"\",\"env_label\":"
+        "0,"
         "\"server\":{},\"auth_config\":{},\"client\":{},\"framework\":{},\"providers\":{},"
-        "\"governance\":{},\"webhooks\":0,\"mcp\":0,\"vector_store\":0,\"config_store\":0,"
+        "\"governance\":{},\"webhooks\":0,\"mcp\":0,\"vector_store\":0,\"config_store\":{},"
         "\"logs_store\":{},\"skills_registry\":0,\"plugins\":[],\"websocket\":0,"
         "\"feature_flags\":0,\"circuit_breaker_config\":0,\"alerting\":0,"
         "\"guardrails_config\":{},\"audit_logs\":0,\"cluster_config\":0,"
@@ -155,7 +156,7 @@ static void a_large_file_is_accepted(void **state)
     assert_true(built_warning(&b,
                               "providers.openai.keys[1].value: environment variable OPENAI_SPARE "
                               "is not set: the key is disabled"));
-    assert_int_equal(built_lines(&b.report.warnings), 11);
+    assert_int_equal(built_lines(&b.report.warnings), 10);
     const struct config_provider *p = config_provider_of_model(b.config, SLICE("llama-3"));
     assert_true(p != NULL && slice_eq(p->name, SLICE("in-house")));
     built_done(&b);

@@ -79,10 +79,11 @@ static void flush(struct run *r)
 static void feed(struct run *r, struct slice span)
 {
     struct sse_event event;
+    struct slice run;
 
     sse_feed(&r->splitter, span);
     for (;;) {
-        r->runs += event_filter_add_run(&r->filter, &r->gather, &r->splitter);
+        r->runs += event_filter_add_run(&r->filter, &r->gather, &r->splitter, &run);
         if (sse_next(&r->splitter, &event) != 0)
             break;
         enum event_verdict v;

@@ -119,7 +119,7 @@ static void fallbacks_are_counted(void **state)
     }
 }
 
-static const struct kept {
+static const struct kept_member {
     unsigned route;
     const char *text;
     const char *model;

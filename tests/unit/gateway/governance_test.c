@@ -23,15 +23,18 @@
 static const char text[] = "{\"version\":2," OPENAI ",\"governance\":{"
                            "\"rate_limits\":[" RATE("rp") "," RATE("rm") "," RATE("rg") "," RATE(
                                "rv") "," RATE("rt") "," //
-    RATE("rc") "," RATE("rkm") "],"
-                               "\"budgets\":[" BUDGET("bp", "") "," BUDGET("bm", "") "," BUDGET(
-                                   "ball", "") ","                                                //
+    RATE("rc") "," RATE("ru") "," RATE("rkm") "],"
+                                              "\"budgets\":[" BUDGET("bp", "") "," BUDGET(
+                                                  "bm", "") "," BUDGET("ball", "") ","            //
     BUDGET("bg", ",\"provider_config_id\":1") "," BUDGET("bv1", ",\"virtual_key_id\":\"vk\"") "," //
     BUDGET("bv2", ",\"virtual_key_id\":\"vk\"") "," BUDGET("bt", ",\"team_id\":\"t\"") ","        //
-    BUDGET("bc", ",\"customer_id\":\"c\"") "," BUDGET(
+    BUDGET("bu", "") "," BUDGET("bc", ",\"customer_id\":\"c\"") "," BUDGET(
         "bkm", ",\"model_config_id\":\"km\"") "],"
                                               "\"customers\":[{\"id\":\"c\",\"name\":\"C\",\"rate_"
                                               "limit_id\":\"rc\"}],"
+                                              "\"business_units\":[{\"id\":\"u\",\"name\":"
+                                              "\"U\",\"budget_id\":\"bu\",\"rate_limit_id\":"
+                                              "\"ru\",\"team_ids\":[\"t\"]}],"
                                               "\"teams\":[{\"id\":\"t\",\"name\":\"T\",\"customer_"
                                               "id\":\"c\",\"rate_limit_id\":\"rt\"}],"
                                               "\"providers\":[{\"name\":\"openai\",\"budget_id\":"
@@ -97,9 +100,10 @@ static void gates_stand_in_order(void **state)
     // Provider, model; the key's rate limits; budgets upwards; the key's models; rates from above.
     assert_string_equal(gates(vk, "openai", "a"),
                         "r:rp t:rp m:bp r:rm t:rm m:bm r:rg t:rg r:rv t:rv m:bg m:bv1 m:bv2 m:bt "
-                        "m:bc r:rkm t:rkm m:bkm r:rc t:rc r:rt t:rt");
-    assert_string_equal(gates(vk, "groq", "z"), "m:ball r:rv t:rv m:bv1 m:bv2 m:bt m:bc r:rc t:rc "
-                                                "r:rt t:rt");
+                        "m:bu m:bc r:rkm t:rkm m:bkm r:rc t:rc r:ru t:ru r:rt t:rt");
+    assert_string_equal(gates(vk, "groq", "z"),
+                        "m:ball r:rv t:rv m:bv1 m:bv2 m:bt m:bu m:bc r:rc t:rc r:ru t:ru "
+                        "r:rt t:rt");
 }
 
 static void keys_are_found_by_their_value(void **state)

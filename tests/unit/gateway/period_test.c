@@ -104,11 +104,27 @@ static void test_a_calendar_window_begins_where_the_calendar_says(void **state)
     assert_int_equal(period_window(&day, 1709164800, LEAP_DAY - 86400), 1709164800);
 }
 
+static void test_hours_know_no_calendar(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool knows;
+    } rows[] = {{"30s", false}, {"5m", false}, {"1h", false}, {"1d", true},
+                {"2w", true},   {"1M", true},  {"1Q", true},  {"1Y", true}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct period p;
+        assert_int_equal(period_parse(slice_of(rows[i].text, 2 + (rows[i].text[2] != 0)), &p), 0);
+        assert_int_equal(period_knows_calendar(&p), rows[i].knows);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_a_period),
         cmocka_unit_test(test_a_rolling_window_begins_when_it_is_needed),
+        cmocka_unit_test(test_hours_know_no_calendar),
         cmocka_unit_test(test_a_calendar_window_begins_where_the_calendar_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // pricing_sync_test.c: what a start begins with. Fetching is test_pricing.py's.
-#include "gateway/gateway.h"
 #include "gateway/pricing_sync.h"
 
 #include "base/container.h"
@@ -52,32 +51,10 @@ static void test_the_stored_copy_else_the_built_in_one(void **state)
     assert_int_equal(models_with("{\"x/y\":{\"prov"), built_in); // half a file
 }
 
-// Another core serves before the first one has begun to fetch.
-static void test_asked_before_it_has_begun(void **state)
-{
-    (void)state;
-    static struct gateway g;
-    static struct gateway_core core[2];
-    struct ring_options options = RING_OPTIONS_DEFAULT;
-    struct ring *ring = NULL;
-    const char *reason = NULL;
-    assert_int_equal(ring_new(&options, &ring, &reason), 0);
-    for (unsigned i = 0; i < 2; i++) {
-        core[i].gateway = &g;
-        core[i].net.ring = ring;
-        g.core[i] = &core[i];
-    }
-    pricing_sync_ask(&g.prices, &core[1]);
-    pricing_sync_ask(&g.prices, &core[1]); // once is enough
-    assert_true(atomic_load(&g.prices.asked));
-    ring_free(ring);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_stored_copy_else_the_built_in_one),
-        cmocka_unit_test(test_asked_before_it_has_begun),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -209,6 +209,118 @@ static void content_is_kept_when_it_may_be(void **state)
     }
 }
 
+static struct store_entry content_of(struct asker *a)
+{
+    struct store_page page = rows(a);
+    struct got got = {.id = page.found[page.count - 1].id};
+    ask(a, got_fn, &got);
+    assert_int_equal(got.err, 0);
+    return got.entry;
+}
+
+#define EVENT(text)                                                                                \
+    "data: {\"id\":\"chatcmpl-123\",\"choices\":[{\"delta\":{\"content\":\"" text "\"}}]}\n\n"
+
+// The request outlives its body, events singly and in runs; the LF owed to the one before is not
+// of the event.
+static void what_passes_is_kept(void **state)
+{
+    char body[] = "{\"model\":\"gpt-4o\"}";
+    struct asker a;
+    struct buf out;
+    (void)state;
+    fake->x.body = slice_str(body);
+    record_event(&fake->x, SLICE(EVENT("too early")));
+    assert_int_equal(record_open(&fake->x), 0);
+    record_commit(&fake->x);
+    memset(body, 'x', sizeof(body) - 1);
+    fake->x.body.ptr = NULL;
+    record_event(&fake->x, SLICE(EVENT("one")));
+    record_run(&fake->x, SLICE(EVENT("two") EVENT("three")));
+    record_event(&fake->x, SLICE("\n" EVENT("four")));
+    assert_true(fake->core.kept_bytes > 0);
+    record_close(&fake->x, NULL);
+    assert_int_equal(fake->core.kept_bytes, 0);
+    record_event(&fake->x, SLICE(EVENT("too late")));
+    asker_open(&a, store);
+    struct store_entry e = content_of(&a);
+    assert_true(slice_eq(e.request, SLICE("{\"model\":\"gpt-4o\"}")));
+    assert_true(e.answer_folded && !e.cut);
+    buf_init(&out, 1 << 20);
+    assert_int_equal(fold_read(e.answer, &out), 0);
+    assert_true(
+        slice_eq(buf_slice(&out), SLICE(EVENT("one") EVENT("two") EVENT("three") EVENT("four"))));
+    buf_done(&out);
+    asker_close(&a);
+}
+
+static void what_passes_and_is_too_long_is_cut(void **state)
+{
+    static char span[KEPT_BYTES_MAX + 1];
+    struct asker a;
+    (void)state;
+    memset(span, 's', sizeof span);
+    fake->stream.arena.bytes_max = 4 * KEPT_BYTES_MAX; // twice, and the row
+    assert_int_equal(record_open(&fake->x), 0);
+    record_commit(&fake->x);
+    record_span(&fake->x, slice_of(span, sizeof span));
+    record_close(&fake->x, NULL);
+    asker_open(&a, store);
+    struct store_entry e = content_of(&a);
+    assert_true(e.cut && !e.answer_folded);
+    assert_int_equal(e.answer.len, KEPT_BYTES_MAX);
+    asker_close(&a);
+}
+
+static void nothing_that_passes_is_kept_unasked(void **state)
+{
+    (void)state;
+    built.config->logging.no_content = true;
+    assert_int_equal(record_open(&fake->x), 0);
+    record_commit(&fake->x);
+    record_event(&fake->x, SLICE(EVENT("one")));
+    assert_int_equal(fake->core.kept_bytes, 0);
+    record_close(&fake->x, NULL);
+}
+
+static void an_error_has_its_body(void **state)
+{
+    struct failure f = {.status = 400, .message = SLICE("no"), .raw = SLICE("{\"error\":\"no\"}")};
+    struct asker a;
+    (void)state;
+    fake->x.state = EXCHANGE_TRYING;
+    assert_int_equal(record_open(&fake->x), 0);
+    record_close(&fake->x, &f);
+    asker_open(&a, store);
+    assert_true(slice_eq(content_of(&a).answer, f.raw));
+    asker_close(&a);
+}
+
+static void a_refused_target_has_a_bare_row(void **state)
+{
+    struct failure f = {.status = 429, .message = SLICE("enough"), .raw = SLICE("{}")};
+    struct asker a;
+    (void)state;
+    fake->x.state = EXCHANGE_ROUTED;
+    fake->x.status = 0;
+    fake->x.usage = (struct usage){0};
+    record_refuse(&fake->x, &f);
+    assert_false(fake->x.record.open);
+    assert_null(fake->core.live);
+    asker_open(&a, store);
+    struct store_page page = rows(&a);
+    assert_int_equal(page.total, 1);
+    assert_int_equal(page.found[0].facts.status, 429);
+    assert_true(has(page.found[0].row, "\"status\":\"error\""));
+    struct store_entry e = content_of(&a);
+    assert_int_equal(e.request.len + e.answer.len, 0);
+    for (unsigned i = 0; i < 2 * RECORD_REFUSALS_MAX; i++)
+        record_refuse(&fake->x, &f);
+    drain(store);
+    assert_int_equal(rows(&a).total, RECORD_REFUSALS_MAX); // the ring's clock stands still
+    asker_close(&a);
+}
+
 static void without_a_store_nothing_is_kept(void **state)
 {
     (void)state;
@@ -241,6 +353,11 @@ int main(void)
         TEST(what_clients_choose_is_bounded),
         TEST(what_was_charged_is_moved),
         TEST(content_is_kept_when_it_may_be),
+        TEST(what_passes_is_kept),
+        TEST(what_passes_and_is_too_long_is_cut),
+        TEST(nothing_that_passes_is_kept_unasked),
+        TEST(an_error_has_its_body),
+        TEST(a_refused_target_has_a_bare_row),
         TEST(without_a_store_nothing_is_kept),
         TEST(a_full_ring_refuses),
     };

@@ -52,7 +52,7 @@ static int toy_write(struct canon_request *r, struct slice model, struct json_wr
 
 static const struct slice members[DIALECT_MEMBER_COUNT] = {
     SLICE("model"), SLICE("stream"),     SLICE("stream_options"),        SLICE("fallbacks"),
-    SLICE("input"), SLICE("max_tokens"), SLICE("max_completion_tokens"),
+    SLICE("input"), SLICE("max_tokens"), SLICE("max_completion_tokens"), SLICE("service_tier"),
 };
 static const struct dialect_translation reads = {.read_request = toy_read};
 static const struct dialect_translation writes = {.write_request = toy_write};

@@ -30,10 +30,39 @@ static void test_what_is_built_in(void **state)
     catalog_put(c);
 }
 
+// docs.anthropic.com, pricing: what is written to the cache for five minutes costs 1.25 times what
+// goes in, for an hour twice, what is read from it a tenth; ten dollars for a thousand searches.
+static void test_what_claudes_cache_costs(void **state)
+{
+    (void)state;
+    struct catalog *c = NULL;
+    const char *reason = NULL;
+    unsigned seen = 0;
+    assert_int_equal(catalog_new(catalog_built_in(), &c, &reason), 0);
+    for (unsigned i = 0; i < catalog_count(c); i++) {
+        const struct catalog_model *m = catalog_at(c, i);
+        const int64_t *rate = m->price.rate;
+        if (!slice_starts(m->model, SLICE("claude")))
+            continue;
+        seen++;
+        assert_int_equal(rate[PRICE_WRITE] * 4, rate[PRICE_INPUT] * 5);
+        assert_int_equal(rate[PRICE_WRITE_1H], rate[PRICE_INPUT] * 2);
+        assert_int_equal(rate[PRICE_READ] * 10, rate[PRICE_INPUT]);
+        assert_int_equal(rate[PRICE_SEARCH] * 1000, 10 * PRICE_DOLLAR);
+        if (rate[PRICE_INPUT_200K] != PRICE_ABSENT) {
+            assert_int_equal(rate[PRICE_WRITE_200K] * 4, rate[PRICE_INPUT_200K] * 5);
+            assert_int_equal(rate[PRICE_WRITE_1H_200K], rate[PRICE_INPUT_200K] * 2);
+        }
+    }
+    assert_true(seen > 10);
+    catalog_put(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_built_in),
+        cmocka_unit_test(test_what_claudes_cache_costs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

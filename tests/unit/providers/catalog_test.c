@@ -160,6 +160,36 @@ static void test_texts_that_are_no_datasheet(void **state)
     catalog_put(NULL);
 }
 
+// By how much of the web is read: the middle one stands for all, else the one that is there.
+static void test_what_a_search_costs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value;
+        int64_t millionths; // -1: no rate
+    } rows[] = {
+        {"0.01", 10000},
+        {"{\"search_context_size_low\":0.03,\"search_context_size_medium\":0.035,"
+         "\"search_context_size_high\":0.05}",
+         35000},
+        {"{\"search_context_size_low\":0.03,\"search_context_size_high\":0.05}", 30000},
+        {"{\"search_context_size_high\":0.05}", 50000},
+        {"{}", -1},
+        {"\"0.01\"", -1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[512];
+        snprintf(text, sizeof text,
+                 "{\"m\":{\"provider\":\"openai\",\"mode\":\"chat\",\"input_cost_per_token\":1e-6,"
+                 "\"search_context_cost_per_query\":%s}}",
+                 rows[i].value);
+        struct catalog *c = read(text);
+        int64_t rate = catalog_at(c, 0)->price.rate[PRICE_SEARCH];
+        assert_int_equal(rate == PRICE_ABSENT ? -1 : rate / 1000000, rows[i].millionths);
+        catalog_put(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +197,7 @@ int main(void)
         cmocka_unit_test(test_a_row),
         cmocka_unit_test(test_rows_that_make_no_sense_are_skipped),
         cmocka_unit_test(test_too_many_models),
+        cmocka_unit_test(test_what_a_search_costs),
         cmocka_unit_test(test_texts_that_are_no_datasheet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,11 +35,27 @@ static void parts_give_the_whole(void **state)
                          crc_add_portable(0, text, len));
 }
 
+// Around each number of whole lanes, from odd addresses.
+static void long_data_goes_in_lanes(void **state)
+{
+    (void)state;
+    static unsigned char bytes[4096];
+    uint32_t next = 1;
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        next = next * 1664525 + 1013904223;
+        bytes[i] = (unsigned char)(next >> 24);
+    }
+    for (size_t len = 0; len < sizeof(bytes) - 8; len += len % 256 < 248 && len % 256 > 8 ? 61 : 1)
+        for (size_t at = 0; at < 3; at++)
+            assert_int_equal(crc_add(7, bytes + at, len), crc_add_portable(7, bytes + at, len));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_values),
         cmocka_unit_test(parts_give_the_whole),
+        cmocka_unit_test(long_data_goes_in_lanes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

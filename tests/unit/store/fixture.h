@@ -225,6 +225,18 @@ static inline struct store_page search_for(struct asker *a, struct store_query q
     return q.page;
 }
 
+struct got {
+    struct store_id id;
+    struct store_entry entry;
+    int err;
+};
+
+static inline void got_fn(struct asker *a, struct fiber *self, void *arg)
+{
+    struct got *g = arg;
+    g->err = store_get_record_await(a->store, self, g->id, &a->arena, &g->entry);
+}
+
 static inline int64_t counter_value(struct store *s, const char *counter, uint64_t window)
 {
     struct block_pool blocks;

@@ -124,19 +124,21 @@ static void no_prefix_of_a_record_is_one(void **state)
 static void content_has_its_layout(void **state)
 {
     (void)state;
-    struct record_view v = {.record.request = SLICE("question"), .flags = RECORD_CUT | 1};
+    struct record_view v = {.record.request = SLICE("question"),
+                            .flags = RECORD_CUT | RECORD_FOLDED | 1};
     unsigned char head[RECORD_CONTENT_BYTES];
     record_content_head(head, &v);
-    assert_memory_equal(head, "\x01\x40\x00\x00\x00\x08", 6);
+    assert_memory_equal(head, "\x01\xc0\x00\x00\x00\x08", 6);
     struct slice request, answer;
-    bool cut;
+    unsigned flags;
     assert_int_equal(
-        record_content_read(slice_of("\1\100\0\0\0\3abcde", 11), &request, &answer, &cut), 0);
-    assert_true(slice_eq(request, SLICE("abc")) && slice_eq(answer, SLICE("de")) && cut);
+        record_content_read(slice_of("\1\100\0\0\0\3abcde", 11), &request, &answer, &flags), 0);
+    assert_true(slice_eq(request, SLICE("abc")) && slice_eq(answer, SLICE("de")));
+    assert_int_equal(flags, RECORD_CUT);
     assert_int_equal(
-        record_content_read(slice_of("\1\0\0\0\0\6abcde", 11), &request, &answer, &cut),
+        record_content_read(slice_of("\1\0\0\0\0\6abcde", 11), &request, &answer, &flags),
         ERR_BAD_LENGTH);
-    assert_int_equal(record_content_read(slice_of("\2\0\0\0\0\0", 6), &request, &answer, &cut),
+    assert_int_equal(record_content_read(slice_of("\2\0\0\0\0\0", 6), &request, &answer, &flags),
                      ERR_BAD_LENGTH);
 }
 

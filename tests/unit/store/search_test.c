@@ -3,6 +3,7 @@
 // search_test.c: searches, sums and deletions against a list that is looked through row by row.
 #include "tests/unit/store/fixture.h"
 
+#include "base/fold.h"
 #include "base/prng.h"
 #include <ctype.h>
 
@@ -267,6 +268,38 @@ static void content_is_searched_in_a_span_of_time(void **state)
     done(&m);
 }
 
+// What differs from the text before lies alone in what is stored; its neighbours do not.
+static void folded_answers_are_searched_unfolded(void **state)
+{
+    static const struct slice texts[] = {SLICE("the answer is north of here, they said\n"),
+                                         SLICE("the answer is south of here, they said\n")};
+    struct fold f = {0};
+    char folded[256];
+    struct asker a;
+    (void)state;
+    size_t len = fold_add(&f, texts[0], folded);
+    len += fold_add(&f, texts[1], folded + len);
+    struct store *s = memory_open();
+    struct store_record r = sample(T0_US);
+    r.answer = slice_of(folded, len);
+    r.answer_folded = r.content_cut = true;
+    struct store_id id = put(s, 0, &r, STORE_KEPT_ALL);
+    drain(s);
+    asker_open(&a, s);
+    struct store_query q = {
+        .content = SLICE("IS SOUTH OF"), .from = wall_us(T0_US - 1), .to = wall_us(T0_US + 1)};
+    assert_int_equal(search_for(&a, q).total, 1);
+    q.content = SLICE("is west of");
+    assert_int_equal(search_for(&a, q).total, 0);
+    struct got got = {.id = id};
+    ask(&a, got_fn, &got);
+    assert_int_equal(got.err, 0);
+    assert_true(got.entry.answer_folded && got.entry.cut);
+    assert_true(slice_eq(got.entry.answer, r.answer));
+    asker_close(&a);
+    store_close(s);
+}
+
 static void pages_too_far_away_are_refused(void **state)
 {
     (void)state;
@@ -493,6 +526,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_query_finds_what_the_list_has),
         cmocka_unit_test(content_is_searched_in_a_span_of_time),
+        cmocka_unit_test(folded_answers_are_searched_unfolded),
         cmocka_unit_test(pages_too_far_away_are_refused),
         cmocka_unit_test(sums_are_those_of_the_list),
         cmocka_unit_test(deleted_records_are_found_no_more),

@@ -5,6 +5,7 @@
 // The disk is a tmpfs of its own, which takes root; without it those tests are skipped.
 #include "tests/unit/store/fixture.h"
 
+#include "base/prng.h"
 #include <fcntl.h>
 #include <sys/statvfs.h>
 
@@ -166,12 +167,49 @@ static void usage_is_written_where_nothing_is_left(void **state)
     unmount_disk(&p);
 }
 
+// Without a bound there is no reserve either: nothing is written until there is room again.
+static void who_cannot_write_says_so(void **state)
+{
+    (void)state;
+    struct place p;
+    const unsigned count = 60; // more than the engine sets aside for its log
+    static char body[1000000];
+    if (!mount_disk(&p, 200))
+        skip();
+    p.options.ring_bytes = 128 * MIB;
+    struct store *s = place_open(&p);
+    drain(s);
+    assert_true(health(s).writing);
+    assert_int_equal(random_bytes(body, sizeof(body)), 0); // which no compression makes less
+    pthread_mutex_lock(&s->batch_mutex);
+    occupy(&p, 0);
+    for (unsigned i = 0; i < count; i++) {
+        struct store_record r = sample(T0_US + i);
+        r.request = slice_of(body, sizeof(body));
+        put(s, 0, &r, STORE_KEPT_ALL);
+    }
+    assert_true(store__drain_all(s) < 0);
+    assert_false(health(s).writing);
+    assert_true(health(s).records < count);
+    assert_true(health(s).queued_bytes > 1000000);
+    free_others(&p);
+    assert_int_equal(store__drain_all(s), 0);
+    assert_int_equal(store__sync(s), 0);
+    assert_true(health(s).writing);
+    assert_int_equal(health(s).records, count);
+    assert_int_equal(health(s).queued_bytes, 0);
+    pthread_mutex_unlock(&s->batch_mutex);
+    store_close(s);
+    unmount_disk(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(levels_fall_at_once_and_rise_with_slack),
         cmocka_unit_test(the_order_is_content_rows_never_usage),
         cmocka_unit_test(usage_is_written_where_nothing_is_left),
+        cmocka_unit_test(who_cannot_write_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
