@@ -42,32 +42,21 @@ def until(what, says):
         time.sleep(0.005)
 
 
-def asked(g, **parameters):
+def page(g, **parameters):
     a = g.request("GET", "/api/logs?" + urllib.parse.urlencode(parameters))
     return json.loads(a.body) if a.status == 200 else None
 
 
-def page(g, **parameters):
-    """Rows of what was admitted and has ended: a refused target has a row too, but no key."""
-    parameters = dict({"status": "success,error"}, **parameters)
-    if not hasattr(g, "key_id"):
-        found = asked(g, limit=PAGE, **{k: v for k, v in parameters.items() if k == "status"})
-        ids = {r["selected_key_id"] for r in (found or {"logs": []})["logs"]
-               if "selected_key_id" in r}
-        if ids:
-            (g.key_id,) = ids
-    return asked(g, selected_key_ids=getattr(g, "key_id", "none"), **parameters)
+def count(g, **filters):
+    return until(lambda: page(g, limit=1, **filters), "/api/logs does not answer")[
+        "pagination"]["total_count"]
 
 
-def count(g):
-    return until(lambda: page(g, limit=1), "/api/logs does not answer")["pagination"]["total_count"]
-
-
-def newest(g, n):
+def newest(g, n, **filters):
     """The last n rows. Page by page in time: an offset has a limit."""
     rows, behind = {}, {}
     while len(rows) < n:
-        found = page(g, limit=min(PAGE, n - len(rows) + 10), **behind)["logs"]
+        found = page(g, limit=min(PAGE, n - len(rows) + 10), **filters, **behind)["logs"]
         fresh = [r for r in found if r["id"] not in rows]
         assert fresh, "%d rows of %d" % (len(rows), n)
         rows.update((r["id"], r) for r in fresh)
@@ -161,9 +150,9 @@ class Crowd:
         assert not self.failures, "%r\n%s" % (self.failures, "\n".join(self.g.log[-20:]))
 
 
-def check_rows(g, answered, total_before):
+def check_rows(g, answered, total_before, **filters):
     """Every answer has its row, and no request has two. The rows since."""
-    rows = newest(g, count(g) - total_before)
+    rows = newest(g, count(g, **filters) - total_before, **filters)
     names = [request_id(r) for r in rows]
     assert len(set(names)) == len(names), "twice: %r" % [n for n in names if names.count(n) > 1][:5]
     missing = set(answered) - set(names)

@@ -21,6 +21,7 @@ from test_governance import usage as tokens_of
 from test_upgrade import Flow, Line, adopt, line_of  # pylint: disable=unused-import
 
 ROUNDS = int(os.environ.get("RINGGATE_CRASH_ROUNDS", "200"))
+SERVED = {"status": "success"}  # refusals have rows as well, and requests in flight
 
 
 def settled(g, expected, say=""):
@@ -94,7 +95,8 @@ def test_a_limit_holds_over_a_restart(gateway_of, provider_of, tmp_path, unit, h
     assert 45 <= got.count(200) <= 50
     assert got.count(200) + got.count(402 if unit == "money" else 429) == 500
     assert len(p.seen) == 50 + got.count(200) == until(
-        lambda: count(second) >= 50 + got.count(200) and count(second), "rows are missing")
+        lambda: count(second, **SERVED) >= 50 + got.count(200) and count(second, **SERVED),
+        "rows are missing")
     told = quota(second)
     if unit == "money":
         assert told["budgets"][0]["current_usage"] == pytest.approx(
@@ -247,8 +249,9 @@ def test_upgrades_lose_no_row_and_pass_no_limit(line_of, provider_of, tmp_path, 
     assert usage(g)[1] == allowed
     names += limited.whole
     names += load.whole
-    until(lambda: count(g) >= len(names), lambda: "%d rows of %d" % (count(g), len(names)))
-    rows = check_rows(g, names, 0)
+    until(lambda: count(g, **SERVED) >= len(names), lambda: "%d rows of %d" % (
+        count(g, **SERVED), len(names)))
+    rows = check_rows(g, names, 0, **SERVED)
     assert len(rows) == len(names)
     assert sum(r.get("virtual_key_id") == "vk" for r in rows) == allowed
     print("%d upgrades: %d answers, %d refused, %d rows" % (
@@ -272,7 +275,11 @@ class Disk:
         return status.f_bavail * status.f_frsize
 
     def leave(self, size):
-        """Takes what is more than so many bytes; 0: all there is."""
+        """Leaves so many bytes; 0: takes all there is."""
+        over = size - self.free()
+        if over > 0:
+            os.truncate(self.ballast, os.path.getsize(self.ballast) - over)
+            return
         with open(self.ballast, "ab") as f:
             try:
                 while self.free() > size:
@@ -286,14 +293,13 @@ class Disk:
 
 
 @pytest.fixture
-def disk(tmp_path, monkeypatch):
+def disk(tmp_path):
     path = tmp_path / "disk"
     path.mkdir()
     made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=%dm" % DISK, "ringgate", str(path)],
                           capture_output=True, check=False)
     if made.returncode != 0:
         pytest.skip("cannot mount a file system: %s" % made.stderr.decode().strip())
-    monkeypatch.setattr(tempfile, "tempdir", str(path))
     yield Disk(str(path))
     subprocess.run(["umount", "--lazy", str(path)], check=True)
 
@@ -303,42 +309,53 @@ def metric(g, name):
     return int(re.search(r"^ringgate_store_%s (\d+)$" % re.escape(name), text, re.M).group(1))
 
 
-def level(g, name):
-    until(lambda: metric(g, 'level{level="%s"}' % name) == 1, "the level does not become " + name)
+def level(g, name, meanwhile=lambda: None):
+    def is_it():
+        meanwhile()
+        return metric(g, 'level{level="%s"}' % name) == 1
+    until(is_it, "the level does not become " + name)
 
 
 def has_content(g, row):
     return "raw_request" in json.loads(g.request("GET", "/api/logs/" + row["id"]).body)
 
 
-def test_a_full_disk_costs_content_then_rows_and_never_usage(disk, gateway_of, provider, tmp_path):
+def test_a_full_disk_costs_content_then_rows_and_never_usage(disk, gateway_of, provider, tmp_path,
+                                                             monkeypatch):
     """Under load: the answers go on; what is given up is counted; who was answered is charged, also
     when it is killed there; and everything is kept again when there is space."""
     conf = books(provider, store={"min_free_mb": MIN_FREE})
     flags = ["-cores", "2", "-shared-dir", str(tmp_path / "shared")]
-    g = gateway_of(conf, flags=flags)
+    with monkeypatch.context() as here:  # the application folder of this one only
+        here.setattr(tempfile, "tempdir", disk.path)
+        g = gateway_of(conf, flags=flags)
     load = Crowd(g, "before")
     load.go_on(50)
-    until(lambda: count(g) > 0, "no row")
-    assert has_content(g, newest(g, 1)[0]) and metric(g, "content_dropped_total") == 0
-    disk.leave(48 * MIB)
-    level(g, "no_content")
+    until(lambda: count(g, **SERVED) > 0, "no row")
+    assert has_content(g, newest(g, 1, **SERVED)[0]) and metric(g, "content_dropped_total") == 0
+    # The databases give some back, too, when logs have been written into files.
+    level(g, "no_content", lambda: disk.leave(48 * MIB))
     load.go_on(50)
     until(lambda: metric(g, "content_dropped_total") > 0, "no content was given up")
-    disk.leave(20 * MIB)
-    level(g, "no_rows")
+    level(g, "no_rows", lambda: disk.leave(20 * MIB))
     load.go_on(50)
     until(lambda: metric(g, "rows_dropped_total") > 0, "no row was given up")
-    disk.leave(0)
-    g.wait_log("the space that is reserved for usage has been given back")
-    disk.leave(MIB)  # of the reserve as well
+    said = "the space that is reserved for usage has been given back"
+    until(lambda: disk.leave(0) or any(said in line for line in g.log), "the reserve is kept")
     before = load.answers()
     load.go_on(200)
     g.kill()
     load.end()
     assert load.answers() >= before + 200 and not load.refused
-    conf_dir = ["-app-dir", g.dir.name]
-    g = gateway_of(conf, flags=[*flags, *conf_dir])
+    # Without a byte no database opens, and it says so; with what the reserve had, one does.
+    flags += ["-app-dir", g.dir.name]
+    disk.leave(0)
+    g = gateway_of(conf, flags=flags, expect_start=False)
+    g.wait_log("No space left on device")
+    g.ends_with = g.process.wait(20)
+    assert g.ends_with == 1
+    disk.leave(MIN_FREE // 4 * MIB)
+    g = gateway_of(conf, flags=flags)
     used = usage(g)[1]
     assert len(load.whole) <= used <= len(load.whole) + len(load.threads)
     disk.give_back()
