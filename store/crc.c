@@ -11,6 +11,10 @@
 //
 // The products are carry-less ones of 32 bits by a constant; the instruction itself reduces their
 // 64 bits, and multiplies by x^33 on the way, for which the constants make up.
+//
+// The engine's sums are the same number, and the distribution's build of it makes them without the
+// processor's help: 0.4 GB/s, which was a third of what a record cost. So the linker sends its
+// calls here (rocks.c, CMakeLists.txt), except those of its shared library.
 #include "store/crc.h"
 
 #include <string.h>
