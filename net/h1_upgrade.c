@@ -51,3 +51,10 @@ int h1_upgrade__await(struct http_stream *s, struct fiber *self, struct slice he
     c->upgraded = true;
     return h1_answer__upgrade_await(c, self, head);
 }
+
+void h1_upgrade__tear(struct http_stream *s)
+{
+    struct h1_conn *c = container_of(s, struct h1_conn, stream);
+    c->torn = true;
+    ring_cancel(s->core->ring, &c->send);
+}

@@ -256,6 +256,8 @@ int h1_answer__write_await(struct http_stream *s, struct fiber *self, const stru
 // ---- h1_upgrade.c ----------------------------------------------------------------------------
 
 int h1_upgrade__await(struct http_stream *s, struct fiber *self, struct slice head);
+// A send that is in flight ends, and nothing follows it.
+void h1_upgrade__tear(struct http_stream *s);
 
 // The state H2. Begins it: HEAD → H2, or closed for want of memory (false).
 bool h2_conn__begin(struct h1_conn *c);

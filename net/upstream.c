@@ -262,6 +262,13 @@ int upstream_write_await(struct upstream *up, struct fiber *self, const struct i
     return rc == 0 && u->send_failed ? ERR_UPSTREAM_CLOSED : rc;
 }
 
+void upstream__tear(struct upstream *up)
+{
+    struct upstream_conn *u = container_of(up, struct upstream_conn, up);
+    u->send_failed = true;
+    ring_cancel(u->side->core->ring, &u->send_op);
+}
+
 void upstream_end(struct net_core *c, struct upstream *up)
 {
     if (!up)

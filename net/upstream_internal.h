@@ -177,6 +177,8 @@ int proxy_form(const struct upstream_call *call, struct upstream_call *ret);
 
 // ---- upstream.c ------------------------------------------------------------------------------
 
+// Of an upgrade: a write that is in flight ends, and nothing follows it.
+void upstream__tear(struct upstream *u);
 // One attempt over HTTP/1.1 on a connection in SEND. After an error the connection is still the
 // caller's, and the kernel holds nothing of the request.
 int upstream__exchange_await(struct upstream_conn *u, struct fiber *self,

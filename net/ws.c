@@ -210,12 +210,11 @@ static int on_close_await(struct ws *w, struct fiber *self, const struct ws_even
     w->code = event->code;
     w->reason_len = (uint8_t)event->bytes.len;
     memcpy(w->reason, event->bytes.ptr, event->bytes.len);
-    if (w->state == WS_OPEN) {
-        int rc = ws__send_close_await(w, self, event->code, SLICE_EMPTY);
-        if (rc && fiber_interrupted(self))
-            return rc;
-    }
-    return ws__over(w, ERR_WS_CLOSED);
+    int rc = 0;
+    if (w->state == WS_OPEN)
+        rc = ws__send_close_await(w, self, event->code, SLICE_EMPTY);
+    (void)ws__over(w, ERR_WS_CLOSED); // behind a close nothing is read
+    return rc && fiber_interrupted(self) ? rc : w->err;
 }
 
 static int on_violation_await(struct ws *w, struct fiber *self)
@@ -255,6 +254,7 @@ static int step_await(struct ws *w, struct fiber *self, struct ws_piece *ret)
             if (w->state != WS_OPEN)
                 continue; // ours is out: nobody waits for it
             *ret = (struct ws_piece){event.opcode, event.bytes, event.first, event.last};
+            w->in_message = !event.last;
             return 0;
         case WS_EVENT_PING:
             rc = ws__pong_await(w, self, event.bytes);
@@ -298,9 +298,10 @@ static int wait_await(struct ws *w, struct fiber *self)
     return on_silence_await(w, self);
 }
 
-static bool is_draining(const struct ws *w)
+// Between two messages, or when nothing comes: a peer that never stops is told as well.
+static bool says_goodbye(const struct ws *w, bool silent)
 {
-    return w->stream && w->core->draining && w->state == WS_OPEN;
+    return w->stream && w->core->draining && w->state == WS_OPEN && (silent || !w->in_message);
 }
 
 static int next_await(struct ws *w, struct fiber *self, struct ws_piece *ret)
@@ -308,13 +309,11 @@ static int next_await(struct ws *w, struct fiber *self, struct ws_piece *ret)
     for (;;) {
         if (w->state == WS_CLOSED)
             return w->err;
-        int rc = step_await(w, self, ret);
-        if (rc == ERR_MORE && is_draining(w)) {
+        bool goodbye = says_goodbye(w, false);
+        int rc = goodbye ? ERR_MORE : step_await(w, self, ret);
+        if (rc == ERR_MORE && (goodbye || says_goodbye(w, true)))
             rc = ws__send_close_await(w, self, WS_CODE_AWAY, SLICE_EMPTY);
-            if (rc == 0)
-                continue;
-        }
-        if (rc == ERR_MORE)
+        else if (rc == ERR_MORE)
             rc = wait_await(w, self);
         else
             return rc;

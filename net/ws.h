@@ -2,14 +2,16 @@
 //
 // ws.h: a WebSocket (RFC 6455) on a connection of net's, as its server or as its client.
 //
+// clang-format off
 //            ws_accept_await, ws_connect_await
 //                          │
-//                          ▼      our close is out          theirs came, or the end of
-//                      ┌──────┐ ─────────────► ┌─────────┐  patience, or a loss  ┌────────┐
-//                      │ OPEN │                │ CLOSING │ ────────────────────► │ CLOSED │ ─►
-//                      ws_end └──────┘ ─────────────► └─────────┘                       └────────┘
-//                          │  theirs came: answered with its code, a violation,      ▲
-//                          └──────── nothing for too long, a loss ───────────────────┘
+//                          ▼   our close is out            theirs came, a loss,
+//                      ┌──────┐ ───────────► ┌─────────┐   or close_ms are over  ┌────────┐
+//                      │ OPEN │              │ CLOSING │ ──────────────────────► │ CLOSED │
+//                      └──────┘              └─────────┘                         └────────┘
+//                          │  theirs came: answered with its code, a violation,   ▲  │
+//                          └──────── nothing for too long, a loss ────────────────┘  └─► ws_end
+// clang-format on
 //
 // One fiber reads. Any fiber of the core writes: frames of several stand one behind the other, each
 // whole, in the order of the calls. The reader does what the protocol asks of both sides: it
@@ -103,7 +105,8 @@ int ws_send_await(struct ws *w, struct fiber *self, enum ws_opcode opcode,
 // ---- Closing ---------------------------------------------------------------------------------
 
 // By the fiber that reads: says the code, and waits for the peer's; what comes until then is
-// dropped. When both have closed it returns 0 at once. Whatever it returns, the socket is CLOSED
+// dropped. All of it takes close_ms at most: a writer that is stuck then is torn, and so is the
+// connection. When both have closed it returns 0 at once. Whatever it returns, the socket is CLOSED
 // but after an interruption.
 int ws_close_await(struct ws *w, struct fiber *self, unsigned code, struct slice reason);
 // No fiber is in a call. Gives back what it holds; a client's connection is closed, a server's is

@@ -28,6 +28,7 @@ struct ws {
     bool part_out;
     unsigned span;    // of the part, the next one
     struct slice in;  // of the one before, what has not been read
+    bool in_message;  // a piece was handed out that was not its message's last
     bool parse_again; // an event may lie behind the last one without a byte more
     struct mono patience;
     bool asked; // the peer was pinged and has not said a byte since
@@ -53,7 +54,9 @@ struct ws {
 // CLOSED, for this reason unless there is one already; returns the one that stands.
 int ws__over(struct ws *w, int err);
 
-// ws_send.c. Our close: OPEN → CLOSING, with close_ms of patience. Another fiber's counts as well.
+// ws_send.c. Our close: OPEN → CLOSING. Another fiber's counts as well. It has close_ms, which the
+// wait for the peer's is a part of; when it could not be said by then the connection is torn, and
+// it returns what stands.
 int ws__send_close_await(struct ws *w, struct fiber *self, unsigned code, struct slice reason);
 int ws__ping_await(struct ws *w, struct fiber *self);
 // Answers at once, or leaves it to whoever writes.

@@ -260,7 +260,17 @@ int ws__pong_await(struct ws *w, struct fiber *self, struct slice payload)
     return rc ? rc : end_await(w, self, 0);
 }
 
-int ws__send_close_await(struct ws *w, struct fiber *self, unsigned code, struct slice reason)
+// Nothing may follow; whoever is stuck in a send is let go.
+static void tear(struct ws *w)
+{
+    w->torn = true;
+    if (w->writing && w->stream)
+        h1_upgrade__tear(w->stream);
+    else if (w->writing)
+        upstream__tear(w->up);
+}
+
+static int close_await(struct ws *w, struct fiber *self, unsigned code, struct slice reason)
 {
     char payload[WS_CONTROL_BYTES];
     int rc = turn_await(w, self);
@@ -268,7 +278,6 @@ int ws__send_close_await(struct ws *w, struct fiber *self, unsigned code, struct
         return rc;
     if (w->state == WS_OPEN) {
         w->state = WS_CLOSING;
-        w->patience = mono_add_ms(ring_now(w->core->ring), w->close_ms);
         struct slice s = slice_of(payload, ws_close_payload(payload, code, reason));
         rc = control_await(w, self, WS_CLOSE, s);
     } else if (w->state == WS_CLOSED) {
@@ -276,4 +285,17 @@ int ws__send_close_await(struct ws *w, struct fiber *self, unsigned code, struct
     }
     turn_over(w);
     return rc;
+}
+
+int ws__send_close_await(struct ws *w, struct fiber *self, unsigned code, struct slice reason)
+{
+    struct mono before = fiber_deadline(self);
+    w->patience = mono_add_ms(ring_now(w->core->ring), w->close_ms);
+    fiber_set_deadline(self, mono_min(before, w->patience));
+    int rc = close_await(w, self, code, reason);
+    fiber_set_deadline(self, before);
+    if (rc != ERR_DEADLINE || fiber_interrupted(self))
+        return rc;
+    tear(w);
+    return ws__over(w, ERR_WS_CLOSED);
 }

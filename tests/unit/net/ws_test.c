@@ -295,6 +295,70 @@ static void a_drain_says_that_we_go_away(void **state)
     ws_toy_stop(&t, &c);
 }
 
+// Whoever never stops writing is told as well, between two of its messages.
+static void a_busy_peer_is_told_as_well(void **state)
+{
+    (void)state;
+    struct ws_toy t = {0};
+    struct toy_client c;
+    char one[64], many[64 * 400];
+    size_t n = 0, k = ws_toy_frame(one, 0x81, "0123456789", 10), at = 0;
+    for (unsigned i = 0; i < 400; i++, n += k)
+        memcpy(many + n, one, k);
+    ws_toy_start(&t, &c, "/echo");
+    bool told = false;
+    for (unsigned turns = 0; turns < 5000 && !told; turns++) {
+        size_t sent;
+        while ((sent = client_write(&c, many + at, n - at)) > 0)
+            at = (at + sent) % n;
+        toy_turn(&t.toy);
+        client_poll(&c);
+        told = c.len >= 4 && memmem(c.in, c.len, "\x88\x02\x03\xe9", 4) != NULL;
+        client_forget(&c);
+        if (t.messages > 400)
+            net_drain(&t.toy.core);
+    }
+    assert_true(told);
+    net_abort(&t.toy.core);
+    toy_until(&t.toy, t.toy.ended == 1);
+    ws_toy_stop(&t, &c);
+}
+
+static struct closing {
+    int rc;
+    bool done;
+} closing;
+
+static void closer(struct fiber *self, void *arg)
+{
+    struct ws_toy *t = arg;
+    closing.rc = ws_close_await(t->ws, self, WS_CODE_NORMAL, SLICE_EMPTY);
+    closing.done = true;
+}
+
+// A writer is stuck, because the peer does not read: the close has its time all the same, and with
+// it the writer.
+static void a_close_does_not_wait_for_a_stuck_writer(void **state)
+{
+    (void)state;
+    struct ws_toy t = {.options.close_ms = 20};
+    struct toy_client c;
+    struct fiber *f;
+    size_t last = 1;
+    ws_toy_start_with(&t, NULL); // a minute for what is sent
+    ws_toy_open(&t, &c, "/push");
+    for (unsigned same = 0; same < 50; last = t.pushed) {
+        toy_turn(&t.toy);
+        same = t.pushed == last ? same + 1 : 0;
+    }
+    closing = (struct closing){0};
+    assert_int_equal(fiber_spawn(t.toy.fibers, closer, &t, &f), 0);
+    toy_until(&t.toy, closing.done && t.toy.ended == 1);
+    assert_int_equal(closing.rc, 0);
+    assert_int_equal(t.err, ERR_CLIENT_GONE);
+    ws_toy_stop(&t, &c);
+}
+
 // 3,000 letters a frame, never mixed.
 static void two_fibers_write_whole_frames(void **state)
 {
@@ -334,6 +398,25 @@ static void a_flood_of_pings(void **state)
     ws_toy_text(&t, &c, "through");
     client_until(&t.toy, &c, "through");
     assert_true(c.len <= 1000 * 3 + 9);
+    ws_toy_stop(&t, &c);
+}
+
+// Pings whose answers nobody reads: they are not received any more, and then the peer is gone.
+static void a_flood_of_pings_that_reads_nothing(void **state)
+{
+    (void)state;
+    struct ws_toy t = {0};
+    struct toy_client c;
+    struct net_options o = {.send_ms = 40};
+    static char all[1000 * 131];
+    char payload[125] = {0};
+    size_t n = 0, at = 0;
+    for (unsigned i = 0; i < 1000; i++)
+        n += ws_toy_frame(all + n, 0x89, payload, sizeof(payload));
+    ws_toy_start_with(&t, &o);
+    ws_toy_open(&t, &c, "/quiet");
+    toy_until(&t.toy, (at = (at + client_write(&c, all + at, n - at)) % n, t.toy.ended == 1));
+    assert_int_equal(t.err, ERR_CLIENT_GONE);
     ws_toy_stop(&t, &c);
 }
 
@@ -379,8 +462,11 @@ int main(void)
         cmocka_unit_test(a_client_that_never_reads_is_gone_in_time),
         cmocka_unit_test(an_abort_ends_it),
         cmocka_unit_test(a_drain_says_that_we_go_away),
+        cmocka_unit_test(a_busy_peer_is_told_as_well),
+        cmocka_unit_test(a_close_does_not_wait_for_a_stuck_writer),
         cmocka_unit_test(two_fibers_write_whole_frames),
         cmocka_unit_test(a_flood_of_pings),
+        cmocka_unit_test(a_flood_of_pings_that_reads_nothing),
         cmocka_unit_test(what_is_no_handshake_is_answered),
         cmocka_unit_test(http2_has_none),
     };
