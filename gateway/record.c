@@ -192,8 +192,23 @@ static void add_usage(struct json_writer *w, const struct usage *u)
     json_object_end(w);
 }
 
+// Fields that carry keys are in no row, whoever names them.
+static bool is_credential(struct slice name)
+{
+    static const struct slice names[] = {
+        SLICE("authorization"), SLICE("proxy-authorization"), SLICE("cookie"),  SLICE("x-api-key"),
+        SLICE("api-key"),       SLICE("x-goog-api-key"),      SLICE("x-bf-vk"),
+    };
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+        if (slice_ieq(names[i], name))
+            return true;
+    return false;
+}
+
 static bool is_listed(const struct config_logging *l, struct slice name)
 {
+    if (l->header_count == 0 || is_credential(name))
+        return false;
     for (unsigned i = 0; i < l->header_count; i++)
         if (slice_ieq(l->headers[i], name))
             return true;

@@ -50,6 +50,36 @@ int relay_pull_await(struct exchange *x, struct fiber *self, struct body *b, int
     }
 }
 
+// More of what has been gathered than a turn may copy: another thread's.
+struct move {
+    char *to;
+    const struct gathered *from;
+};
+
+static void move_job(void *arg)
+{
+    const struct move *m = arg;
+    memcpy(m->to, m->from->ptr, m->from->len);
+}
+
+// Room for a part, before it is pulled, where making it later would hold the loop.
+static int make_room_await(struct exchange *x, struct fiber *self, struct gathered *g)
+{
+    struct arena *arena = &x->stream->arena;
+    if (g->len <= TRANSLATE_TURN_BYTES || g->cap - g->len >= BODY_CREDIT_BYTES)
+        return 0;
+    struct move move = {.to = arena_large(arena, g->cap * 2), .from = g};
+    if (!move.to)
+        return ERR_NOMEM;
+    int rc = work_await(x->core->gateway->work, self, move_job, &move);
+    if (rc)
+        return rc; // the arena has it
+    arena_drop_large(arena, g->ptr);
+    g->ptr = move.to;
+    g->cap *= 2;
+    return 0;
+}
+
 int gathered_add(struct exchange *x, struct gathered *g, const struct body_part *part)
 {
     struct arena *arena = &x->stream->arena;
@@ -80,7 +110,9 @@ int gathered_fill_await(struct exchange *x, struct fiber *self, struct body *b, 
     struct body_part part;
 
     while (!g->last && g->len < bytes) {
-        int rc = relay_pull_await(x, self, b, budget_ns, &part);
+        int rc = make_room_await(x, self, g);
+        if (rc == 0)
+            rc = relay_pull_await(x, self, b, budget_ns, &part);
         if (rc)
             return rc;
         rc = gathered_add(x, g, &part);

@@ -26,6 +26,14 @@
 // cannot keep completions from being looked at.
 #define RING_TASKS_PER_TURN 4096
 
+// And the time a turn may take: a thousand clients that speak at once, or one that sends as fast as
+// it can, must not keep answers unsent and timers unfired for longer than a millisecond. What
+// completions leave, tasks have; what is left over waits for the next turn, which does not sleep.
+#define COMPLETIONS_NS (400 * NS_PER_US)
+#define TASKS_NS       (700 * NS_PER_US)
+// A clock reading is 25 ns: so many completions or tasks for one.
+#define CALLS_A_LOOK 8
+
 // Clock readings are 25 ns and a look at the queue is 1 ns: this many looks a reading.
 #define SPIN_LOOKS 32
 // A spin below this is not worth its clock readings.
@@ -293,12 +301,18 @@ static void wait_for_events(struct ring *r, struct mono until)
 
 // ---- The turn --------------------------------------------------------------------------------
 
+// Has the turn lasted for `ns`, when `calls` have been made?
+static bool is_old(const struct ring *r, unsigned calls, int64_t ns)
+{
+    return calls > 0 && calls % CALLS_A_LOOK == 0 && mono_diff_ns(clock_mono(), r->now) > ns;
+}
+
 // What is there at the start; what callbacks cause to complete at once waits for the next turn.
 static void run_completions(struct ring *r)
 {
-    unsigned n = io_uring_cq_ready(&r->uring);
-    r->stats.completions += n;
-    for (; n > 0; n--) {
+    unsigned ready = io_uring_cq_ready(&r->uring);
+    for (unsigned n = 0; n < ready && !is_old(r, n, COMPLETIONS_NS); n++) {
+        r->stats.completions++;
         struct io_uring_cqe *cqe;
         int rc = io_uring_peek_cqe(&r->uring, &cqe);
         ASSERT(rc == 0 && cqe);
@@ -344,7 +358,9 @@ void ring_undefer(struct ring *r, struct ring_task *task)
 
 static void run_tasks(struct ring *r)
 {
-    for (int i = 0; i < RING_TASKS_PER_TURN && !list_empty(&r->tasks); i++) {
+    for (unsigned i = 0; i < RING_TASKS_PER_TURN && !list_empty(&r->tasks); i++) {
+        if (is_old(r, i, TASKS_NS))
+            return;
         struct ring_task *task = container_of(r->tasks.next, struct ring_task, link);
         ring__unlink(&task->link);
         task->fn(r, task);

@@ -24,7 +24,8 @@
 //
 // A loop turn: submit what was queued and wait (one system call) → dispatch every completion →
 // run expired timers → run deferred tasks (fibers are resumed here) → turn hooks → again. Nothing
-// in a turn may take more than 1 ms.
+// in a turn may take more than 1 ms, and neither may all of it: completions and tasks that are
+// still waiting after a part of that wait for the next turn (COMPLETIONS_NS in ring.c).
 //
 // Threads: everything here, ring_free included, belongs to the ring's own thread, but not
 // ring_mail_send, ring_stop and ring_busy_since.
@@ -184,7 +185,7 @@ static inline bool ring_timer_is_set(const struct ring_timer *t)
 // ---- Deferred tasks, turn hooks --------------------------------------------------------------
 
 // Runs once, in this turn, after completions and timers; a task deferred by a task runs in the
-// same turn (bounded: see RING_TASKS_PER_TURN in ring.c).
+// same turn (bounded: see RING_TASKS_PER_TURN, TASKS_NS in ring.c).
 struct ring_task {
     struct list link; // zeroed memory is not deferred
     void (*fn)(struct ring *ring, struct ring_task *task);

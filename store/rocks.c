@@ -491,6 +491,13 @@ int rocks_flush(struct rocks *db)
     return result(db, text);
 }
 
+// rocksdb::crc32c::Extend: the same convention as ours, which is RFC 3720's.
+uint32_t __wrap__ZN7rocksdb6crc32c6ExtendEjPKcm(uint32_t crc, const char *data, size_t len);
+uint32_t __wrap__ZN7rocksdb6crc32c6ExtendEjPKcm(uint32_t crc, const char *data, size_t len)
+{
+    return crc_add(crc, data, len);
+}
+
 // ---- Care ------------------------------------------------------------------------------------
 
 int rocks_reclaim(struct rocks *db, enum rocks_family family, struct slice from, struct slice to)
@@ -529,15 +536,4 @@ uint64_t rocks_bytes(struct rocks *db)
                 sum += bytes;
         }
     return sum;
-}
-
-// ---- Sums --------------------------------------------------------------------------------------
-
-// rocksdb::crc32c::Extend, which the linker replaces by this one: see crc.c.
-uint32_t rocks_crc_extend(uint32_t crc, const char *data,
-                          size_t len) __asm__("__wrap__ZN7rocksdb6crc32c6ExtendEjPKcm");
-
-uint32_t rocks_crc_extend(uint32_t crc, const char *data, size_t len)
-{
-    return crc_add(crc, data, len);
 }

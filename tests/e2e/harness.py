@@ -258,9 +258,13 @@ class Client:
         return out
 
     def read_exactly(self, n):
-        while len(self.buf) < n:
-            if not self._more():
-                raise EOFError("connection ended; wanted %d had %d" % (n, len(self.buf)))
+        parts, got = [self.buf], len(self.buf)
+        while got < n:
+            parts.append(self.sock.recv(65536))
+            got += len(parts[-1])
+            if not parts[-1]:
+                raise EOFError("connection ended; wanted %d had %d" % (n, got))
+        self.buf = b"".join(parts)
         out, self.buf = self.buf[:n], self.buf[n:]
         return out
 
@@ -430,11 +434,13 @@ class Provider:
                 head, buf = buf[:i], buf[i:]
                 m = re.search(rb"(?i)content-length: *(\d+)", head)
                 need = int(m.group(1)) if m else 0
-                while len(buf) < need:
-                    data = sock.recv(65536)
-                    if not data:
+                parts, got = [buf], len(buf)
+                while got < need:
+                    parts.append(sock.recv(65536))
+                    got += len(parts[-1])
+                    if not parts[-1]:
                         return
-                    buf += data
+                buf = b"".join(parts)
                 body, buf = buf[:need], buf[need:]
                 call = Call(self, sock, number, head, body)
                 self.seen.append(call)

@@ -32,7 +32,8 @@ def search(g, **parameters):
 
 
 def rows(g, count, **parameters):
-    """The rows once there are so many: a row is found when the drain has written it."""
+    """The rows of what has ended, once there are so many: when the drain has written them."""
+    parameters = dict({"status": "success,error"}, **parameters)
     give_up = threading.Event()
     timer = threading.Timer(DEADLINE_S, give_up.set)
     timer.start()
@@ -264,14 +265,17 @@ def test_embeddings(recording, provider):
     assert one["embedding_output"] == [[0.5, -0.25]] and one["params"]["dimensions"] == 2
 
 
-def test_the_providers_key_is_in_no_record(recording, provider_of):
+def test_keys_are_in_no_record(recording, provider_of):
     sent = []
     p = provider_of(lambda call: (sent.append(call.headers["authorization"]),
                                   call.reply(200, CHAT)))
-    g = recording(logged(p, client={"logging_headers": ["authorization"]}))
-    assert g.post(CHAT_PATH, chat()).status == 200
+    g = recording(logged(p, client={"logging_headers": ["Authorization", "x-api-key", "x-a"]}))
+    assert g.post(CHAT_PATH, chat(), headers=[("authorization", "Bearer sk-mine-1"), ("x-a", "b"),
+                                              ("x-api-key", "sk-mine-2")]).status == 200
     assert sent == ["Bearer sk-secret-1"]
-    assert "sk-secret-1" not in json.dumps(entry(g, rows(g, 1)[0]))
+    one = entry(g, rows(g, 1)[0])
+    assert one["metadata"]["x-a"] == "b"
+    assert "sk-secret-1" not in json.dumps(one) and "sk-mine" not in json.dumps(one)
 
 
 def test_a_stream_has_its_usage_and_its_question(recording, provider):
@@ -461,3 +465,19 @@ def test_an_answer_that_was_received_has_its_row_after_a_kill(recording, provide
         g.kill()
         g = recording(logged(provider), flags=["-app-dir", first.dir.name])
         assert [r["metadata"]["request_id"] for r in rows(g, n + 1)][0] == name
+
+
+def test_a_stream_that_was_received_has_its_content_after_a_kill(recording, provider):
+    g = first = recording(logged(provider))
+    for n in range(10):
+        with g.connect() as c:
+            c.send_request("POST", CHAT_PATH, chat(stream=True), [("x-request-id", "s-%d" % n)])
+            assert c.head()[0] == 200
+            for e in c.events():
+                if e == DONE:
+                    break
+            g.kill()
+        g = recording(logged(provider), flags=["-app-dir", first.dir.name])
+        row = rows(g, n + 1)[0]
+        assert row["metadata"]["request_id"] == "s-%d" % n and row["status"] == "success"
+        assert said(entry(g, row)) == ("Hello.", [])

@@ -528,7 +528,9 @@ static void a_burst_of_hellos_waits_its_turns(void **state)
         assert_true(client_write(&s[i].raw, tls_output(s[i].tls).ptr, tls_output(s[i].tls).len));
     for (unsigned i = 0; i < ARRAY_LEN(s); i++)
         tls_output_sent(s[i].tls, tls_output(s[i].tls).len);
-    toy_until(&w.toy, !list_empty(&w.toy.core.tls.waiting));
+    // Some turns may make one only: how many the clock lets a turn make is not known here.
+    struct net_tls *tls = &w.toy.core.tls;
+    toy_until(&w.toy, (tls->hellos_left = 1, !list_empty(&tls->waiting)));
     for (unsigned i = 0; i < ARRAY_LEN(s); i++) {
         secure_until(&w, &s[i], tls_ready(s[i].tls));
         secure_say(&w, &s[i], POST("/echo", 2) "ok");
