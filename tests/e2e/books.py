@@ -42,14 +42,11 @@ def until(what, says):
         time.sleep(0.005)
 
 
-def asked(g, **parameters):
+def page(g, **parameters):
+    """Rows of what has ended; of a refused target, too."""
+    parameters = dict({"status": "success,error"}, **parameters)
     a = g.request("GET", "/api/logs?" + urllib.parse.urlencode(parameters))
     return json.loads(a.body) if a.status == 200 else None
-
-
-def page(g, **parameters):
-    """Rows of what has ended. A refused target has a row too: see `filters`."""
-    return asked(g, **dict({"status": "success,error"}, **parameters))
 
 
 def count(g, **filters):
