@@ -47,6 +47,7 @@ struct ledger_head {
     uint32_t version;
     uint32_t lines;
     _Atomic uint32_t count; // of lines that are not free
+    uint64_t store;         // whose records tell what is used but for `unrecorded`; 0: nobody's yet
 };
 
 struct ledger_file {
@@ -315,23 +316,34 @@ void ledger_set(struct ledger_counter *c, int64_t used, uint64_t window)
     set(c, used, window);
 }
 
-void ledger_recount(struct ledger *l)
+bool ledger_recount(struct ledger *l, uint64_t store)
 {
+    bool known = l->file->head.store == store;
     struct lines it = {0};
-    for (struct ledger_counter *c; (c = next_counter(l, &it)) != NULL;)
-        set(c, atomic_load(&c->unrecorded), word_load(&c->word).window);
+    for (struct ledger_counter *c; (c = next_counter(l, &it)) != NULL;) {
+        union used_word word = word_load(&c->word);
+        if (known)
+            set(c, atomic_load(&c->unrecorded), word.window);
+        else
+            atomic_store(&c->unrecorded, word.used);
+    }
+    l->file->head.store = store;
+    return known;
 }
 
-void ledger_told(struct ledger_counter *c, int64_t value, uint64_t window)
+void ledger_told(struct ledger_counter *c, int64_t value, uint64_t window, bool known)
 {
     union used_word word = word_load(&c->word);
     if (window < word.window)
         return;
-    if (window == word.window)
-        value += word.used;
-    else
+    if (window > word.window) {
         atomic_store(&c->unrecorded, 0);
-    set(c, value, window);
+        set(c, value, window);
+    } else if (known) {
+        set(c, word.used + value, window);
+    } else {
+        atomic_fetch_sub(&c->unrecorded, value);
+    }
 }
 
 void ledger_unrecorded(const struct ledger_limit *limit, int64_t actual)

@@ -74,11 +74,14 @@ int ledger_counter(struct ledger *l, struct slice name, struct ledger_counter **
 bool ledger_is_new(const struct ledger_counter *c); // nothing has been reserved or used yet
 // Start-up and management: what has been used, in the window that began then. Reservations stay.
 void ledger_set(struct ledger_counter *c, int64_t used, uint64_t window);
-// Start-up of the first process, before any request: only what no record tells stays used.
-void ledger_recount(struct ledger *l);
-// Then, for each counter, the oldest window first: what all records have moved it by in that
-// window. Once a window; one that is older than the counter's is nothing.
-void ledger_told(struct ledger_counter *c, int64_t value, uint64_t window);
+// Start-up of the first process, before any request. Does the ledger know this store (not 0)? Then
+// only what no record tells stays used. Else it knows it from now on, and what is used stays so:
+// the records of it lie elsewhere.
+bool ledger_recount(struct ledger *l, uint64_t store);
+// Then, for each counter, the oldest window first: what all records of that store have moved it by
+// in that window, and whether it was known. Once a window; one that is older than the counter's is
+// nothing.
+void ledger_told(struct ledger_counter *c, int64_t value, uint64_t window, bool known);
 
 // ---- On the way of a request: any core -------------------------------------------------------
 

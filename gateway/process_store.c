@@ -11,7 +11,9 @@
 #include "base/err.h"
 #include "gateway/process_internal.h"
 #include "store/store.h"
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -39,14 +41,25 @@ static bool knows_all(struct store *s)
     return health.queued_bytes == 0;
 }
 
-// Those of one counter follow each other, the oldest window first. A store without any is a new
-// one: somebody has removed the old.
-static int fill(struct gateway *g, const struct store_counter *counters, size_t count)
+// What tells this store from one that lay here before, or one that a backup was made of; not 0.
+static uint64_t store_identity(const char *app_dir)
+{
+    char dir[OPTIONS_PATH_BYTES + sizeof(STORE_FOLDER) + 8];
+    struct statx st = {0};
+    snprintf(dir, sizeof(dir), "%s/%s/logs", app_dir, STORE_FOLDER);
+    if (statx(AT_FDCWD, dir, 0, STATX_INO | STATX_BTIME, &st) != 0)
+        return 1;
+    uint64_t made = (uint64_t)st.stx_btime.tv_sec * NS_PER_S + st.stx_btime.tv_nsec;
+    return (st.stx_ino ^ made << 20 ^ (uint64_t)st.stx_dev_minor << 52) | 1;
+}
+
+// Those of one counter follow each other, the oldest window first.
+static int fill(struct gateway *g, const struct store_counter *counters, size_t count,
+                uint64_t store)
 {
     struct ledger_counter *before = NULL;
-    bool all = count > 0 && knows_all(g->store);
-    if (all)
-        ledger_recount(g->ledger.ledger);
+    bool all = knows_all(g->store);
+    bool known = all && ledger_recount(g->ledger.ledger, store);
     for (size_t i = 0; i < count; i++) {
         struct ledger_counter *c;
         int rc = ledger_counter(g->ledger.ledger, counters[i].counter, &c);
@@ -54,7 +67,7 @@ static int fill(struct gateway *g, const struct store_counter *counters, size_t 
             return rc;
         if (!all && c != before && !ledger_is_new(c))
             continue;
-        ledger_told(c, counters[i].value, counters[i].window);
+        ledger_told(c, counters[i].value, counters[i].window, known);
         before = c;
     }
     return 0;
@@ -74,7 +87,7 @@ int process__fill_ledger(struct process *p)
     arena_init(&arena, &pool, COUNTERS_BYTES_MAX);
     int rc = store_load_counters(g->store, 0, &arena, &counters, &count);
     if (rc == 0)
-        rc = fill(g, counters, count);
+        rc = fill(g, counters, count, store_identity(p->setup->options->app_dir));
     arena_done(&arena);
     block_pool_done(&pool);
     if (rc < 0)

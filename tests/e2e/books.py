@@ -43,6 +43,8 @@ def until(what, says):
 
 
 def page(g, **parameters):
+    """Rows of what has ended; of a refused target, too."""
+    parameters = dict({"status": "success,error"}, **parameters)
     a = g.request("GET", "/api/logs?" + urllib.parse.urlencode(parameters))
     return json.loads(a.body) if a.status == 200 else None
 

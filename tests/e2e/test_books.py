@@ -313,7 +313,8 @@ def level(g, name, meanwhile=lambda: None):
     def is_it():
         meanwhile()
         return metric(g, 'level{level="%s"}' % name) == 1
-    until(is_it, "the level does not become " + name)
+    until(is_it, lambda: "the level does not become %s:\n%s\n%s" % (name, "\n".join(
+        g.log[-20:]), g.request("GET", "/metrics").body.decode().partition("ringgate_store")[2]))
 
 
 def has_content(g, row):
@@ -337,7 +338,7 @@ def test_a_full_disk_costs_content_then_rows_and_never_usage(disk, gateway_of, p
     level(g, "no_content", lambda: disk.leave(48 * MIB))
     load.go_on(50)
     until(lambda: metric(g, "content_dropped_total") > 0, "no content was given up")
-    level(g, "no_rows", lambda: disk.leave(20 * MIB))
+    level(g, "no_rows", lambda: disk.leave(28 * MIB))
     load.go_on(50)
     until(lambda: metric(g, "rows_dropped_total") > 0, "no row was given up")
     said = "the space that is reserved for usage has been given back"

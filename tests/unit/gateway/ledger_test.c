@@ -339,9 +339,20 @@ static void test_a_ledger_takes_the_memory_of_its_counters(void **state)
         struct ledger_limit limit = limit_of(l, name, 100);
         assert_view(&limit, NOW, i, i, NOW);
     }
-    ledger_recount(l);
+    // A store it does not know: what is used stays, whatever of it that store has records of.
+    assert_false(ledger_recount(l, 7));
     struct ledger_limit limit = limit_of(l, "budget/49", 100);
-    assert_view(&limit, NOW, 0, 0, NOW); // no record told of it
+    ledger_told(limit.counter, 9, NOW, false);
+    assert_view(&limit, NOW, 49, 49, NOW);
+    // The same store again, with a record more.
+    assert_true(ledger_recount(l, 7));
+    ledger_told(limit.counter, 5, NOW - 3600, true); // long over
+    ledger_told(limit.counter, 12, NOW, true);
+    assert_view(&limit, NOW, 52, 52, NOW);
+    struct ledger_limit other = limit_of(l, "budget/48", 100);
+    assert_view(&other, NOW, 48, 48, NOW);
+    assert_false(ledger_recount(l, 8));
+    assert_view(&limit, NOW, 52, 52, NOW);
     ledger_close(l);
 }
 
