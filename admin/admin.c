@@ -19,8 +19,8 @@
 #include "gateway/exchange.h"
 #include "store/store.h"
 
-// A page of all series a core may hold, with room; a scraper reads it at once.
-#define METRICS_PAGE_BYTES_MAX (256u * 1024 * 1024)
+// Of /metrics that has not been sent: a part, and what no series says.
+#define METRICS_PAGE_BYTES_MAX (4u * 1024 * 1024)
 #define GET                    (1u << HTTP_GET)
 #define POST                   (1u << HTTP_POST)
 
@@ -48,15 +48,34 @@ static void health_await(struct exchange *x, struct fiber *self)
         json_answer_await(x, self, 200, body);
 }
 
+#define METRICS_TYPE SLICE("text/plain; version=0.0.4; charset=utf-8")
+
+struct metrics_answer {
+    struct metrics_taker taker;
+    struct exchange *x;
+};
+
+// A page of thousands of series is megabytes: gathered whole, its memory and its send would each be
+// a turn that is too long.
+static int send_part_await(struct metrics_taker *taker, struct fiber *self, struct buf *page)
+{
+    struct metrics_answer *a = container_of(taker, struct metrics_answer, taker);
+    int rc = part_answer_await(a->x, self, METRICS_TYPE, buf_slice(page), false);
+    buf_reset(page);
+    return rc;
+}
+
 static void metrics_await(struct exchange *x, struct fiber *self)
 {
+    struct metrics_answer a = {.taker.take_await = send_part_await, .x = x};
     struct buf page;
     buf_init(&page, METRICS_PAGE_BYTES_MAX);
-    int rc = metrics_scrape_await(x->core->gateway, x->core, self, &page);
-    if (rc == 0)
-        typed_answer_await(x, self, 200, SLICE("text/plain; version=0.0.4; charset=utf-8"),
-                           buf_slice(&page));
-    else if (!x->stream->gone)
+    int rc = metrics_scrape_await(x->core->gateway, x->core, self, &a.taker, &page);
+    if (rc == 0 && x->stream->answered)
+        (void)part_answer_await(x, self, METRICS_TYPE, buf_slice(&page), true);
+    else if (rc == 0)
+        typed_answer_await(x, self, 200, METRICS_TYPE, buf_slice(&page));
+    else if (!x->stream->gone && !x->stream->answered)
         error_reply_await(x, self, rc, SLICE_EMPTY, SLICE_EMPTY);
     buf_done(&page);
 }

@@ -553,6 +553,24 @@ void typed_answer_await(struct exchange *x, struct fiber *self, unsigned status,
     answer_await(x, self, status, fields, count, body);
 }
 
+int part_answer_await(struct exchange *x, struct fiber *self, struct slice type, struct slice part,
+                      bool last)
+{
+    struct http_stream *s = x->stream;
+    struct http_field fields[1 + GATEWAY_CORS_FIELDS] = {content_type(type)};
+    struct http_answer answer = {.status = 200, .fields = fields, .content_length = -1};
+    x->answer_bytes += part.len;
+    if (!s->answered) {
+        exchange_set_state(x, EXCHANGE_COMMITTED);
+        x->status = answer.status;
+        answer.count = 1 + gateway_cors_fields(x, &fields[1]);
+    }
+    if (last)
+        exchange_settle(x);
+    return s->answered ? http_write_await(s, self, &part, 1, last)
+                       : http_answer_await(s, self, &answer, &part, 1, last);
+}
+
 void json_answer_await(struct exchange *x, struct fiber *self, unsigned status, struct slice body)
 {
     typed_answer_await(x, self, status, SLICE("application/json"), body);

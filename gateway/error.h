@@ -56,5 +56,9 @@ void error_reply_await(struct exchange *x, struct fiber *self, int err, struct s
 void json_answer_await(struct exchange *x, struct fiber *self, unsigned status, struct slice body);
 void typed_answer_await(struct exchange *x, struct fiber *self, unsigned status,
                         struct slice content_type, struct slice body);
+// A 200 whose length is not known, part by part; settled with the last. 0, ERR_CLIENT_GONE, an
+// interruption: then no other part follows.
+int part_answer_await(struct exchange *x, struct fiber *self, struct slice content_type,
+                      struct slice part, bool last);
 
 #endif

@@ -42,8 +42,16 @@ void metrics_event_gap(struct exchange *x, double seconds);
 void metrics_http(struct exchange *x, double seconds, uint64_t request_bytes,
                   uint64_t response_bytes);
 
-// The whole page (text exposition format 0.0.4), over all cores. 0, ERR_NOMEM, an interruption.
+// Whoever wants the page part by part: takes what is in it, METRICS_PART_BYTES or some more, and
+// empties it. Not 0: the scrape ends with that.
+#define METRICS_PART_BYTES ((size_t)64 * 1024)
+struct metrics_taker {
+    int (*take_await)(struct metrics_taker *t, struct fiber *self, struct buf *page);
+};
+
+// The whole page (text exposition format 0.0.4), over all cores; with a taker (else NULL) what is
+// in `out` at the end is its last part. 0, ERR_NOMEM, an interruption.
 int metrics_scrape_await(struct gateway *g, struct gateway_core *core, struct fiber *self,
-                         struct buf *out);
+                         struct metrics_taker *taker, struct buf *out);
 
 #endif

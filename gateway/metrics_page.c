@@ -434,7 +434,7 @@ static int breathe_await(struct fiber *self)
 }
 
 static int write_family_await(struct buf *out, const struct family *f, const struct map *m,
-                              struct fiber *self)
+                              struct metrics_taker *taker, struct fiber *self)
 {
     unsigned n = 0;
     int rc = 0;
@@ -443,7 +443,9 @@ static int write_family_await(struct buf *out, const struct family *f, const str
         add_family(out, f->name, f->type, f->help);
     for (size_t i = 0; rc == 0 && (e = map_next(m, &i)) != NULL;) {
         f->write(out, f, e->value);
-        if (++n % WRITE_SERIES == 0)
+        if (taker && out->len >= METRICS_PART_BYTES && out->err == 0)
+            rc = taker->take_await(taker, self, out);
+        if (rc == 0 && ++n % WRITE_SERIES == 0)
             rc = breathe_await(self);
     }
     return rc;
@@ -680,7 +682,7 @@ static int collect_await(struct sum *sum, struct gateway_core *core, struct fibe
 }
 
 int metrics_scrape_await(struct gateway *g, struct gateway_core *core, struct fiber *self,
-                         struct buf *out)
+                         struct metrics_taker *taker, struct buf *out)
 {
     ASSERT(core->gateway == g && g->cores <= CORES_MAX);
     struct sum *sum = calloc(1, sizeof(*sum));
@@ -690,9 +692,9 @@ int metrics_scrape_await(struct gateway *g, struct gateway_core *core, struct fi
     map_init(&sum->http, core->metrics.http.seed);
     int rc = collect_await(sum, core, self);
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(http_families); i++)
-        rc = write_family_await(out, &http_families[i], &sum->http, self);
+        rc = write_family_await(out, &http_families[i], &sum->http, taker, self);
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(upstream_families); i++)
-        rc = write_family_await(out, &upstream_families[i], &sum->upstream, self);
+        rc = write_family_await(out, &upstream_families[i], &sum->upstream, taker, self);
     if (rc == 0) {
         write_cores(out, sum, g->cores);
         write_h2(out, sum, g->cores);

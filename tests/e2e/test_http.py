@@ -204,3 +204,33 @@ def test_cors(gateway):
         a = c.request("POST", "/v1/chat/completions", chat(),
                       [("Origin", "http://localhost:3000")])
         assert a.headers["access-control-allow-origin"] == "http://localhost:3000"
+
+
+# ---- /metrics ------------------------------------------------------------------------------------
+
+def test_a_long_page_of_metrics_comes_in_parts(gateway):
+    """Three hundred models, each a series of its own."""
+    with gateway.connect() as c:
+        for i in range(300):
+            assert c.request("POST", "/v1/chat/completions",
+                             chat("openai/model-%03d" % i)).status == 200
+        a = c.request("GET", "/metrics")
+        assert a.status == 200 and a.headers["transfer-encoding"] == "chunked"
+        assert len(a.body) > 256 * 1024 and a.body.endswith(b"\n")
+        lines = a.body.decode().split("\n")
+        assert sum(l.startswith("bifrost_upstream_requests_total{") for l in lines) == 300
+        assert sum(l.startswith("ringgate_build_info{") for l in lines) == 1
+        assert c.request("GET", "/health").status == 200  # the connection goes on
+
+
+def test_a_scraper_that_leaves_within_the_page(gateway):
+    with gateway.connect() as c:
+        for i in range(300):
+            assert c.request("POST", "/v1/chat/completions",
+                             chat("openai/model-%03d" % i)).status == 200
+    for _ in range(5):
+        c = gateway.connect()
+        c.send_request("GET", "/metrics")
+        c.read_until(b"HELP")
+        c.reset()
+    assert gateway.request("GET", "/metrics").status == 200

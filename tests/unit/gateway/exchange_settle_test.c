@@ -71,7 +71,7 @@ static struct buf page;
 
 static void scrape(struct fake *f, struct fiber *self)
 {
-    assert_int_equal(metrics_scrape_await(&f->gateway, &f->core, self, &page), 0);
+    assert_int_equal(metrics_scrape_await(&f->gateway, &f->core, self, NULL, &page), 0);
 }
 
 static bool page_has(struct fake *f, const char *text)

@@ -23,7 +23,7 @@ static int scraped;
 static void scrape(struct fake *f, struct fiber *self)
 {
     buf_reset(&page);
-    scraped = metrics_scrape_await(&f->gateway, &f->core, self, &page);
+    scraped = metrics_scrape_await(&f->gateway, &f->core, self, NULL, &page);
 }
 
 static struct fake *open_chat(struct slice model)
