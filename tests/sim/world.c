@@ -345,7 +345,8 @@ static bool quiet(const struct world *w)
     return true;
 }
 
-// Each request was counted, settled and logged once.
+// Each request was counted, settled and logged once, but for those that were taken back before they
+// had begun.
 static void check_counts(const struct world *w, bool faulty)
 {
     uint64_t requests = 0, settled = 0, silent = 0, dropped = 0;
@@ -353,6 +354,7 @@ static void check_counts(const struct world *w, bool faulty)
         const struct gateway_core *core = &w->core[i]->core;
         size_t at = 0;
         requests += counter_get(&core->net.stats.requests);
+        requests -= counter_get(&core->net.stats.h2_taken_back);
         for (struct map_entry *e; (e = map_next(&core->metrics.http, &at));) {
             const struct http_series *series = e->value;
             settled += counter_get(&series->requests);
