@@ -31,8 +31,7 @@ void buf_reset(struct buf *b)
     b->err = 0;
 }
 
-// Where `size` bytes may be written, or NULL. b->len is not moved.
-static char *reserve(struct buf *b, size_t size)
+char *buf_room(struct buf *b, size_t size)
 {
     ASSERT(b->len <= b->cap);
     if (b->err)
@@ -63,7 +62,7 @@ void buf_add(struct buf *b, struct slice s)
 {
     if (s.len == 0)
         return;
-    char *at = reserve(b, s.len);
+    char *at = buf_room(b, s.len);
     if (!at)
         return;
     memcpy(at, s.ptr, s.len);
@@ -95,7 +94,7 @@ void buf_printf(struct buf *b, const char *format, ...)
     bool fits = b->len <= max && (size_t)len <= max - b->len;
     char *at = NULL;
     if (fits)
-        at = reserve(b, (size_t)len + 1);
+        at = buf_room(b, (size_t)len + 1);
     else if (!b->err)
         b->err = ERR_LIMIT;
     b->max = max;

@@ -21,6 +21,9 @@ struct buf {
 void buf_init(struct buf *b, size_t max);
 void buf_done(struct buf *b);
 void buf_reset(struct buf *b); // len 0, err 0, memory kept
+// Where `size` bytes may be written behind those that are there: who has written them adds to len.
+// NULL: see err. Until the next call.
+char *buf_room(struct buf *b, size_t size);
 void buf_add(struct buf *b, struct slice s);
 void buf_add_char(struct buf *b, char c);
 void buf_add_u64(struct buf *b, uint64_t value);

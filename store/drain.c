@@ -16,6 +16,7 @@
 #include "base/heap.h"
 #include "base/prng.h"
 #include "store/keys.h"
+#include "store/pack.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -34,11 +35,12 @@ static struct drain *drain_new(struct store *s)
         return NULL;
     d->store = s;
     d->batch = rocks_batch_new();
+    d->packer = packer_new();
     d->counters = calloc(COUNTERS_KEPT, sizeof(d->counters[0]));
     d->moved = calloc(COUNTERS_KEPT, sizeof(d->moved[0]));
     buf_init(&d->value, DIGEST_BYTES_MAX);
     buf_init(&d->fresh_words, FRESH_WORDS_BYTES_MAX);
-    if (d->batch && d->counters && d->moved)
+    if (d->batch && d->packer && d->counters && d->moved)
         return d;
     store__drain_free(d);
     return NULL;
@@ -61,6 +63,7 @@ void store__drain_free(struct drain *d)
         if (!d->ring[i].spool->owned)
             spool_free(d->ring[i].spool);
     rocks_batch_free(d->batch);
+    packer_free(d->packer);
     buf_done(&d->value);
     buf_done(&d->fresh_words);
     free(d->counters);

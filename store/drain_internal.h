@@ -53,6 +53,7 @@ struct drain {
     struct store_id piece[STORE_DIGEST_ROWS];
     unsigned pieces;
     struct buf value;
+    struct packer *packer;
     // Words that memory has and the database does not: (dictionary, number), eight bytes each. A
     // batch that fails leaves them here, and the next one writes them.
     struct buf fresh_words;

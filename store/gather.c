@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "store/keys.h"
+#include "store/pack.h"
 
 // ---- Words -----------------------------------------------------------------------------------
 
@@ -220,13 +221,11 @@ static void put_row(struct drain *d, const struct record_view *view)
 
 static void put_content(struct drain *d, const struct record_view *view)
 {
-    unsigned char head[RECORD_CONTENT_BYTES];
     struct keys_key key = keys_id(KEYS_CONTENT, view->id);
-    record_content_head(head, view);
-    const struct slice parts[] = {slice_of(head, sizeof(head)), view->record.request,
-                                  view->record.answer};
-    rocks_batch_put_parts(d->store->logs, d->batch, ROCKS_CONTENT, keys_slice(&key), parts, 3);
-    d->bytes += view->record.request.len + view->record.answer.len;
+    struct slice parts[2];
+    pack_content(d->packer, view, parts);
+    rocks_batch_put_parts(d->store->logs, d->batch, ROCKS_CONTENT, keys_slice(&key), parts, 2);
+    d->bytes += parts[1].len;
 }
 
 // What the ring had, the disk may have no room for.

@@ -202,13 +202,6 @@ int record_read(struct slice payload, struct record_view *ret)
 
 // ---- Content ---------------------------------------------------------------------------------
 
-void record_content_head(unsigned char out[RECORD_CONTENT_BYTES], const struct record_view *view)
-{
-    out[0] = RECORD_VERSION;
-    out[1] = (unsigned char)(view->flags & (RECORD_CUT | RECORD_FOLDED));
-    keys_put_u32(out + 2, (uint32_t)view->record.request.len);
-}
-
 int record_content_read(struct slice value, struct slice *ret_request, struct slice *ret_answer,
                         unsigned *ret_flags)
 {

@@ -25,6 +25,15 @@
 //          1   1   flags, of which RECORD_CUT and RECORD_FOLDED are kept
 //          2   4   length of the request, big-endian
 //          6   …   request, answer
+//
+// or, where that is shorter, the same packed before it meets the engine, so that its log, its
+// memory and its files have less to carry:
+//
+//   offset 0   1   02
+//          1   1   flags
+//          2   4   length of the request, big-endian
+//          6   4   length of both, big-endian
+//         10   …   request and answer as one block of LZ4
 #ifndef RINGGATE_STORE_RECORD_H
 #define RINGGATE_STORE_RECORD_H
 
@@ -36,6 +45,9 @@
 #define RECORD_HEAD_BYTES    88
 #define RECORD_MOVE_BYTES    17
 #define RECORD_CONTENT_BYTES 6
+
+#define RECORD_PACKED       2 // the version of a packed value (pack.h)
+#define RECORD_PACKED_BYTES 10
 
 // What a record needs in a ring when nothing but its usage is kept, at most.
 #define RECORD_USAGE_BYTES_MAX                                                                     \
@@ -70,9 +82,7 @@ void record_put(struct spool *spool, const struct store_record *record, enum sto
 // 0, or ERR_UNSUPPORTED (a version of the future) or ERR_BAD_LENGTH.
 int record_read(struct slice payload, struct record_view *ret);
 
-// The head of a content value; request and answer follow it.
-void record_content_head(unsigned char out[RECORD_CONTENT_BYTES], const struct record_view *view);
-// 0 or ERR_BAD_LENGTH. *ret_flags are those that are kept.
+// Of a value that is not packed. 0 or ERR_BAD_LENGTH. *ret_flags are those that are kept.
 int record_content_read(struct slice value, struct slice *ret_request, struct slice *ret_answer,
                         unsigned *ret_flags);
 

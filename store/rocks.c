@@ -32,8 +32,8 @@
 #define BACKGROUND_RATE (256 * (int64_t)MIB)
 // What reads keep of the files; filters and indexes included.
 #define CACHE_BYTES (16 * MIB)
-// Bodies from this size on lie in blob files, which compaction does not rewrite. They are
-// compressed with LZ4: each by itself, where setting up zstd costs more than the compression.
+// Bodies from this size on lie in blob files, which compaction does not rewrite. They come packed
+// (pack.h): the engine does not compress them again.
 #define BLOB_BYTES_MIN 4096
 // A family that is rarely written would keep old write-ahead logs for ever.
 #define WAL_BYTES_MAX (256 * MIB)
@@ -72,7 +72,7 @@ struct rocks_iter {
 struct family_row {
     const char *name;
     size_t buffer_bytes; // of a memtable
-    bool blobs;
+    bool blobs;          // and its values come packed
 };
 
 static const struct family_row family_rows[ROCKS_FAMILY_COUNT] = {
@@ -141,7 +141,8 @@ static rocksdb_options_t *family_options(const struct rocks *db, const struct fa
     rocksdb_options_set_max_background_jobs(options, 3);
     rocksdb_options_set_max_open_files(options, FILES_MAX);
     rocksdb_options_set_ratelimiter(options, db->limiter);
-    rocksdb_options_set_compression(options, rocksdb_lz4_compression);
+    rocksdb_options_set_compression(options,
+                                    row->blobs ? rocksdb_no_compression : rocksdb_lz4_compression);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
     rocksdb_options_set_bytes_per_sync(options, MIB);
     // Its LOG has the settings at the start and no line more: on a full disk it aborts the process
@@ -159,7 +160,7 @@ static rocksdb_options_t *family_options(const struct rocks *db, const struct fa
         rocksdb_options_set_enable_blob_files(options, 1);
         rocksdb_options_set_min_blob_size(options, BLOB_BYTES_MIN);
         rocksdb_options_set_blob_file_size(options, 64 * MIB);
-        rocksdb_options_set_blob_compression_type(options, rocksdb_lz4_compression);
+        rocksdb_options_set_blob_compression_type(options, rocksdb_no_compression);
         rocksdb_options_set_enable_blob_gc(options, 1);
     }
     set_tables(db, options);

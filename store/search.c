@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/fold.h"
 #include "store/keys.h"
+#include "store/pack.h"
 #include "store/query.h"
 #include "store/record.h"
 
@@ -230,6 +231,8 @@ static int content_matches(struct store *s, struct store_id id, struct slice nee
         atomic_fetch_add(&s->numbers.damaged, 1);
     if (err == ERR_NOT_FOUND || err == ERR_SYSTEM)
         return 0;
+    if (!err && unpack_content(value) == ERR_NOMEM)
+        err = ERR_NOMEM;
     if (!err && record_content_read(buf_slice(value), &request, &answer, &flags) == 0)
         *ret = contains(request, needle) ||
                (flags & RECORD_FOLDED ? folded_contains(answer, needle, text)
@@ -429,6 +432,8 @@ static void record_job(void *arg)
         c->err = rocks_get(s->logs, ROCKS_ROWS, keys_slice(&row), &c->row);
     if (!c->err) {
         c->err = rocks_get(s->logs, ROCKS_CONTENT, keys_slice(&content), &c->content);
+        if (!c->err && unpack_content(&c->content) != 0)
+            c->err = ERR_SYSTEM;
         if (c->err == ERR_SYSTEM) { // the row is worth having without it
             store__failed(s, s->logs, "the content of a record", c->err);
             atomic_fetch_add(&s->numbers.damaged, 1);

@@ -4,6 +4,7 @@
 //
 // A record that is read is put into a ring and read there again: it must be the same one.
 #include "base/assert.h"
+#include "store/pack.h"
 #include "store/record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -41,6 +42,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     unsigned flags;
     if (record_read(slice_of(data, size), &view) == 0)
         put_again(&view);
+    struct buf value;
+    buf_init(&value, SIZE_MAX / 2);
+    buf_add(&value, slice_of(data, size));
+    if (unpack_content(&value) == 0)
+        ASSERT(value.len == 0 || value.ptr[0] != RECORD_PACKED);
+    buf_done(&value);
     if (record_content_read(slice_of(data, size), &request, &answer, &flags) == 0)
         ASSERT(request.len + answer.len + RECORD_CONTENT_BYTES == size);
     return 0;

@@ -28,6 +28,23 @@ static void appends(void **state)
     buf_done(&b);
 }
 
+static void room_is_there_before_it_is_used(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b, 1000);
+    buf_add(&b, SLICE("ab"));
+    char *at = buf_room(&b, 998);
+    assert_non_null(at);
+    assert_int_equal(b.len, 2);
+    memcpy(at, "cd", 2);
+    b.len += 2;
+    assert_slice(buf_slice(&b), "abcd");
+    assert_null(buf_room(&b, 997));
+    assert_int_equal(b.err, ERR_LIMIT);
+    buf_done(&b);
+}
+
 static void grows(void **state)
 {
     (void)state;
@@ -75,6 +92,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(appends),
+        cmocka_unit_test(room_is_there_before_it_is_used),
         cmocka_unit_test(grows),
         cmocka_unit_test(ceiling_is_sticky),
     };

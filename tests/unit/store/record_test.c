@@ -124,11 +124,6 @@ static void no_prefix_of_a_record_is_one(void **state)
 static void content_has_its_layout(void **state)
 {
     (void)state;
-    struct record_view v = {.record.request = SLICE("question"),
-                            .flags = RECORD_CUT | RECORD_FOLDED | 1};
-    unsigned char head[RECORD_CONTENT_BYTES];
-    record_content_head(head, &v);
-    assert_memory_equal(head, "\x01\xc0\x00\x00\x00\x08", 6);
     struct slice request, answer;
     unsigned flags;
     assert_int_equal(

@@ -142,7 +142,8 @@ static void usage_is_written_where_nothing_is_left(void **state)
         for (unsigned i = 0; i < 10000; i++) {
             struct store_record r = sample(T0_US + round * 10000 + i);
             struct store_id id;
-            r.request = slice_of(body, sizeof(body));
+            r.row = slice_of(body, sizeof(body));
+            r.request = SLICE("question");
             r.moves = 1;
             r.move[0] = (struct store_move){SLICE("money"), window_s(), 7};
             assert_int_equal(store_reserve(store_ring(s, 0)), 0);
