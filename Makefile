@@ -51,6 +51,8 @@ soak: ## the long runs: attacks, all tests under TSan, 100,000 seeds, ten minute
 	@$(MAKE) build PRESET=asan
 	@RINGGATE_GOLDEN_CUTS=10000 RINGGATE_CRASH_ROUNDS=200 PYTEST_ARGS='-m soak -vv --durations=0' \
 		tools/test asan
+	@RINGGATE_LABEL=6.1 CTEST_ARGS='-R ^unit/net/' \
+		RINGGATE_FLAGS=--ring-features=6.1 RINGGATE_RING_FEATURES=6.1 tools/test asan
 	@$(MAKE) build PRESET=tsan
 	@RINGGATE_DEADLINE_S=60 tools/test tsan
 	@RINGGATE_DEADLINE_S=60 CTEST_ARGS='-R ^unit/net/' RINGGATE_LABEL=6.1 \
