@@ -39,10 +39,7 @@ struct look {
 
 static bool any_of(const struct slice *list, unsigned count, struct slice word)
 {
-    for (unsigned i = 0; i < count; i++)
-        if (slice_eq(list[i], word))
-            return true;
-    return count == 0;
+    return count == 0 || slice_in(word, list, count);
 }
 
 static bool matches(const struct look *k, const struct exchange *x)

@@ -138,14 +138,15 @@ extern const struct dialect dialect_anthropic_count_tokens;
 // DIALECT_TOKENS_MAX.
 int dialect_tokens(struct slice value, uint64_t *ret);
 
+// A `service_tier`, as a JSON literal.
+enum dialect_tier dialect_tier(struct slice value);
+
 // Can a request of `client` be sent to a provider that speaks `provider`, and its answer (a stream
 // when `stream`) come back?
 bool dialect_translates(const struct dialect *client, const struct dialect *provider, bool stream);
 
 // What a stream has told until now, when `told` (known) came last: counts are running sums, so each
 // that is told takes the place of the one before. *sum is whole (its parts are 0) before and after.
-// A `service_tier`, as a JSON literal.
-enum dialect_tier dialect_tier(struct slice value);
 void dialect_usage_update(struct dialect_usage *sum, const struct dialect_usage *told);
 
 #endif

@@ -199,20 +199,12 @@ static bool is_credential(struct slice name)
         SLICE("authorization"), SLICE("proxy-authorization"), SLICE("cookie"),  SLICE("x-api-key"),
         SLICE("api-key"),       SLICE("x-goog-api-key"),      SLICE("x-bf-vk"),
     };
-    for (unsigned i = 0; i < ARRAY_LEN(names); i++)
-        if (slice_ieq(names[i], name))
-            return true;
-    return false;
+    return slice_iin(name, names, ARRAY_LEN(names));
 }
 
 static bool is_listed(const struct config_logging *l, struct slice name)
 {
-    if (l->header_count == 0 || is_credential(name))
-        return false;
-    for (unsigned i = 0; i < l->header_count; i++)
-        if (slice_ieq(l->headers[i], name))
-            return true;
-    return false;
+    return slice_iin(name, l->headers, l->header_count) && !is_credential(name);
 }
 
 static void add_metadata(struct json_writer *w, const struct exchange *x)

@@ -58,9 +58,8 @@ int ws_accept_await(struct http_stream *s, struct fiber *self, const struct ws_r
 
 static bool is_handshakes(const struct http_field *f)
 {
-    struct slice prefix = SLICE("sec-websocket-");
     return http__is_nets(f) || slice_ieq(f->name, SLICE("host")) ||
-           slice_ieq(slice_take(f->name, prefix.len), prefix);
+           slice_istarts(f->name, SLICE("sec-websocket-"));
 }
 
 static void write_request(const struct ws_dial *d, struct slice key, struct buf *out)
@@ -173,8 +172,7 @@ void ws_end(struct ws *w)
 
 // ---- Bytes -----------------------------------------------------------------------------------
 
-// What the peer's end means when it has not closed.
-static int lost(const struct ws *w)
+int ws__lost(const struct ws *w)
 {
     return w->stream ? ERR_CLIENT_GONE : ERR_UPSTREAM_CLOSED;
 }
@@ -189,12 +187,12 @@ static int next_run(struct ws *w)
     bool last = w->part_out && w->part.last;
     put_part(w);
     if (last)
-        return ws__over(w, lost(w));
+        return ws__over(w, ws__lost(w));
     int rc = body_take(w->body, &w->part);
     if (rc == ERR_MORE)
         return rc;
     if (rc)
-        return ws__over(w, rc == ERR_NOMEM ? rc : lost(w));
+        return ws__over(w, rc == ERR_NOMEM ? rc : ws__lost(w));
     w->part_out = true;
     w->span = 0;
     w->asked = false;

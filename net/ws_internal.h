@@ -53,6 +53,8 @@ struct ws {
 
 // CLOSED, for this reason unless there is one already; returns the one that stands.
 int ws__over(struct ws *w, int err);
+// What the peer's end means when it has not closed.
+int ws__lost(const struct ws *w);
 
 // ws_send.c. Our close: OPEN → CLOSING. Another fiber's counts as well. It has close_ms, which the
 // wait for the peer's is a part of; when it could not be said by then the connection is torn, and

@@ -88,13 +88,12 @@ static int transmit_await(struct ws *w, struct fiber *self, const struct slice *
 {
     ASSERT(w->writing);
     if (w->torn)
-        return ws__over(w, w->stream ? ERR_CLIENT_GONE : ERR_UPSTREAM_CLOSED);
+        return ws__over(w, ws__lost(w));
     int rc = w->stream ? http_write_await(w->stream, self, spans, count, last)
                        : send_up_await(w, self, spans, count);
     if (rc) {
-        int lost = w->stream ? ERR_CLIENT_GONE : ERR_UPSTREAM_CLOSED;
         w->torn = true;
-        (void)ws__over(w, fiber_interrupted(self) ? lost : rc);
+        (void)ws__over(w, fiber_interrupted(self) ? ws__lost(w) : rc);
         body_wake(w->body);
     }
     return rc;
