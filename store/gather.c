@@ -212,9 +212,10 @@ static int digest_row_of(struct drain *d, const struct record_view *view, struct
 
 static void put_row(struct drain *d, const struct record_view *view)
 {
-    static const char version = RECORD_VERSION;
     struct keys_key key = keys_id(KEYS_RECORD, view->id);
-    const struct slice parts[] = {slice_of(&version, 1), view->record.row};
+    unsigned char head[RECORD_HEAD_BYTES];
+    struct slice parts[2];
+    record_row(view, head, parts);
     rocks_batch_put_parts(d->store->logs, d->batch, ROCKS_ROWS, keys_slice(&key), parts, 2);
     d->bytes += view->record.row.len;
 }

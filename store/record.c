@@ -165,7 +165,7 @@ static bool read_parts(const struct head *head, struct slice rest, struct store_
 int record_read(struct slice payload, struct record_view *ret)
 {
     struct head head;
-    struct record_view view = {.flags = 0};
+    struct record_view view = {.payload = payload};
 
     if (payload.len < 1)
         return ERR_BAD_LENGTH;
@@ -198,6 +198,17 @@ int record_read(struct slice payload, struct record_view *ret)
         return ERR_BAD_LENGTH;
     *ret = view;
     return 0;
+}
+
+void record_row(const struct record_view *view, unsigned char head[RECORD_HEAD_BYTES],
+                struct slice ret_parts[2])
+{
+    struct slice payload = view->payload;
+    size_t content = view->record.request.len + view->record.answer.len;
+    memcpy(head, payload.ptr, RECORD_HEAD_BYTES);
+    memset(head + offsetof(struct head, request_len), 0, 2 * sizeof(uint32_t));
+    ret_parts[0] = slice_of(head, RECORD_HEAD_BYTES);
+    ret_parts[1] = slice_skip(slice_take(payload, payload.len - content), RECORD_HEAD_BYTES);
 }
 
 // ---- Content ---------------------------------------------------------------------------------

@@ -70,6 +70,7 @@ struct record_view {
     struct store_record record;
     struct store_id id; // without the ring
     unsigned flags;
+    struct slice payload;
 };
 
 // Cuts words and content to their bounds, in place; which flags say so.
@@ -81,6 +82,10 @@ void record_put(struct spool *spool, const struct store_record *record, enum sto
                 unsigned flags, uint32_t number);
 // 0, or ERR_UNSUPPORTED (a version of the future) or ERR_BAD_LENGTH.
 int record_read(struct slice payload, struct record_view *ret);
+// What is kept of it as its row: the payload but for its content. In parts: `head`, which is the
+// caller's, and the rest of the payload up to the request. record_read reads it again.
+void record_row(const struct record_view *view, unsigned char head[RECORD_HEAD_BYTES],
+                struct slice ret_parts[2]);
 
 // Of a value that is not packed. 0 or ERR_BAD_LENGTH. *ret_flags are those that are kept.
 int record_content_read(struct slice value, struct slice *ret_request, struct slice *ret_answer,

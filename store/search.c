@@ -298,7 +298,8 @@ static int add_row(struct search_call *c, struct store_id id, size_t *ret_len)
     if (err && err != ERR_NOT_FOUND)
         return err;
     *ret_len = c->rows.len - before;
-    if (*ret_len > 0 && c->rows.ptr[before] != RECORD_VERSION) {
+    struct record_view view;
+    if (*ret_len > 0 && record_read(slice_skip(buf_slice(&c->rows), before), &view) < 0) {
         atomic_fetch_add(&c->store->numbers.damaged, 1);
         c->rows.len = before;
         *ret_len = 0;
@@ -369,8 +370,9 @@ static int copy_page(struct search_call *c, struct arena *arena, struct store_pa
         const struct digest_row *row = &pick_at(&c->picks, c->first + i)->row;
         found[i].id = digest_id(row);
         facts_of(c->store, row, &found[i].facts);
-        if (c->row_len[i] > 0)
-            found[i].row = slice_skip(slice_take(rows, c->row_len[i]), 1);
+        struct record_view view;
+        if (c->row_len[i] > 0 && record_read(slice_take(rows, c->row_len[i]), &view) == 0)
+            found[i].row = view.record.row;
         rows = slice_skip(rows, c->row_len[i]);
     }
     *ret = (struct store_page){.found = found,
@@ -446,16 +448,37 @@ static void record_job(void *arg)
     pthread_rwlock_unlock(&s->db_lock);
 }
 
+static void facts_of_record(const struct store_record *r, struct store_facts *ret)
+{
+    *ret = (struct store_facts){
+        .time = r->time,
+        .status = r->status,
+        .streamed = r->streamed,
+        .usage_known = r->usage_known,
+        .cost_estimated = r->cost_estimated,
+        .latency_ms = r->latency_ms,
+        .input_tokens = r->input_tokens,
+        .output_tokens = r->output_tokens,
+        .cached_read_tokens = r->cached_read_tokens,
+        .cached_write_tokens = r->cached_write_tokens,
+        .cost = r->cost,
+    };
+    for (unsigned i = 0; i < STORE_WORD_COUNTER; i++)
+        ret->word[i] = r->word[i];
+}
+
 static int copy_entry(const struct record_call *c, struct arena *arena, struct store_entry *ret)
 {
     struct store_entry entry = {.cut = false};
+    struct record_view view;
     struct slice row = arena_copy(arena, buf_slice(&c->row));
     struct slice content = arena_copy(arena, buf_slice(&c->content));
     if (!row.ptr || !content.ptr)
         return ERR_NOMEM;
-    if (row.len == 0 || row.ptr[0] != RECORD_VERSION)
+    if (record_read(row, &view) < 0)
         return ERR_SYSTEM;
-    entry.row = slice_skip(row, 1);
+    entry.row = view.record.row;
+    facts_of_record(&view.record, &entry.facts);
     unsigned flags = 0;
     if (content.len > 0 && record_content_read(content, &entry.request, &entry.answer, &flags) < 0)
         return ERR_SYSTEM;
@@ -469,7 +492,7 @@ int store_get_record_await(struct store *s, struct fiber *self, struct store_id 
                            struct arena *arena, struct store_entry *ret)
 {
     struct record_call call = {.store = s, .id = id};
-    buf_init(&call.row, STORE_ROW_BYTES_MAX + 1);
+    buf_init(&call.row, STORE_ROW_BYTES_MAX + RECORD_USAGE_BYTES_MAX);
     buf_init(&call.content, STORE_CONTENT_BYTES_MAX + RECORD_CONTENT_BYTES);
     int rc = store__call_await(s, self, record_job, &call);
     rc = rc ? rc : call.err;

@@ -188,7 +188,7 @@ struct store_record {
     int64_t cost; // in 10⁻¹² dollars
     struct store_move move[STORE_MOVES_MAX];
     unsigned moves;
-    struct slice row;     // the rest of the log row as the API tells it, JSON; empty: none
+    struct slice row;     // the rest of the log row, in its writer's own form; empty: none
     struct slice request; // content; empty: not kept
     struct slice answer;
     bool answer_folded; // `answer` is texts folded (base/fold.h): no search but finds them so
@@ -344,6 +344,7 @@ int store_sum_await(struct store *s, struct fiber *self, const struct store_quer
                     struct store_bucket **ret, unsigned *ret_count);
 
 struct store_entry {
+    struct store_facts facts;
     struct slice row;
     struct slice request, answer; // empty when they were not kept
     bool answer_folded;           // as its writer said
