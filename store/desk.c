@@ -48,6 +48,15 @@ static int checkpoint_of(struct rocks *db, const char *dir, const char *name,
     return err;
 }
 
+// Behind the database that names what is in them.
+static int link_segments(const char *from, const char *to, char reason[ROCKS_REASON_BYTES])
+{
+    char from_path[STORE_PATH_BYTES + 16], to_path[STORE_PATH_BYTES + 16];
+    snprintf(from_path, sizeof(from_path), "%s/" STORE_SEGMENTS, from);
+    snprintf(to_path, sizeof(to_path), "%s/" STORE_SEGMENTS, to);
+    return segments_link(from_path, to_path, reason);
+}
+
 int store__checkpoint(struct store *s, const char *dir, char reason[ROCKS_REASON_BYTES])
 {
     if (mkdir(dir, 0700) < 0) {
@@ -59,7 +68,9 @@ int store__checkpoint(struct store *s, const char *dir, char reason[ROCKS_REASON
         snprintf(reason, ROCKS_REASON_BYTES, "the database of logs is not open");
         err = ERR_SYSTEM;
     }
-    return err ? err : checkpoint_of(s->logs, dir, "logs", reason);
+    if (!err)
+        err = checkpoint_of(s->logs, dir, "logs", reason);
+    return err ? err : link_segments(s->dir, dir, reason);
 }
 
 static int locked_checkpoint(struct store *s, const char *dir, char reason[ROCKS_REASON_BYTES])
@@ -280,6 +291,11 @@ static int backup_alone(const char *dir, const char *to, char reason[STORE_REASO
         rocks_close(db);
         if (err)
             store__explain(reason, "%s: %s", path, words);
+    }
+    if (!err) {
+        err = link_segments(dir, to, words);
+        if (err)
+            store__explain(reason, "%s", words);
     }
     return err;
 }

@@ -16,7 +16,6 @@
 #include "base/heap.h"
 #include "base/prng.h"
 #include "store/keys.h"
-#include "store/pack.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -25,6 +24,9 @@
 #define DISCOVER_MS 1000
 // Rounds without anything until the thread counts as idle.
 #define QUIET_ROUNDS 50
+// A ring that is as full, in parts of it, is drained without packing: what is not packed costs
+// space, what is not drained is lost.
+#define HASTE_PART 8
 
 // ---- Life ------------------------------------------------------------------------------------
 
@@ -40,7 +42,11 @@ static struct drain *drain_new(struct store *s)
     d->moved = calloc(COUNTERS_KEPT, sizeof(d->moved[0]));
     buf_init(&d->value, DIGEST_BYTES_MAX);
     buf_init(&d->fresh_words, FRESH_WORDS_BYTES_MAX);
-    if (d->batch && d->packer && d->counters && d->moved)
+    int err = 0;
+    for (unsigned kind = 0; kind < SEGMENT_KINDS; kind++)
+        if (store__outlet_init(&d->outlet[kind]) < 0)
+            err = ERR_NOMEM;
+    if (!err && d->batch && d->packer && d->counters && d->moved)
         return d;
     store__drain_free(d);
     return NULL;
@@ -64,6 +70,8 @@ void store__drain_free(struct drain *d)
             spool_free(d->ring[i].spool);
     rocks_batch_free(d->batch);
     packer_free(d->packer);
+    for (unsigned kind = 0; kind < SEGMENT_KINDS; kind++)
+        store__outlet_done(&d->outlet[kind]);
     buf_done(&d->value);
     buf_done(&d->fresh_words);
     free(d->counters);
@@ -96,8 +104,7 @@ static int load_words(struct store *s)
     if (!words)
         return ERR_NOMEM;
     struct keys_key from = keys_begin(KEYS_WORD), to = keys_end(KEYS_WORD);
-    struct rocks_iter *it =
-        rocks_iter_new(s->logs, ROCKS_SMALL, keys_slice(&from), keys_slice(&to));
+    struct rocks_iter *it = rocks_iter_new(s->logs, keys_slice(&from), keys_slice(&to));
     if (!it)
         return ERR_NOMEM;
     int err = 0;
@@ -112,6 +119,30 @@ static int load_words(struct store *s)
             damaged(s, "word", key, rocks_iter_value(it));
             err = 0;
         }
+    }
+    if (!err)
+        err = rocks_iter_error(it);
+    rocks_iter_free(it);
+    return err;
+}
+
+static int load_segments(struct store *s)
+{
+    struct keys_key from = keys_begin(KEYS_SEGMENT), to = keys_end(KEYS_SEGMENT);
+    struct rocks_iter *it = rocks_iter_new(s->logs, keys_slice(&from), keys_slice(&to));
+    int err = it ? 0 : ERR_NOMEM;
+    if (!err)
+        rocks_iter_first(it);
+    for (; !err && rocks_iter_valid(it); rocks_iter_next(it)) {
+        struct slice key = rocks_iter_key(it), value = rocks_iter_value(it);
+        unsigned kind = key.len == KEYS_SEGMENT_BYTES ? (unsigned char)key.ptr[1] : SEGMENT_KINDS;
+        if (kind >= SEGMENT_KINDS || value.len != 24)
+            continue;
+        err = segments_know(s->segments, &(struct segment){.kind = (enum segment_kind)kind,
+                                                           .number = keys_u32(key.ptr + 2),
+                                                           .bytes = keys_u64(value.ptr),
+                                                           .first_us = keys_u64(value.ptr + 8),
+                                                           .last_us = keys_u64(value.ptr + 16)});
     }
     if (!err)
         err = rocks_iter_error(it);
@@ -140,8 +171,7 @@ static void load_piece(struct drain *d, struct slice key, struct slice value)
 static int load_pieces(struct drain *d)
 {
     struct keys_key from = keys_begin(KEYS_PIECE), to = keys_end(KEYS_PIECE);
-    struct rocks_iter *it =
-        rocks_iter_new(d->store->logs, ROCKS_SMALL, keys_slice(&from), keys_slice(&to));
+    struct rocks_iter *it = rocks_iter_new(d->store->logs, keys_slice(&from), keys_slice(&to));
     if (!it)
         return ERR_NOMEM;
     d->open_rows = d->pieces = 0;
@@ -161,7 +191,7 @@ static int load_position(struct store *s, struct drained *r)
     uint64_t tail = spool_tail(r->spool), position = tail;
 
     buf_init(&value, 64);
-    int err = rocks_get(s->logs, ROCKS_SMALL, keys_slice(&key), &value);
+    int err = rocks_get(s->logs, keys_slice(&key), &value);
     if (!err && value.len == 16 && keys_u64(value.ptr) == r->spool->identity)
         position = keys_u64(value.ptr + 8);
     buf_done(&value);
@@ -178,7 +208,11 @@ static int load_position(struct store *s, struct drained *r)
 int store__drain_load(struct store *s)
 {
     struct drain *d = s->drain;
-    int err = s->words ? 0 : load_words(s);
+    int err = load_segments(s);
+    if (!err && !s->words) {
+        segments_settle(s->segments);
+        err = load_words(s);
+    }
     if (!err)
         err = load_pieces(d);
     for (unsigned i = 0; !err && i < d->rings; i++)
@@ -271,6 +305,7 @@ static int gather_ring(struct drain *d, struct drained *r)
     struct record_view view;
     struct slice payload;
 
+    d->haste = spool_head(r->spool) - r->spool->read > r->spool->bytes / HASTE_PART;
     while (d->records < BATCH_RECORDS_MAX && d->bytes < BATCH_BYTES_MAX) {
         uint64_t at = r->spool->read;
         enum spool_next next = spool_next(r->spool, &payload);
@@ -301,8 +336,7 @@ static bool put_positions(struct drain *d)
         struct keys_key key = keys_position(r->spool->ring);
         keys_put_u64(value, r->spool->identity);
         keys_put_u64(value + 8, r->spool->read);
-        rocks_batch_put(d->store->logs, d->batch, ROCKS_SMALL, keys_slice(&key),
-                        slice_of(value, sizeof(value)));
+        rocks_batch_put(d->batch, keys_slice(&key), slice_of(value, sizeof(value)));
         moved = true;
     }
     return moved;
@@ -321,6 +355,7 @@ static void written(struct drain *d)
         if (!r->spool->owned)
             foreign += spool_head(r->spool) - r->written;
     }
+    segments_commit(s->segments);
     buf_reset(&d->fresh_words);
     atomic_store_explicit(&s->numbers.foreign_bytes, foreign, memory_order_relaxed);
     atomic_fetch_add(&s->numbers.records, d->records);
@@ -332,6 +367,9 @@ static void written(struct drain *d)
 static void begin(struct drain *d)
 {
     rocks_batch_reset(d->batch);
+    segments_forget(d->store->segments);
+    for (unsigned kind = 0; kind < SEGMENT_KINDS; kind++)
+        store__outlet_begin(&d->outlet[kind]);
     d->records = 0;
     d->bytes = 0;
     d->content_dropped = d->rows_dropped = 0;
@@ -442,6 +480,8 @@ static void rest(struct store *s)
     pthread_mutex_lock(&s->batch_mutex);
     for (unsigned i = 0; i < s->drain->rings; i++)
         spool_rest(s->drain->ring[i].spool);
+    for (unsigned kind = 0; kind < SEGMENT_KINDS; kind++)
+        store__outlet_rest(&s->drain->outlet[kind]);
     pthread_mutex_unlock(&s->batch_mutex);
     heap_rest();
 }

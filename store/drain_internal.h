@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// drain_internal.h: what the holder of batch_mutex works with, between drain.c, gather.c and
-// remove.c.
+// drain_internal.h: what the holder of batch_mutex works with, between drain.c, gather.c, append.c
+// and remove.c.
 //
-// A batch is gathered record by record (gather.c): rows and content go straight into the engine's
-// batch; digest rows, new words and moved counters are kept here and added once, at its end.
+// A batch is gathered record by record (gather.c): rows and contents come into bundles, which are
+// appended to their segments at its end (append.c); digest rows, new words and moved counters are
+// kept here and added to the engine's batch once, then too.
 //
 // `open` holds the rows of the digest that is not full yet: exactly those that KEYS_PIECE has in
 // the database, and those of the batch being gathered.
 #ifndef RINGGATE_STORE_DRAIN_INTERNAL_H
 #define RINGGATE_STORE_DRAIN_INTERNAL_H
 
+#include "store/bundle.h"
 #include "store/digest.h"
 #include "store/record.h"
 #include "store/store_internal.h"
@@ -22,6 +24,24 @@
 #define FRESH_WORDS_BYTES_MAX ((size_t)8 * 1024 * 1024)
 // Counters whose values are kept in memory; a power of two, at most half used.
 #define COUNTERS_KEPT 32768
+
+// So many segments at least are what is kept in all, when that is bounded: the oldest goes whole.
+#define SEGMENTS_OF_ALL 16
+
+// A bundle of the batch, in `out`.
+struct named_bundle {
+    struct store_id name;
+    uint64_t last_us;
+    uint32_t offset, len;
+};
+// What a batch appends to one kind of segments.
+struct outlet {
+    struct bundle bundle; // being filled
+    struct buf out;       // those that are full, as they are stored
+    struct named_bundle *named;
+    unsigned names, entries; // in `out`
+    uint64_t first_us, last_us;
+};
 
 struct drained {
     struct spool *spool;
@@ -53,7 +73,9 @@ struct drain {
     struct store_id piece[STORE_DIGEST_ROWS];
     unsigned pieces;
     struct buf value;
+    struct outlet outlet[SEGMENT_KINDS];
     struct packer *packer;
+    bool haste; // the ring fills faster than this goes: nothing is packed
     // Words that memory has and the database does not: (dictionary, number), eight bytes each. A
     // batch that fails leaves them here, and the next one writes them.
     struct buf fresh_words;
@@ -63,6 +85,22 @@ struct drain {
     uint32_t *moved; // places of those that this batch moved
     unsigned moved_count;
 };
+
+// ---- append.c --------------------------------------------------------------------------------
+
+int store__outlet_init(struct outlet *o); // ERR_NOMEM; done in any case
+void store__outlet_done(struct outlet *o);
+void store__outlet_begin(struct outlet *o); // a batch
+void store__outlet_rest(struct outlet *o);  // memory goes back
+// 0, or ERR_NOMEM: the batch is to be given up.
+int store__outlet_add(struct drain *d, enum segment_kind kind, struct store_id id,
+                      const struct slice *parts, unsigned count);
+// A whole bundle, under that name.
+int store__outlet_bundle(struct drain *d, enum segment_kind kind, const struct bundle *b,
+                         struct store_id name);
+// Appends both kinds' and adds their names to the engine's batch. As above; what the disk does not
+// take is given up.
+int store__outlet_end(struct drain *d);
 
 // ---- gather.c --------------------------------------------------------------------------------
 

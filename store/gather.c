@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// gather.c: a record becomes a row, content, a row of the open digest, words and moved counters.
+// gather.c: a record becomes a row, a content, a row of the open digest, words and moved counters.
 #include "store/drain_internal.h"
 
 #include "base/assert.h"
 #include "base/err.h"
 #include "store/keys.h"
-#include "store/pack.h"
 
 // ---- Words -----------------------------------------------------------------------------------
 
@@ -44,8 +43,7 @@ static void put_words(struct drain *d)
         memcpy(fresh, d->fresh_words.ptr + at, sizeof(fresh));
         enum store_word dictionary = (enum store_word)fresh[0];
         struct keys_key key = keys_word(dictionary, fresh[1]);
-        rocks_batch_put(s->logs, d->batch, ROCKS_SMALL, keys_slice(&key),
-                        words_text(s->words, dictionary, fresh[1]));
+        rocks_batch_put(d->batch, keys_slice(&key), words_text(s->words, dictionary, fresh[1]));
     }
 }
 
@@ -72,7 +70,7 @@ static int read_counter(struct drain *d, uint32_t word, uint64_t window, int64_t
 {
     struct keys_key key = keys_counter(word, window);
     buf_reset(&d->value);
-    int err = rocks_get(d->store->logs, ROCKS_SMALL, keys_slice(&key), &d->value);
+    int err = rocks_get(d->store->logs, keys_slice(&key), &d->value);
     *ret = 0;
     if (err == ERR_NOT_FOUND)
         return 0;
@@ -113,8 +111,7 @@ static void put_counters(struct drain *d)
         struct keys_key key = keys_counter(c->word, c->window);
         unsigned char value[8];
         keys_put_u64(value, (uint64_t)c->value);
-        rocks_batch_put(d->store->logs, d->batch, ROCKS_SMALL, keys_slice(&key),
-                        slice_of(value, sizeof(value)));
+        rocks_batch_put(d->batch, keys_slice(&key), slice_of(value, sizeof(value)));
         c->moved = false;
     }
     d->moved_count = 0;
@@ -141,7 +138,7 @@ static int put_digest(struct drain *d, enum keys_table table, const struct diges
     digest_write(rows, count, &d->value);
     if (d->value.err)
         return d->value.err;
-    rocks_batch_put(d->store->logs, d->batch, ROCKS_SMALL, keys_slice(&key), buf_slice(&d->value));
+    rocks_batch_put(d->batch, keys_slice(&key), buf_slice(&d->value));
     return 0;
 }
 
@@ -152,7 +149,7 @@ int store__close_open(struct drain *d)
     int err = put_digest(d, KEYS_DIGEST, d->open, d->open_rows);
     for (unsigned i = 0; !err && i < d->pieces; i++) {
         struct keys_key key = keys_id(KEYS_PIECE, d->piece[i]);
-        rocks_batch_delete(d->store->logs, d->batch, ROCKS_SMALL, keys_slice(&key));
+        rocks_batch_delete(d->batch, keys_slice(&key));
     }
     d->pieces = 0;
     d->open_rows = d->open_old = 0;
@@ -210,27 +207,26 @@ static int digest_row_of(struct drain *d, const struct record_view *view, struct
     return 0;
 }
 
-static void put_row(struct drain *d, const struct record_view *view)
+static int put_row(struct drain *d, const struct record_view *view)
 {
-    struct keys_key key = keys_id(KEYS_RECORD, view->id);
     unsigned char head[RECORD_HEAD_BYTES];
     struct slice parts[2];
-    record_row(view, head, parts);
-    rocks_batch_put_parts(d->store->logs, d->batch, ROCKS_ROWS, keys_slice(&key), parts, 2);
-    d->bytes += view->record.row.len;
+    record_row_parts(view, head, parts);
+    d->bytes += parts[0].len + parts[1].len;
+    return store__outlet_add(d, SEGMENT_ROWS, view->id, parts, 2);
 }
 
-static void put_content(struct drain *d, const struct record_view *view)
+static int put_content(struct drain *d, const struct record_view *view)
 {
-    struct keys_key key = keys_id(KEYS_CONTENT, view->id);
-    struct slice parts[2];
-    pack_content(d->packer, view, parts);
-    rocks_batch_put_parts(d->store->logs, d->batch, ROCKS_CONTENT, keys_slice(&key), parts, 2);
-    d->bytes += parts[1].len;
+    unsigned char head[RECORD_CONTENT_BYTES];
+    struct slice parts[3];
+    record_content_parts(view, head, parts);
+    d->bytes += parts[1].len + parts[2].len;
+    return store__outlet_add(d, SEGMENT_CONTENT, view->id, parts, 3);
 }
 
 // What the ring had, the disk may have no room for.
-static void put_bodies(struct drain *d, const struct record_view *view)
+static int put_bodies(struct drain *d, const struct record_view *view)
 {
     int level = atomic_load_explicit(&d->store->level, memory_order_relaxed);
     bool content = view->record.request.len + view->record.answer.len > 0;
@@ -239,10 +235,10 @@ static void put_bodies(struct drain *d, const struct record_view *view)
 
     d->content_dropped += (view->flags & RECORD_LOST_CONTENT) || (content && !keep_content);
     d->rows_dropped += (view->flags & RECORD_LOST_ROW) || (view->record.row.len > 0 && !keep_row);
-    if (keep_row)
-        put_row(d, view);
-    if (keep_content)
-        put_content(d, view);
+    int err = keep_row ? put_row(d, view) : 0;
+    if (!err && keep_content)
+        err = put_content(d, view);
+    return err;
 }
 
 int store__gather(struct drain *d, const struct record_view *view)
@@ -257,15 +253,17 @@ int store__gather(struct drain *d, const struct record_view *view)
         err = move(d, &view->record.move[i]);
     if (!err)
         err = add_row(d, &row);
-    if (err)
-        return err;
-    put_bodies(d, view);
-    d->records++;
-    return 0;
+    if (!err)
+        err = put_bodies(d, view);
+    d->records += !err;
+    return err;
 }
 
 int store__gather_end(struct drain *d)
 {
+    int err = store__outlet_end(d);
+    if (err)
+        return err;
     put_words(d);
     put_counters(d);
     return store__write_piece(d);

@@ -4,25 +4,37 @@
 // disk, once a second; one deletes what is too old or too much, once an hour, which may take longer
 // than a second.
 //
-// What is deleted is a range of each table, from its first key to a time. Digests go an hour later
-// than rows, because one spans an hour at most; until then `floor` hides their rows from searches.
-// For the size, the oldest part of the time that is kept is deleted, as large a part as is too much
-// of the whole, and again until it fits: keys that are as old are about as large.
+// What is deleted is a range of each table, from its first key to a time, and segments whose last
+// record is older. Digests go an hour later than rows, because one spans an hour at most; until
+// then `floor` hides their rows from searches. For the size, everything goes that is not younger
+// than the oldest segment, and again until it fits.
 #include "base/err.h"
+#include "store/find.h"
 #include "store/keys.h"
 #include "store/store_internal.h"
 
 #include "base/container.h"
 
-#define TICK_MS     1000
-#define CLEAN_MS    (3600 * 1000)
-#define DAY_US      (INT64_C(86400) * 1000000)
-#define SIZE_ROUNDS 20
+#define TICK_MS  1000
+#define CLEAN_MS (3600 * 1000)
+#define DAY_US   (INT64_C(86400) * 1000000)
 // A window that began so long ago moves no more: budgets last a year at most.
 #define COUNTER_DAYS   400
 #define COUNTER_DELETE 4096 // of one batch
 
 // ---- Sync ------------------------------------------------------------------------------------
+
+// First what the log of the database names.
+static int sync_both(struct store *s)
+{
+    int err = segments_sync(s->segments);
+    if (err)
+        return store__failed_segments(s, "a segment could not be synced", err);
+    err = rocks_sync(s->logs);
+    if (err)
+        err = store__failed(s, s->logs, "the log of the database could not be synced", err);
+    return err;
+}
 
 int store__sync(struct store *s)
 {
@@ -36,9 +48,7 @@ int store__sync(struct store *s)
         // Whoever waits for the mutex meanwhile finds that this was for them too.
         uint64_t reached = atomic_load(&s->written);
         pthread_rwlock_rdlock(&s->db_lock);
-        err = s->logs ? rocks_sync(s->logs) : ERR_SYSTEM;
-        if (err && s->logs)
-            err = store__failed(s, s->logs, "the log of the database could not be synced", err);
+        err = s->logs ? sync_both(s) : ERR_SYSTEM;
         pthread_rwlock_unlock(&s->db_lock);
         if (!err) {
             atomic_store(&s->synced, reached);
@@ -52,24 +62,16 @@ int store__sync(struct store *s)
 
 // ---- Deletion by time ------------------------------------------------------------------------
 
-struct table_row {
-    enum keys_table table;
-    enum rocks_family family;
-};
-static const struct table_row by_row[] = {
-    {KEYS_RECORD, ROCKS_ROWS}, {KEYS_DIGEST, ROCKS_SMALL}, {KEYS_CONTENT, ROCKS_CONTENT}};
-
 static uint64_t minus(uint64_t a, uint64_t b)
 {
     return a > b ? a - b : 0;
 }
 
-static int delete_before(struct store *s, const struct table_row *row, uint64_t time_us)
+static int delete_before(struct store *s, enum keys_table table, uint64_t time_us)
 {
-    struct keys_key from = keys_begin(row->table);
-    struct keys_key to = keys_time(row->table, time_us);
-    struct rocks_iter *it =
-        rocks_iter_new(s->logs, row->family, keys_slice(&from), keys_slice(&to));
+    struct keys_key from = keys_begin(table);
+    struct keys_key to = keys_time(table, time_us);
+    struct rocks_iter *it = rocks_iter_new(s->logs, keys_slice(&from), keys_slice(&to));
     struct rocks_batch *batch = rocks_batch_new();
     int err = it && batch ? 0 : ERR_NOMEM;
     bool any = false;
@@ -80,12 +82,39 @@ static int delete_before(struct store *s, const struct table_row *row, uint64_t 
     }
     rocks_iter_free(it); // it would keep the files
     if (!err && any) {
-        rocks_batch_delete_range(s->logs, batch, row->family, keys_slice(&from), keys_slice(&to));
+        rocks_batch_delete_range(batch, keys_slice(&from), keys_slice(&to));
         err = rocks_write(s->logs, batch, true);
         if (!err)
-            err = rocks_reclaim(s->logs, row->family, keys_slice(&from), keys_slice(&to));
+            err = rocks_reclaim(s->logs, keys_slice(&from), keys_slice(&to));
     }
     rocks_batch_free(batch);
+    return err;
+}
+
+// The names of its bundles are gone: now the database forgets it, and then the file goes. One that
+// ends between is a file of nobody.
+static int drop_segment(struct store *s, const struct segment *segment)
+{
+    struct keys_key key = keys_segment(segment->kind, segment->number);
+    struct rocks_batch *batch = rocks_batch_new();
+    if (!batch)
+        return ERR_NOMEM;
+    rocks_batch_delete(batch, keys_slice(&key));
+    int err = rocks_write(s->logs, batch, true);
+    rocks_batch_free(batch);
+    if (!err)
+        segments_drop(s->segments, segment->kind, segment->number);
+    return err;
+}
+
+// A bundle that begins before that time may hold what is younger: it goes a span later.
+static int delete_bundles_before(struct store *s, enum segment_kind kind, uint64_t time_us)
+{
+    uint64_t before_us = minus(time_us, BUNDLE_SPAN_US);
+    struct segment segment;
+    int err = delete_before(s, find_table(kind), before_us);
+    while (!err && segments_oldest(s->segments, kind, before_us, &segment))
+        err = drop_segment(s, &segment);
     return err;
 }
 
@@ -100,7 +129,7 @@ static int raise_floor(struct store *s, uint64_t time_us)
     if (!batch)
         return ERR_NOMEM;
     keys_put_u64(value, time_us);
-    rocks_batch_put(s->logs, batch, ROCKS_SMALL, keys_slice(&key), slice_of(value, sizeof(value)));
+    rocks_batch_put(batch, keys_slice(&key), slice_of(value, sizeof(value)));
     int err = rocks_write(s->logs, batch, true);
     rocks_batch_free(batch);
     if (!err)
@@ -111,62 +140,41 @@ static int raise_floor(struct store *s, uint64_t time_us)
 static int delete_rows_before(struct store *s, uint64_t time_us)
 {
     int err = raise_floor(s, time_us);
-    for (unsigned i = 0; !err && i < ARRAY_LEN(by_row); i++) {
-        uint64_t before = by_row[i].table == KEYS_DIGEST
-                              ? minus(time_us, (uint64_t)STORE_DIGEST_SPAN_US)
-                              : time_us;
-        err = delete_before(s, &by_row[i], before);
-    }
+    for (unsigned kind = 0; !err && kind < SEGMENT_KINDS; kind++)
+        err = delete_bundles_before(s, (enum segment_kind)kind, time_us);
+    if (!err)
+        err = delete_before(s, KEYS_DIGEST, minus(time_us, (uint64_t)STORE_DIGEST_SPAN_US));
     return err;
 }
 
 // ---- Deletion by size ------------------------------------------------------------------------
 
-// The time of the first or last row; 0: there is none.
-static uint64_t row_time(struct store *s, bool last)
+static uint64_t all_bytes(struct store *s)
 {
-    struct keys_key from = keys_begin(KEYS_RECORD), to = keys_end(KEYS_RECORD);
-    struct rocks_iter *it = rocks_iter_new(s->logs, ROCKS_ROWS, keys_slice(&from), keys_slice(&to));
-    uint64_t time = 0;
-    if (!it)
-        return 0;
-    if (last)
-        rocks_iter_last(it);
-    else
-        rocks_iter_first(it);
-    if (rocks_iter_valid(it) && rocks_iter_key(it).len == KEYS_RECORD_BYTES)
-        time = keys_to_id(rocks_iter_key(it)).time_us;
-    rocks_iter_free(it);
-    return time;
+    return rocks_bytes(s->logs) + segments_bytes(s->segments);
 }
 
 static int fit(struct store *s, uint64_t bytes_max)
 {
+    struct segment oldest;
     int err = 0;
-    for (unsigned round = 0; !err && bytes_max > 0 && round < SIZE_ROUNDS; round++) {
-        uint64_t bytes = rocks_bytes(s->logs);
-        uint64_t first = row_time(s, false), last = row_time(s, true);
-        if (bytes <= bytes_max || first == 0 || last <= first)
-            break;
-        double part = (double)(bytes - bytes_max) / (double)bytes;
-        uint64_t span = (uint64_t)((double)(last - first) * part);
-        err = delete_rows_before(s, first + span + 1);
-    }
+    while (!err && bytes_max > 0 && all_bytes(s) > bytes_max &&
+           segments_oldest(s->segments, SEGMENT_KINDS, UINT64_MAX, &oldest))
+        err = delete_rows_before(s, oldest.last_us + BUNDLE_SPAN_US + 1);
     return err;
 }
 
 // ---- Old windows -----------------------------------------------------------------------------
 
 // Adds keys of one batch; true: there are more.
-static bool old_counters(struct store *s, struct rocks_iter *it, struct rocks_batch *batch,
-                         uint64_t before_s)
+static bool old_counters(struct rocks_iter *it, struct rocks_batch *batch, uint64_t before_s)
 {
     unsigned count = 0;
     for (; rocks_iter_valid(it) && count < COUNTER_DELETE; rocks_iter_next(it)) {
         struct slice key = rocks_iter_key(it);
         if (key.len != KEYS_COUNTER_BYTES || keys_u64(key.ptr + 5) >= before_s)
             continue;
-        rocks_batch_delete(s->logs, batch, ROCKS_SMALL, key);
+        rocks_batch_delete(batch, key);
         count++;
     }
     return count == COUNTER_DELETE;
@@ -177,15 +185,14 @@ static int drop_counters(struct store *s, struct wall now)
     struct keys_key from = keys_begin(KEYS_COUNTER), to = keys_end(KEYS_COUNTER);
     uint64_t before = minus((uint64_t)(now.ns / NS_PER_S), (uint64_t)COUNTER_DAYS * 86400);
     struct rocks_batch *batch = rocks_batch_new();
-    struct rocks_iter *it =
-        rocks_iter_new(s->logs, ROCKS_SMALL, keys_slice(&from), keys_slice(&to));
+    struct rocks_iter *it = rocks_iter_new(s->logs, keys_slice(&from), keys_slice(&to));
     int err = it && batch ? 0 : ERR_NOMEM;
     bool more = true;
     if (!err)
         rocks_iter_first(it);
     while (!err && more) {
         rocks_batch_reset(batch);
-        more = old_counters(s, it, batch, before);
+        more = old_counters(it, batch, before);
         if (rocks_batch_count(batch) > 0)
             err = rocks_write(s->logs, batch, false);
     }
@@ -200,13 +207,12 @@ static int clean(struct store *s, struct wall now)
 {
     uint64_t now_us = (uint64_t)(now.ns / NS_PER_US);
     uint64_t row_days = atomic_load(&s->row_days), content_days = atomic_load(&s->content_days);
-    const struct table_row content = {KEYS_CONTENT, ROCKS_CONTENT};
     int err = 0;
 
     if (row_days > 0)
         err = delete_rows_before(s, minus(now_us, row_days * DAY_US));
     if (!err && content_days > 0)
-        err = delete_before(s, &content, minus(now_us, content_days * DAY_US));
+        err = delete_bundles_before(s, SEGMENT_CONTENT, minus(now_us, content_days * DAY_US));
     if (!err)
         err = fit(s, atomic_load(&s->logs_bytes_max));
     return err ? err : drop_counters(s, now);
@@ -219,7 +225,7 @@ int store__clean_up(struct store *s, struct wall now)
     if (err && s->logs)
         err = store__failed(s, s->logs, "old records could not be deleted", err);
     if (s->logs)
-        atomic_store(&s->numbers.logs_bytes, rocks_bytes(s->logs));
+        atomic_store(&s->numbers.logs_bytes, all_bytes(s));
     pthread_rwlock_unlock(&s->db_lock);
     return err;
 }
@@ -238,7 +244,7 @@ static void note_bytes(struct store *s)
 {
     pthread_rwlock_rdlock(&s->db_lock);
     if (s->logs)
-        atomic_store(&s->numbers.logs_bytes, rocks_bytes(s->logs));
+        atomic_store(&s->numbers.logs_bytes, all_bytes(s));
     pthread_rwlock_unlock(&s->db_lock);
 }
 

@@ -27,7 +27,7 @@ _Static_assert(SEAL_PASSPHRASE_BYTES_MAX == STORE_KEY_BYTES_MAX, "one bound by t
 static int read_state(struct rocks *db, struct buf *ret)
 {
     struct keys_key key = keys_state(KEYS_STATE_SEAL);
-    return rocks_get(db, ROCKS_SMALL, keys_slice(&key), ret);
+    return rocks_get(db, keys_slice(&key), ret);
 }
 
 // Of the files in `dir`, read only. ERR_NOT_FOUND: no key has been used.
@@ -134,8 +134,7 @@ int store__make_key(struct store *s, struct slice passphrase, char reason[STORE_
     struct rocks_batch *batch = rocks_batch_new();
     int err = batch ? seal_make(passphrase, &s->seal, state) : ERR_NOMEM;
     if (!err) {
-        rocks_batch_put(s->config, batch, ROCKS_SMALL, keys_slice(&key),
-                        slice_of(state, sizeof(state)));
+        rocks_batch_put(batch, keys_slice(&key), slice_of(state, sizeof(state)));
         err = rocks_write(s->config, batch, true);
     }
     rocks_batch_free(batch);

@@ -29,16 +29,19 @@
 //   KEYS_STATE    as above; and 00 03, eight bytes, big-endian: the time, in microseconds, before
 //                 which retention has deleted
 //
-//   KEYS_RECORD   the log row that the API tells; its value is 01 and JSON. Family "rows"
-//   KEYS_CONTENT  what it was asked and what it answered (record.h). Family "content"
-//     offset 0   1  10, 11
-//            1   8  when the exchange ended, in microseconds since 1970
-//            9   2  the ring it came through
-//           11   4  its number there, wraps
+//   KEYS_ROWS     a bundle of log rows (bundle.h) and where it lies (segment.h); its value is, each
+//                 big-endian, the number of the segment, the offset in it, the length of the
+//                 bundle, four bytes each, and the time of its latest record, eight
+//   KEYS_CONTENTS the same for bundles of what was asked and answered
+//     offset 0   1  18, 19
+//            1  14  the id of the earliest record in it: 8, when its exchange ended, in
+//            microseconds
+//                   since 1970; 2, the ring it came through; 4, its number there, wraps
 //     2023-11-14 22:13:20.123456 UTC, ring 3, number 70,000:
-//     10 00 06 0a 24 18 20 22 40 00 03 00 01 11 70
-//     11 00 06 0a 24 18 20 22 40 00 03 00 01 11 70
-//     (bytes 1 to 14 in hexadecimal are the record's id: 00060a2418202240000300011170)
+//     18 00 06 0a 24 18 20 22 40 00 03 00 01 11 70
+//     19 00 06 0a 24 18 20 22 40 00 03 00 01 11 70
+//     (bytes 1 to 14 in hexadecimal are the record's id: 00060a2418202240000300011170; 10 and 11
+//     were rows and contents in themselves)
 //
 //   KEYS_DIGEST   up to STORE_DIGEST_ROWS rows packed by column (digest.h)
 //   KEYS_PIECE    the same for the rows of one batch; when STORE_DIGEST_ROWS have come together
@@ -73,6 +76,16 @@
 //            1   2  ring
 //     ring 3:
 //     15 00 03
+//
+//   KEYS_SEGMENT  a file of rows or contents; its value is how far it is committed, the times of
+//   its
+//                 earliest and of its latest record, eight bytes each, big-endian. Written in the
+//                 batch that names the bundles up to there
+//     offset 0   1  17
+//            1   1  kind (enum segment_kind)
+//            2   4  its number
+//     contents, number 7:
+//     17 01 00 00 00 07
 #ifndef RINGGATE_STORE_KEYS_H
 #define RINGGATE_STORE_KEYS_H
 
@@ -82,13 +95,14 @@
 enum keys_table {
     KEYS_STATE = 0x00,
     KEYS_ROW = 0x01,
-    KEYS_RECORD = 0x10,
-    KEYS_CONTENT = 0x11,
     KEYS_DIGEST = 0x12,
     KEYS_WORD = 0x13,
     KEYS_COUNTER = 0x14,
     KEYS_POSITION = 0x15,
-    KEYS_PIECE = 0x16
+    KEYS_PIECE = 0x16,
+    KEYS_SEGMENT = 0x17,
+    KEYS_ROWS = 0x18,
+    KEYS_CONTENTS = 0x19
 };
 
 enum keys_state {
@@ -103,10 +117,11 @@ enum keys_state {
 
 #define KEYS_STATE_BYTES    2
 #define KEYS_ROW_BYTES_MAX  (2 + KEYS_ID_BYTES_MAX)
-#define KEYS_RECORD_BYTES   15 // and of KEYS_CONTENT, KEYS_DIGEST, KEYS_PIECE
+#define KEYS_RECORD_BYTES   15 // of those with a record's id
 #define KEYS_WORD_BYTES     6
 #define KEYS_COUNTER_BYTES  13
 #define KEYS_POSITION_BYTES 3
+#define KEYS_SEGMENT_BYTES  6
 #define KEYS_BYTES_MAX      KEYS_ROW_BYTES_MAX
 
 // A key with room for any of them.
@@ -167,7 +182,7 @@ static inline struct keys_key keys_row(enum store_kind kind, struct slice id)
     return key;
 }
 
-// KEYS_RECORD, KEYS_CONTENT, KEYS_DIGEST, KEYS_PIECE.
+// KEYS_ROWS, KEYS_CONTENTS, KEYS_DIGEST, KEYS_PIECE.
 static inline struct keys_key keys_id(enum keys_table table, struct store_id id)
 {
     struct keys_key key;
@@ -218,6 +233,13 @@ static inline struct keys_key keys_counter(uint32_t word, uint64_t window)
     struct keys_key key = {.bytes = {KEYS_COUNTER}, .len = KEYS_COUNTER_BYTES};
     keys_put_u32(key.bytes + 1, word);
     keys_put_u64(key.bytes + 5, window);
+    return key;
+}
+
+static inline struct keys_key keys_segment(unsigned kind, uint32_t number)
+{
+    struct keys_key key = {.bytes = {KEYS_SEGMENT, (unsigned char)kind}, .len = KEYS_SEGMENT_BYTES};
+    keys_put_u32(key.bytes + 2, number);
     return key;
 }
 

@@ -10,8 +10,7 @@
 static bool is_empty(struct rocks *db)
 {
     const char from = 0, to[] = "\xff\xff";
-    struct rocks_iter *it =
-        rocks_iter_new(db, ROCKS_SMALL, slice_of(&from, 1), slice_of(to, sizeof(to) - 1));
+    struct rocks_iter *it = rocks_iter_new(db, slice_of(&from, 1), slice_of(to, sizeof(to) - 1));
     if (!it)
         return false;
     rocks_iter_first(it);
@@ -20,12 +19,12 @@ static bool is_empty(struct rocks *db)
     return empty;
 }
 
-static void put_format(struct rocks *db, struct rocks_batch *batch, uint32_t format)
+static void put_format(struct rocks_batch *batch, uint32_t format)
 {
     unsigned char value[4];
     struct keys_key key = keys_state(KEYS_STATE_FORMAT);
     keys_put_u32(value, format);
-    rocks_batch_put(db, batch, ROCKS_SMALL, keys_slice(&key), slice_of(value, sizeof(value)));
+    rocks_batch_put(batch, keys_slice(&key), slice_of(value, sizeof(value)));
 }
 
 // 0 and the format; ERR_NOT_FOUND: there is none.
@@ -34,7 +33,7 @@ static int get_format(struct rocks *db, uint32_t *ret)
     struct buf value;
     struct keys_key key = keys_state(KEYS_STATE_FORMAT);
     buf_init(&value, 16);
-    int err = rocks_get(db, ROCKS_SMALL, keys_slice(&key), &value);
+    int err = rocks_get(db, keys_slice(&key), &value);
     if (!err && value.len != 4)
         err = ERR_SYSTEM;
     if (!err)
@@ -55,10 +54,10 @@ static int run_step(struct rocks *db, const struct migration *m, struct rocks_ba
     if (err || next->err)
         return err ? err : next->err;
     if (next->len > 0) {
-        rocks_batch_put(db, batch, ROCKS_SMALL, keys_slice(&key), buf_slice(next));
+        rocks_batch_put(batch, keys_slice(&key), buf_slice(next));
     } else {
-        rocks_batch_delete(db, batch, ROCKS_SMALL, keys_slice(&key));
-        put_format(db, batch, m->from + 1);
+        rocks_batch_delete(batch, keys_slice(&key));
+        put_format(batch, m->from + 1);
     }
     err = rocks_write(db, batch, true);
     buf_reset(cursor);
@@ -73,7 +72,7 @@ static int run(struct rocks *db, const struct migration *m, struct rocks_batch *
 
     buf_init(&cursor, MIGRATE_CURSOR_BYTES_MAX);
     buf_init(&next, MIGRATE_CURSOR_BYTES_MAX);
-    int err = rocks_get(db, ROCKS_SMALL, keys_slice(&key), &cursor);
+    int err = rocks_get(db, keys_slice(&key), &cursor);
     if (err == ERR_NOT_FOUND)
         err = 0;
     while (!err) {
@@ -119,7 +118,7 @@ int migrate_run(struct rocks *db, const char *name, uint32_t format, const struc
         return refuse(ERR_NOMEM, name, found, format, reason);
     int err = get_format(db, &found);
     if (err == ERR_NOT_FOUND && is_empty(db)) {
-        put_format(db, batch, format);
+        put_format(batch, format);
         found = format;
         err = rocks_write(db, batch, true);
     } else if (err == ERR_NOT_FOUND) {

@@ -67,6 +67,15 @@ int store__failed(struct store *s, const struct rocks *db, const char *what, int
     return err;
 }
 
+int store__failed_segments(struct store *s, const char *what, int err)
+{
+    char reason[SEGMENT_REASON_BYTES];
+    segments_reason(s->segments, reason);
+    atomic_fetch_add(&s->numbers.errors, 1);
+    store__notice(s, LOG_ERROR, "%s: %s: %s", what, err_text(err), reason);
+    return err;
+}
+
 void store__set_aside(struct store *s, const char *name, struct slice bytes)
 {
     char path[STORE_PATH_BYTES + 128];
@@ -177,6 +186,17 @@ int store__reopen_logs(struct store *s)
     return err;
 }
 
+static int open_segments(struct store *s, char reason[STORE_REASON_BYTES])
+{
+    char dir[STORE_PATH_BYTES + 16];
+    snprintf(dir, sizeof(dir), "%s/" STORE_SEGMENTS, s->dir);
+    int err = segments_new(s->memory ? NULL : dir, &s->segments);
+    if (err)
+        store__explain(reason, "%.200s cannot be opened: %s: %s", dir, err_text(err),
+                       strerror(errno));
+    return err;
+}
+
 static int open_databases(struct store *s, struct slice passphrase, char reason[STORE_REASON_BYTES])
 {
     bool first;
@@ -185,6 +205,8 @@ static int open_databases(struct store *s, struct slice passphrase, char reason[
         err = store__check_key(s, passphrase, &first, reason);
     if (!err)
         err = open_database(s, "logs", true, &s->logs, reason);
+    if (!err)
+        err = open_segments(s, reason);
     if (!err)
         err = migrate_run(s->config, "config", STORE_FORMAT_CONFIG, NULL, 0, reason);
     if (!err)
@@ -199,7 +221,7 @@ static int load(struct store *s, char reason[STORE_REASON_BYTES])
     struct buf floor;
     struct keys_key key = keys_state(KEYS_STATE_FLOOR);
     buf_init(&floor, 16);
-    int err = rocks_get(s->logs, ROCKS_SMALL, keys_slice(&key), &floor);
+    int err = rocks_get(s->logs, keys_slice(&key), &floor);
     if (!err && floor.len == 8)
         atomic_store(&s->floor_us, keys_u64(floor.ptr));
     buf_done(&floor);
@@ -381,6 +403,7 @@ static void destroy(struct store *s)
         spool_free(s->ring[i].spool);
     free(s->ring);
     words_free(s->words);
+    segments_free(s->segments);
     rocks_close(s->logs);
     rocks_close(s->config);
     seal_wipe(&s->seal);

@@ -252,8 +252,7 @@ int query_scan_run(struct query_scan *scan, bool oldest_first, query_scan_fn fn,
     struct keys_key from = keys_begin(KEYS_DIGEST), to = keys_end(KEYS_PIECE);
     if (scan->nothing)
         return 0;
-    struct rocks_iter *it =
-        rocks_iter_new(scan->store->logs, ROCKS_SMALL, keys_slice(&from), keys_slice(&to));
+    struct rocks_iter *it = rocks_iter_new(scan->store->logs, keys_slice(&from), keys_slice(&to));
     if (!it)
         return ERR_NOMEM;
     int rc = oldest_first ? run_digests(scan, it, fn, arg) : run_pieces(scan, it, fn, arg);

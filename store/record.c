@@ -200,8 +200,8 @@ int record_read(struct slice payload, struct record_view *ret)
     return 0;
 }
 
-void record_row(const struct record_view *view, unsigned char head[RECORD_HEAD_BYTES],
-                struct slice ret_parts[2])
+void record_row_parts(const struct record_view *view, unsigned char head[RECORD_HEAD_BYTES],
+                      struct slice ret_parts[2])
 {
     struct slice payload = view->payload;
     size_t content = view->record.request.len + view->record.answer.len;
@@ -212,6 +212,17 @@ void record_row(const struct record_view *view, unsigned char head[RECORD_HEAD_B
 }
 
 // ---- Content ---------------------------------------------------------------------------------
+
+void record_content_parts(const struct record_view *view, unsigned char head[RECORD_CONTENT_BYTES],
+                          struct slice ret_parts[3])
+{
+    head[0] = RECORD_VERSION;
+    head[1] = (unsigned char)(view->flags & (RECORD_CUT | RECORD_FOLDED));
+    keys_put_u32(head + 2, (uint32_t)view->record.request.len);
+    ret_parts[0] = slice_of(head, RECORD_CONTENT_BYTES);
+    ret_parts[1] = view->record.request;
+    ret_parts[2] = view->record.answer;
+}
 
 int record_content_read(struct slice value, struct slice *ret_request, struct slice *ret_answer,
                         unsigned *ret_flags)

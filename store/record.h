@@ -19,21 +19,12 @@
 //         88   …   moves: window 8, delta 8, length of the counter's id 1; words; counters' ids;
 //                  row; request; answer
 //
-// The value of KEYS_CONTENT:
+// A content, as it lies in a bundle (bundle.h):
 //
 //   offset 0   1   01
 //          1   1   flags, of which RECORD_CUT and RECORD_FOLDED are kept
 //          2   4   length of the request, big-endian
 //          6   …   request, answer
-//
-// or, where that is shorter, the same packed before it meets the engine, so that its log, its
-// memory and its files have less to carry:
-//
-//   offset 0   1   02
-//          1   1   flags
-//          2   4   length of the request, big-endian
-//          6   4   length of both, big-endian
-//         10   …   request and answer as one block of LZ4
 #ifndef RINGGATE_STORE_RECORD_H
 #define RINGGATE_STORE_RECORD_H
 
@@ -45,9 +36,6 @@
 #define RECORD_HEAD_BYTES    88
 #define RECORD_MOVE_BYTES    17
 #define RECORD_CONTENT_BYTES 6
-
-#define RECORD_PACKED       2 // the version of a packed value (pack.h)
-#define RECORD_PACKED_BYTES 10
 
 // What a record needs in a ring when nothing but its usage is kept, at most.
 #define RECORD_USAGE_BYTES_MAX                                                                     \
@@ -84,10 +72,13 @@ void record_put(struct spool *spool, const struct store_record *record, enum sto
 int record_read(struct slice payload, struct record_view *ret);
 // What is kept of it as its row: the payload but for its content. In parts: `head`, which is the
 // caller's, and the rest of the payload up to the request. record_read reads it again.
-void record_row(const struct record_view *view, unsigned char head[RECORD_HEAD_BYTES],
-                struct slice ret_parts[2]);
+void record_row_parts(const struct record_view *view, unsigned char head[RECORD_HEAD_BYTES],
+                      struct slice ret_parts[2]);
 
-// Of a value that is not packed. 0 or ERR_BAD_LENGTH. *ret_flags are those that are kept.
+// What is kept of it as its content. `head` is the caller's.
+void record_content_parts(const struct record_view *view, unsigned char head[RECORD_CONTENT_BYTES],
+                          struct slice ret_parts[3]);
+// 0 or ERR_BAD_LENGTH. *ret_flags are those that are kept.
 int record_content_read(struct slice value, struct slice *ret_request, struct slice *ret_answer,
                         unsigned *ret_flags);
 

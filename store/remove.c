@@ -2,12 +2,18 @@
 //
 // remove.c: records that somebody deletes.
 //
-// Rows and content go by their keys; digests are written again without their rows. What is still in
-// the rings is drained first, so that a record does not come after it was deleted. The holder of
-// batch_mutex alone writes digests: nothing changes under the hands of this.
+// Bundles and digests are written again without them: a bundle to the end of the newest segment,
+// under the name it has, which stays before its records. The bytes where it was are given back to
+// the disk when no backup has them. What is still in the rings is drained first, so that a record
+// does not come after it was deleted. The holder of batch_mutex alone writes: nothing changes under
+// the hands of this.
 #include "base/err.h"
 #include "store/drain_internal.h"
+#include "store/find.h"
 #include "store/keys.h"
+
+// Of one batch: a content alone may be a mebibyte.
+#define REWRITE_BLOCKS 16
 
 struct remove_call {
     struct store *store;
@@ -49,7 +55,7 @@ static int remove_open(struct remove_call *c, struct drain *d)
         return 0;
     for (unsigned i = 0; i < d->pieces; i++) {
         struct keys_key key = keys_id(KEYS_PIECE, d->piece[i]);
-        rocks_batch_delete(c->store->logs, d->batch, ROCKS_SMALL, keys_slice(&key));
+        rocks_batch_delete(d->batch, keys_slice(&key));
     }
     d->pieces = 0;
     d->open_old = 0;
@@ -68,14 +74,14 @@ static int rewrite(struct remove_call *c, struct drain *d, struct slice key,
     if (kept == view->rows)
         return 0;
     if (kept == 0) {
-        rocks_batch_delete(c->store->logs, d->batch, ROCKS_SMALL, key);
+        rocks_batch_delete(d->batch, key);
         return 0;
     }
     buf_reset(&d->value);
     digest_write(rows, kept, &d->value);
     if (d->value.err)
         return d->value.err;
-    rocks_batch_put(c->store->logs, d->batch, ROCKS_SMALL, key, buf_slice(&d->value));
+    rocks_batch_put(d->batch, key, buf_slice(&d->value));
     return 0;
 }
 
@@ -99,8 +105,7 @@ static int remove_digests(struct remove_call *c, struct drain *d, struct digest_
     }
     struct keys_key from = keys_time(KEYS_DIGEST, first > span ? first - span : 0);
     struct keys_key to = keys_time(KEYS_DIGEST, last < UINT64_MAX ? last + 1 : last);
-    struct rocks_iter *it =
-        rocks_iter_new(c->store->logs, ROCKS_SMALL, keys_slice(&from), keys_slice(&to));
+    struct rocks_iter *it = rocks_iter_new(c->store->logs, keys_slice(&from), keys_slice(&to));
     if (!it)
         return ERR_NOMEM;
     for (rocks_iter_first(it); !err && rocks_iter_valid(it); rocks_iter_next(it))
@@ -112,27 +117,124 @@ static int remove_digests(struct remove_call *c, struct drain *d, struct digest_
     return err;
 }
 
+// ---- Bundles ----------------------------------------------------------------------------------
+
+struct rewriting {
+    struct remove_call *call;
+    enum segment_kind kind;
+    struct finder finder;
+    struct bundle bundle;
+    struct keys_key key[REWRITE_BLOCKS];        // of this batch
+    struct segment_place place[REWRITE_BLOCKS]; // where they were
+    unsigned bundles;
+};
+
+static bool is_rewritten(const struct rewriting *r, struct slice key)
+{
+    for (unsigned i = 0; i < r->bundles; i++)
+        if (slice_eq(keys_slice(&r->key[i]), key))
+            return true;
+    return false;
+}
+
+// Its other entries.
+static int fill_bundle(struct rewriting *r, uint16_t ring)
+{
+    struct slice rest = buf_slice(&r->finder.entries);
+    struct bundle_entry entry;
+    int err = 0;
+    bundle_reset(&r->bundle);
+    while (!err && bundle_next(&rest, &entry)) {
+        struct store_id id = {entry.time_us, ring, entry.number};
+        if (!asked_for(r->call, id))
+            err = bundle_add(&r->bundle, id, &entry.bytes, 1);
+    }
+    return err;
+}
+
+static int rewrite_bundle_of(struct rewriting *r, struct store_id id)
+{
+    struct store *s = r->call->store;
+    struct slice key = SLICE_EMPTY, bytes;
+
+    int err = finder_get(&r->finder, id, &bytes);
+    if (err == ERR_NOT_FOUND || err == ERR_BAD_LENGTH)
+        return 0;
+    key = keys_slice(&r->finder.key);
+    if (err || is_rewritten(r, key))
+        return err;
+    r->key[r->bundles] = r->finder.key;
+    r->place[r->bundles++] = r->finder.place;
+    err = fill_bundle(r, id.ring);
+    if (!err && r->bundle.count == 0)
+        rocks_batch_delete(s->drain->batch, key);
+    else if (!err)
+        err = store__outlet_bundle(s->drain, r->kind, &r->bundle, keys_to_id(key));
+    return err;
+}
+
+static void erase(const struct rewriting *r)
+{
+    for (unsigned i = 0; i < r->bundles; i++)
+        segments_erase(r->call->store->segments, r->kind, r->place[i]);
+}
+
 // ---- The call --------------------------------------------------------------------------------
 
-static int gather(struct remove_call *c, struct drain *d, struct digest_row *rows)
+static int write_batch(struct remove_call *c)
 {
     struct store *s = c->store;
+    int err = rocks_write(s->logs, s->drain->batch, false);
+    if (err)
+        return store__failed(s, s->logs, "records could not be deleted", err);
+    segments_commit(s->segments);
+    atomic_fetch_add(&s->written, 1);
+    return 0;
+}
+
+static int remove_from_digests(struct remove_call *c, struct digest_row *rows)
+{
+    struct drain *d = c->store->drain;
     rocks_batch_reset(d->batch);
-    for (unsigned i = 0; i < c->count; i++) {
-        struct keys_key row = keys_id(KEYS_RECORD, c->ids[i]);
-        struct keys_key content = keys_id(KEYS_CONTENT, c->ids[i]);
-        rocks_batch_delete(s->logs, d->batch, ROCKS_ROWS, keys_slice(&row));
-        rocks_batch_delete(s->logs, d->batch, ROCKS_CONTENT, keys_slice(&content));
-    }
     int err = remove_digests(c, d, rows);
     if (!err)
         err = remove_open(c, d);
-    if (!err)
-        err = rocks_write(s->logs, d->batch, false);
-    if (err)
-        return store__failed(s, s->logs, "records could not be deleted", err);
-    atomic_fetch_add(&s->written, 1);
-    return 0;
+    return err ? err : write_batch(c);
+}
+
+static int remove_from_bundles(struct remove_call *c, enum segment_kind kind)
+{
+    struct rewriting r = {.call = c, .kind = kind};
+    int err = finder_init(&r.finder, c->store, kind);
+    bundle_init(&r.bundle);
+    for (unsigned i = 0; !err && i < c->count;) {
+        rocks_batch_reset(c->store->drain->batch);
+        segments_forget(c->store->segments);
+        store__outlet_begin(&c->store->drain->outlet[kind]);
+        r.bundles = 0;
+        for (; !err && i < c->count && r.bundles < REWRITE_BLOCKS; i++)
+            err = rewrite_bundle_of(&r, c->ids[i]);
+        if (!err)
+            err = store__outlet_end(c->store->drain);
+        if (!err)
+            err = write_batch(c);
+        if (!err)
+            erase(&r);
+        finder_done(&r.finder); // it sees the database as it was
+        if (!err)
+            err = finder_init(&r.finder, c->store, kind);
+    }
+    bundle_done(&r.bundle);
+    finder_done(&r.finder);
+    return err;
+}
+
+static int gather(struct remove_call *c, struct digest_row *rows)
+{
+    int err = remove_from_digests(c, rows);
+    for (unsigned kind = 0; !err && kind < SEGMENT_KINDS; kind++)
+        err = remove_from_bundles(c, (enum segment_kind)kind);
+    return err;
 }
 
 static void locked_job(struct remove_call *c, struct digest_row *rows)
@@ -142,7 +244,7 @@ static void locked_job(struct remove_call *c, struct digest_row *rows)
     if (c->err)
         return;
     pthread_rwlock_rdlock(&s->db_lock);
-    c->err = s->logs ? gather(c, s->drain, rows) : ERR_SYSTEM;
+    c->err = s->logs ? gather(c, rows) : ERR_SYSTEM;
     // What memory keeps of the database may be ahead of it.
     if (c->err && s->logs && store__drain_load(s) < 0)
         store__notice(s, LOG_ERROR, "the digests could not be read again");

@@ -30,24 +30,21 @@
 #define MIB ((size_t)1024 * 1024)
 // Background writes of one database, bytes a second.
 #define BACKGROUND_RATE (256 * (int64_t)MIB)
+// What is held in memory until it goes to a file.
+#define BUFFER_BYTES (8 * MIB)
 // What reads keep of the files; filters and indexes included.
 #define CACHE_BYTES (16 * MIB)
-// Bodies from this size on lie in blob files, which compaction does not rewrite. They come packed
-// (pack.h): the engine does not compress them again.
-#define BLOB_BYTES_MIN 4096
-// A family that is rarely written would keep old write-ahead logs for ever.
-#define WAL_BYTES_MAX (256 * MIB)
 // RocksDB's InfoLogLevel::HEADER_LEVEL.
 #define LOG_HEADERS_ONLY 5
+// Of a database that an earlier build made.
+#define FAMILIES_MAX 8
 // Descriptors of one database.
 #define FILES_MAX 512
 
 struct rocks {
     rocksdb_t *db;
     rocksdb_env_t *env;
-    rocksdb_options_t *options[ROCKS_FAMILY_COUNT];
-    rocksdb_column_family_handle_t *family[ROCKS_FAMILY_COUNT];
-    unsigned families;
+    rocksdb_options_t *options;
     bool memory;
     char *dir;
     rocksdb_cache_t *cache;
@@ -67,18 +64,6 @@ struct rocks_iter {
     struct rocks *db;
     rocksdb_iterator_t *it;
     rocksdb_readoptions_t *read;
-};
-
-struct family_row {
-    const char *name;
-    size_t buffer_bytes; // of a memtable
-    bool blobs;          // and its values come packed
-};
-
-static const struct family_row family_rows[ROCKS_FAMILY_COUNT] = {
-    [ROCKS_SMALL] = {"default", 8 * MIB, false},
-    [ROCKS_ROWS] = {"rows", 32 * MIB, false},
-    [ROCKS_CONTENT] = {"content", 32 * MIB, true},
 };
 
 #ifdef __SANITIZE_THREAD__
@@ -126,23 +111,19 @@ static void set_tables(const struct rocks *db, rocksdb_options_t *options)
     rocksdb_block_based_options_destroy(tables);
 }
 
-static rocksdb_options_t *family_options(const struct rocks *db, const struct family_row *row,
-                                         const struct rocks_options *wanted)
+static rocksdb_options_t *make_options(const struct rocks *db, const struct rocks_options *wanted)
 {
     rocksdb_options_t *options = rocksdb_options_create();
     rocksdb_options_set_create_if_missing(options, !wanted->must_exist);
-    rocksdb_options_set_create_missing_column_families(options, !wanted->must_exist);
     rocksdb_options_set_paranoid_checks(options, 1);
     rocksdb_options_set_disable_auto_compactions(options, wanted->still);
     if (db->env)
         rocksdb_options_set_env(options, db->env);
-    rocksdb_options_set_write_buffer_size(options, row->buffer_bytes);
-    rocksdb_options_set_max_total_wal_size(options, WAL_BYTES_MAX);
+    rocksdb_options_set_write_buffer_size(options, BUFFER_BYTES);
     rocksdb_options_set_max_background_jobs(options, 3);
     rocksdb_options_set_max_open_files(options, FILES_MAX);
     rocksdb_options_set_ratelimiter(options, db->limiter);
-    rocksdb_options_set_compression(options,
-                                    row->blobs ? rocksdb_no_compression : rocksdb_lz4_compression);
+    rocksdb_options_set_compression(options, rocksdb_lz4_compression);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
     rocksdb_options_set_bytes_per_sync(options, MIB);
     // Its LOG has the settings at the start and no line more: on a full disk it aborts the process
@@ -156,13 +137,6 @@ static rocksdb_options_t *family_options(const struct rocks *db, const struct fa
     rocksdb_options_set_wal_recovery_mode(
         options, wanted->logs ? rocksdb_point_in_time_recovery
                               : rocksdb_tolerate_corrupted_tail_records_recovery);
-    if (row->blobs) {
-        rocksdb_options_set_enable_blob_files(options, 1);
-        rocksdb_options_set_min_blob_size(options, BLOB_BYTES_MIN);
-        rocksdb_options_set_blob_file_size(options, 64 * MIB);
-        rocksdb_options_set_blob_compression_type(options, rocksdb_no_compression);
-        rocksdb_options_set_enable_blob_gc(options, 1);
-    }
     set_tables(db, options);
     return options;
 }
@@ -182,14 +156,12 @@ static struct rocks *rocks_new(const struct rocks_options *options)
     if (!db)
         return NULL;
     pthread_mutex_init(&db->mutex, NULL);
-    db->families = options->logs ? ROCKS_FAMILY_COUNT : 1;
     db->cache = rocksdb_cache_create_lru(CACHE_BYTES);
     db->limiter = rocksdb_ratelimiter_create(BACKGROUND_RATE, 100 * 1000, 10);
     db->memory = options->memory;
     db->dir = options->memory ? NULL : strdup(options->dir);
     make_env(db, options->memory);
-    for (unsigned i = 0; i < db->families; i++)
-        db->options[i] = family_options(db, &family_rows[i], options);
+    db->options = make_options(db, options);
     db->read = rocksdb_readoptions_create();
     db->write = rocksdb_writeoptions_create();
     db->write_synced = rocksdb_writeoptions_create();
@@ -198,23 +170,52 @@ static struct rocks *rocks_new(const struct rocks_options *options)
     return db;
 }
 
-static rocksdb_t *open_db(struct rocks *db, const struct rocks_options *options,
-                          const char *const *names, char **ret_error)
+// Builds before this one had rows and contents in families of the database. Opens it with them and
+// gives them up.
+static rocksdb_t *open_earlier(struct rocks *db, const char *dir, char **ret_error)
+{
+    rocksdb_column_family_handle_t *family[FAMILIES_MAX];
+    const rocksdb_options_t *options[FAMILIES_MAX];
+    size_t count = 0;
+
+    char **names = rocksdb_list_column_families(db->options, dir, &count, ret_error);
+    if (*ret_error || count > FAMILIES_MAX)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        options[i] = db->options;
+    rocksdb_t *opened = rocksdb_open_column_families(
+        db->options, dir, (int)count, (const char *const *)names, options, family, ret_error);
+    for (size_t i = 0; opened && i < count; i++) {
+        if (!*ret_error && strcmp(names[i], "default") != 0)
+            rocksdb_drop_column_family(opened, family[i], ret_error);
+        rocksdb_column_family_handle_destroy(family[i]);
+    }
+    rocksdb_list_column_families_destroy(names, count);
+    if (opened && *ret_error) {
+        rocksdb_close(opened);
+        opened = NULL;
+    }
+    return opened;
+}
+
+static rocksdb_t *open_db(struct rocks *db, const struct rocks_options *options, char **ret_error)
 {
     const char *dir = options->memory ? "/memory" : options->dir;
-    const rocksdb_options_t *const *each = (const rocksdb_options_t *const *)db->options;
     if (options->look)
-        return rocksdb_open_for_read_only_column_families(db->options[0], dir, (int)db->families,
-                                                          names, each, db->family, 0, ret_error);
-    return rocksdb_open_column_families(db->options[0], dir, (int)db->families, names, each,
-                                        db->family, ret_error);
+        return rocksdb_open_for_read_only(db->options, dir, 0, ret_error);
+    rocksdb_t *opened = rocksdb_open(db->options, dir, ret_error);
+    if (*ret_error && strstr(*ret_error, "Column families not opened")) {
+        rocksdb_free(*ret_error);
+        *ret_error = NULL;
+        opened = open_earlier(db, dir, ret_error);
+    }
+    return opened;
 }
 
 int rocks_open(const struct rocks_options *options, struct rocks **ret,
                char reason[ROCKS_REASON_BYTES])
 {
     ASSERT(options->memory || options->dir);
-    const char *names[ROCKS_FAMILY_COUNT];
     char *text = NULL;
 
     struct rocks *db = rocks_new(options);
@@ -224,9 +225,7 @@ int rocks_open(const struct rocks_options *options, struct rocks **ret,
         rocks_close(db);
         return ERR_NOMEM;
     }
-    for (unsigned i = 0; i < db->families; i++)
-        names[i] = family_rows[i].name;
-    db->db = open_db(db, options, names, &text);
+    db->db = open_db(db, options, &text);
     if (text) {
         db->db = NULL;
         int err = fail(db, text);
@@ -242,13 +241,9 @@ void rocks_close(struct rocks *db)
 {
     if (!db)
         return;
-    if (db->db) {
-        for (unsigned i = 0; i < db->families; i++)
-            rocksdb_column_family_handle_destroy(db->family[i]);
+    if (db->db)
         rocksdb_close(db->db);
-    }
-    for (unsigned i = 0; i < db->families; i++)
-        rocksdb_options_destroy(db->options[i]);
+    rocksdb_options_destroy(db->options);
     rocksdb_readoptions_destroy(db->read);
     rocksdb_writeoptions_destroy(db->write);
     rocksdb_writeoptions_destroy(db->write_synced);
@@ -275,12 +270,10 @@ int rocks_repair(const char *dir, char reason[ROCKS_REASON_BYTES])
 
 // ---- Reading ---------------------------------------------------------------------------------
 
-int rocks_get(struct rocks *db, enum rocks_family family, struct slice key, struct buf *ret)
+int rocks_get(struct rocks *db, struct slice key, struct buf *ret)
 {
-    ASSERT(family < db->families);
     char *text = NULL;
-    rocksdb_pinnableslice_t *value =
-        rocksdb_get_pinned_cf(db->db, db->read, db->family[family], key.ptr, key.len, &text);
+    rocksdb_pinnableslice_t *value = rocksdb_get_pinned(db->db, db->read, key.ptr, key.len, &text);
     if (text)
         return fail(db, text);
     if (!value)
@@ -292,10 +285,8 @@ int rocks_get(struct rocks *db, enum rocks_family family, struct slice key, stru
     return ret->err;
 }
 
-struct rocks_iter *rocks_iter_new(struct rocks *db, enum rocks_family family, struct slice from,
-                                  struct slice to)
+struct rocks_iter *rocks_iter_new(struct rocks *db, struct slice from, struct slice to)
 {
-    ASSERT(family < db->families);
     struct rocks_iter *it = calloc(1, sizeof(*it));
     if (!it)
         return NULL;
@@ -303,7 +294,7 @@ struct rocks_iter *rocks_iter_new(struct rocks *db, enum rocks_family family, st
     it->read = rocksdb_readoptions_create();
     rocksdb_readoptions_set_iterate_lower_bound(it->read, from.ptr, from.len);
     rocksdb_readoptions_set_iterate_upper_bound(it->read, to.ptr, to.len);
-    it->it = rocksdb_create_iterator_cf(db->db, it->read, db->family[family]);
+    it->it = rocksdb_create_iterator(db->db, it->read);
     return it;
 }
 
@@ -395,40 +386,19 @@ void rocks_batch_reset(struct rocks_batch *b)
     rocksdb_writebatch_clear(b->batch);
 }
 
-void rocks_batch_put(struct rocks *db, struct rocks_batch *b, enum rocks_family family,
-                     struct slice key, struct slice value)
+void rocks_batch_put(struct rocks_batch *b, struct slice key, struct slice value)
 {
-    ASSERT(family < db->families);
-    rocksdb_writebatch_put_cf(b->batch, db->family[family], key.ptr, key.len, value.ptr, value.len);
+    rocksdb_writebatch_put(b->batch, key.ptr, key.len, value.ptr, value.len);
 }
 
-void rocks_batch_put_parts(struct rocks *db, struct rocks_batch *b, enum rocks_family family,
-                           struct slice key, const struct slice *parts, unsigned count)
+void rocks_batch_delete(struct rocks_batch *b, struct slice key)
 {
-    ASSERT(family < db->families && count <= ROCKS_PARTS_MAX);
-    const char *ptr[ROCKS_PARTS_MAX];
-    size_t len[ROCKS_PARTS_MAX];
-    for (unsigned i = 0; i < count; i++) {
-        ptr[i] = parts[i].ptr;
-        len[i] = parts[i].len;
-    }
-    rocksdb_writebatch_putv_cf(b->batch, db->family[family], 1, &key.ptr, &key.len, (int)count, ptr,
-                               len);
+    rocksdb_writebatch_delete(b->batch, key.ptr, key.len);
 }
 
-void rocks_batch_delete(struct rocks *db, struct rocks_batch *b, enum rocks_family family,
-                        struct slice key)
+void rocks_batch_delete_range(struct rocks_batch *b, struct slice from, struct slice to)
 {
-    ASSERT(family < db->families);
-    rocksdb_writebatch_delete_cf(b->batch, db->family[family], key.ptr, key.len);
-}
-
-void rocks_batch_delete_range(struct rocks *db, struct rocks_batch *b, enum rocks_family family,
-                              struct slice from, struct slice to)
-{
-    ASSERT(family < db->families);
-    rocksdb_writebatch_delete_range_cf(b->batch, db->family[family], from.ptr, from.len, to.ptr,
-                                       to.len);
+    rocksdb_writebatch_delete_range(b->batch, from.ptr, from.len, to.ptr, to.len);
 }
 
 unsigned rocks_batch_count(const struct rocks_batch *b)
@@ -486,8 +456,7 @@ int rocks_flush(struct rocks *db)
 {
     char *text = NULL;
     rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
-    for (unsigned i = 0; !text && i < db->families; i++)
-        rocksdb_flush_cf(db->db, options, db->family[i], &text);
+    rocksdb_flush(db->db, options, &text);
     rocksdb_flushoptions_destroy(options);
     return result(db, text);
 }
@@ -501,15 +470,13 @@ uint32_t __wrap__ZN7rocksdb6crc32c6ExtendEjPKcm(uint32_t crc, const char *data, 
 
 // ---- Care ------------------------------------------------------------------------------------
 
-int rocks_reclaim(struct rocks *db, enum rocks_family family, struct slice from, struct slice to)
+int rocks_reclaim(struct rocks *db, struct slice from, struct slice to)
 {
-    ASSERT(family < db->families);
     char *text = NULL;
-    rocksdb_delete_file_in_range_cf(db->db, db->family[family], from.ptr, from.len, to.ptr, to.len,
-                                    &text);
+    rocksdb_delete_file_in_range(db->db, from.ptr, from.len, to.ptr, to.len, &text);
     if (text)
         return fail(db, text);
-    rocksdb_compact_range_cf(db->db, db->family[family], from.ptr, from.len, to.ptr, to.len);
+    rocksdb_compact_range(db->db, from.ptr, from.len, to.ptr, to.len);
     return 0;
 }
 
@@ -527,14 +494,12 @@ int rocks_checkpoint(struct rocks *db, const char *dir)
 uint64_t rocks_bytes(struct rocks *db)
 {
     static const char *const parts[] = {"rocksdb.live-sst-files-size",
-                                        "rocksdb.live-blob-file-size",
                                         "rocksdb.cur-size-all-mem-tables"};
     uint64_t sum = 0;
-    for (unsigned i = 0; i < db->families; i++)
-        for (unsigned p = 0; p < ARRAY_LEN(parts); p++) {
-            uint64_t bytes = 0;
-            if (rocksdb_property_int_cf(db->db, db->family[i], parts[p], &bytes) == 0)
-                sum += bytes;
-        }
+    for (unsigned p = 0; p < ARRAY_LEN(parts); p++) {
+        uint64_t bytes = 0;
+        if (rocksdb_property_int(db->db, parts[p], &bytes) == 0)
+            sum += bytes;
+    }
     return sum;
 }

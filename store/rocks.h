@@ -3,10 +3,8 @@
 // rocks.h: the few things of RocksDB that the store uses. rocks.c is the only file that includes
 // RocksDB's C interface; nothing here names one of its types.
 //
-// A database is a set of families: trees of their own behind one write-ahead log, so that a batch
-// over several of them is written together or not at all. Rows and content grow in the order of
-// their keys; kept apart from what is small and written again, their files never overlap, and
-// compaction moves them instead of rewriting them.
+// A batch is written together or not at all. Values are small: what is large and never changes lies
+// in files of its own (segment.h).
 //
 // Errors: ERR_LIMIT: the disk is full; ERR_NOMEM; ERR_SYSTEM: anything else. rocks_reason has the
 // engine's own words. After a failed write the engine takes no other one: close it and open it.
@@ -24,13 +22,6 @@
 // A damaged database refuses with this much of its reason.
 #define ROCKS_REASON_BYTES 384
 
-enum rocks_family {
-    ROCKS_SMALL,   // everything that has no family of its own
-    ROCKS_ROWS,    // of `logs` only
-    ROCKS_CONTENT, // of `logs` only; large values lie in blob files
-    ROCKS_FAMILY_COUNT
-};
-
 struct rocks;
 struct rocks_batch;
 struct rocks_iter;
@@ -38,7 +29,7 @@ struct rocks_iter;
 struct rocks_options {
     const char *dir;
     bool memory;     // no file is touched; gone when it is closed
-    bool logs;       // the families of `logs`, and its write-ahead log may end torn
+    bool logs;       // its write-ahead log may end torn
     bool must_exist; // a missing database is an error
     bool still;      // nothing is compacted
     bool look;       // only reads: no file is made or changed, and another process may write. What
@@ -56,35 +47,26 @@ int rocks_repair(const char *dir, char reason[ROCKS_REASON_BYTES]);
 void rocks_reason(const struct rocks *db, char reason[ROCKS_REASON_BYTES]);
 
 // The value is added to *ret (which may then be larger than before). ERR_NOT_FOUND, or ret->err.
-int rocks_get(struct rocks *db, enum rocks_family family, struct slice key, struct buf *ret);
+int rocks_get(struct rocks *db, struct slice key, struct buf *ret);
 
 struct rocks_batch *rocks_batch_new(void);
 void rocks_batch_free(struct rocks_batch *b); // NULL is fine
 void rocks_batch_reset(struct rocks_batch *b);
-void rocks_batch_put(struct rocks *db, struct rocks_batch *b, enum rocks_family family,
-                     struct slice key, struct slice value);
-// The value is the parts, one behind the other; at most ROCKS_PARTS_MAX.
-#define ROCKS_PARTS_MAX 4
-void rocks_batch_put_parts(struct rocks *db, struct rocks_batch *b, enum rocks_family family,
-                           struct slice key, const struct slice *parts, unsigned count);
-void rocks_batch_delete(struct rocks *db, struct rocks_batch *b, enum rocks_family family,
-                        struct slice key);
+void rocks_batch_put(struct rocks_batch *b, struct slice key, struct slice value);
+void rocks_batch_delete(struct rocks_batch *b, struct slice key);
 // From `from` up to but without `to`.
-void rocks_batch_delete_range(struct rocks *db, struct rocks_batch *b, enum rocks_family family,
-                              struct slice from, struct slice to);
+void rocks_batch_delete_range(struct rocks_batch *b, struct slice from, struct slice to);
 unsigned rocks_batch_count(const struct rocks_batch *b);
 // All or nothing; with `sync` it survives the machine when it returns.
 int rocks_write(struct rocks *db, struct rocks_batch *b, bool sync);
 // What has been written so far survives the machine when it returns.
 int rocks_sync(struct rocks *db);
-// Memory goes to files: nothing is left in the write-ahead log, which a repair cannot read where
-// there are families.
+// Memory goes to files: nothing is left in the write-ahead log.
 int rocks_flush(struct rocks *db);
 
 // A consistent view of keys in [from, to), both borrowed until it is freed. NULL: no memory.
 // Stands nowhere until it was sent to one end or to a key.
-struct rocks_iter *rocks_iter_new(struct rocks *db, enum rocks_family family, struct slice from,
-                                  struct slice to);
+struct rocks_iter *rocks_iter_new(struct rocks *db, struct slice from, struct slice to);
 void rocks_iter_free(struct rocks_iter *it); // NULL is fine
 void rocks_iter_first(struct rocks_iter *it);
 void rocks_iter_last(struct rocks_iter *it);
@@ -99,7 +81,7 @@ struct slice rocks_iter_value(const struct rocks_iter *it);
 int rocks_iter_error(const struct rocks_iter *it);
 
 // Gives the disk space of a deleted range back: whole files are dropped, the rest is rewritten.
-int rocks_reclaim(struct rocks *db, enum rocks_family family, struct slice from, struct slice to);
+int rocks_reclaim(struct rocks *db, struct slice from, struct slice to);
 // A copy in `dir`, which must not exist; files are linked where they can be.
 int rocks_checkpoint(struct rocks *db, const char *dir);
 // Of all files that are in use and of what is in memory.

@@ -9,8 +9,8 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/fold.h"
+#include "store/find.h"
 #include "store/keys.h"
-#include "store/pack.h"
 #include "store/query.h"
 #include "store/record.h"
 
@@ -217,23 +217,17 @@ static bool folded_contains(struct slice folded, struct slice needle, struct buf
     return contains(buf_slice(text), needle);
 }
 
-static int content_matches(struct store *s, struct store_id id, struct slice needle,
-                           struct buf *value, struct buf *text, bool *ret)
+static int content_matches(struct finder *contents, struct store_id id, struct slice needle,
+                           struct buf *text, bool *ret)
 {
-    struct slice request, answer;
+    struct slice value, request, answer;
     unsigned flags;
-    struct keys_key key = keys_id(KEYS_CONTENT, id);
 
     *ret = false;
-    buf_reset(value);
-    int err = rocks_get(s->logs, ROCKS_CONTENT, keys_slice(&key), value);
-    if (err == ERR_SYSTEM) // a damaged body: the others are searched
-        atomic_fetch_add(&s->numbers.damaged, 1);
-    if (err == ERR_NOT_FOUND || err == ERR_SYSTEM)
+    int err = finder_get(contents, id, &value);
+    if (err == ERR_NOT_FOUND || err == ERR_BAD_LENGTH) // damaged: the others are searched
         return 0;
-    if (!err && unpack_content(value) == ERR_NOMEM)
-        err = ERR_NOMEM;
-    if (!err && record_content_read(buf_slice(value), &request, &answer, &flags) == 0)
+    if (!err && record_content_read(value, &request, &answer, &flags) == 0)
         *ret = contains(request, needle) ||
                (flags & RECORD_FOLDED ? folded_contains(answer, needle, text)
                                       : contains(answer, needle));
@@ -244,14 +238,14 @@ static int content_matches(struct store *s, struct store_id id, struct slice nee
 static int keep_content(struct search_call *c, struct slice needle)
 {
     const struct store_query *q = c->query;
-    struct buf value, text;
+    struct finder contents;
+    struct buf text;
     struct picks found = {.max = c->picks.max, .sort = q->sort, .ascending = q->ascending};
     struct mono until = mono_add_ms(clock_mono(), STORE_CONTENT_SEARCH_MS);
     size_t count = pick_count(&c->picks);
     uint64_t all = c->total;
-    int err = 0;
+    int err = finder_init(&contents, c->store, SEGMENT_CONTENT);
 
-    buf_init(&value, STORE_CONTENT_BYTES_MAX + RECORD_CONTENT_BYTES);
     buf_init(&text, UNFOLDED_BYTES_MAX);
     buf_init(&found.heap, c->picks.heap.max);
     c->total = 0;
@@ -262,7 +256,7 @@ static int keep_content(struct search_call *c, struct slice needle)
             count = i;
             break;
         }
-        err = content_matches(c->store, digest_id(&pick.row), needle, &value, &text, &matches);
+        err = content_matches(&contents, digest_id(&pick.row), needle, &text, &matches);
         c->searched_us = pick.row.column[DIGEST_TIME];
         pick.key = sort_key(q->sort, &pick.row);
         if (!err && matches)
@@ -271,7 +265,7 @@ static int keep_content(struct search_call *c, struct slice needle)
     }
     c->stopped = count < all;
     pick_sort(&found);
-    buf_done(&value);
+    finder_done(&contents);
     buf_done(&text);
     buf_done(&c->picks.heap);
     c->picks = found;
@@ -290,32 +284,36 @@ static int search_content(struct search_call *c)
 // ---- Rows ------------------------------------------------------------------------------------
 
 // Adds the row; nothing when it was not kept.
-static int add_row(struct search_call *c, struct store_id id, size_t *ret_len)
+static int add_row(struct search_call *c, struct finder *rows, struct store_id id, size_t *ret_len)
 {
-    struct keys_key key = keys_id(KEYS_RECORD, id);
-    size_t before = c->rows.len;
-    int err = rocks_get(c->store->logs, ROCKS_ROWS, keys_slice(&key), &c->rows);
-    if (err && err != ERR_NOT_FOUND)
-        return err;
-    *ret_len = c->rows.len - before;
     struct record_view view;
-    if (*ret_len > 0 && record_read(slice_skip(buf_slice(&c->rows), before), &view) < 0) {
+    struct slice row;
+
+    int err = finder_get(rows, id, &row);
+    if (err == ERR_NOT_FOUND || err == ERR_BAD_LENGTH)
+        return 0;
+    if (err)
+        return err;
+    if (record_read(row, &view) < 0) {
         atomic_fetch_add(&c->store->numbers.damaged, 1);
-        c->rows.len = before;
-        *ret_len = 0;
+        return 0;
     }
-    return 0;
+    buf_add(&c->rows, row);
+    *ret_len = row.len;
+    return c->rows.err;
 }
 
 static int read_rows(struct search_call *c)
 {
+    struct finder rows;
     size_t there = pick_count(&c->picks);
     size_t left = there > c->query->offset ? there - (size_t)c->query->offset : 0;
-    int err = 0;
+    int err = finder_init(&rows, c->store, SEGMENT_ROWS);
     c->first = there - left;
     c->count = (unsigned)(left < c->query->limit ? left : c->query->limit);
     for (unsigned i = 0; !err && i < c->count; i++)
-        err = add_row(c, digest_id(&pick_at(&c->picks, c->first + i)->row), &c->row_len[i]);
+        err = add_row(c, &rows, digest_id(&pick_at(&c->picks, c->first + i)->row), &c->row_len[i]);
+    finder_done(&rows);
     return err;
 }
 
@@ -420,27 +418,38 @@ struct record_call {
     int err;
 };
 
+static int get(struct store *s, enum segment_kind kind, struct store_id id, struct buf *ret)
+{
+    struct finder f;
+    struct slice bytes;
+
+    int err = finder_init(&f, s, kind);
+    if (!err)
+        err = finder_get(&f, id, &bytes);
+    if (!err) {
+        buf_add(ret, bytes);
+        err = ret->err;
+    }
+    finder_done(&f);
+    return err;
+}
+
 static void record_job(void *arg)
 {
     struct record_call *c = arg;
     struct store *s = c->store;
-    struct keys_key row = keys_id(KEYS_RECORD, c->id), content = keys_id(KEYS_CONTENT, c->id);
 
     pthread_rwlock_rdlock(&s->db_lock);
     c->err = s->logs ? 0 : ERR_SYSTEM;
     if (c->id.time_us < atomic_load(&s->floor_us))
         c->err = ERR_NOT_FOUND;
     if (!c->err)
-        c->err = rocks_get(s->logs, ROCKS_ROWS, keys_slice(&row), &c->row);
+        c->err = get(s, SEGMENT_ROWS, c->id, &c->row);
+    if (c->err == ERR_BAD_LENGTH)
+        c->err = ERR_SYSTEM;
     if (!c->err) {
-        c->err = rocks_get(s->logs, ROCKS_CONTENT, keys_slice(&content), &c->content);
-        if (!c->err && unpack_content(&c->content) != 0)
-            c->err = ERR_SYSTEM;
-        if (c->err == ERR_SYSTEM) { // the row is worth having without it
-            store__failed(s, s->logs, "the content of a record", c->err);
-            atomic_fetch_add(&s->numbers.damaged, 1);
-        }
-        if (c->err == ERR_SYSTEM || c->err == ERR_NOT_FOUND)
+        c->err = get(s, SEGMENT_CONTENT, c->id, &c->content);
+        if (c->err == ERR_NOT_FOUND || c->err == ERR_BAD_LENGTH) // the row is worth having without
             c->err = 0;
     }
     if (c->err == ERR_SYSTEM && s->logs)
@@ -492,8 +501,8 @@ int store_get_record_await(struct store *s, struct fiber *self, struct store_id 
                            struct arena *arena, struct store_entry *ret)
 {
     struct record_call call = {.store = s, .id = id};
-    buf_init(&call.row, STORE_ROW_BYTES_MAX + RECORD_USAGE_BYTES_MAX);
-    buf_init(&call.content, STORE_CONTENT_BYTES_MAX + RECORD_CONTENT_BYTES);
+    buf_init(&call.row, BUNDLE_BYTES_MAX);
+    buf_init(&call.content, BUNDLE_BYTES_MAX);
     int rc = store__call_await(s, self, record_job, &call);
     rc = rc ? rc : call.err;
     if (!rc)

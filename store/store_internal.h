@@ -5,6 +5,7 @@
 //   open.c     start and end: lock, databases, threads          put.c      a core's half of a ring
 //   key.c      which key the rows of `config` are sealed with
 //   drain.c    rings to batches, on a thread of its own         gather.c   a record into a batch
+//   append.c   its rows and contents into segments              find.c     and from an id to them
 //   keep.c     the threads that sync, watch the disk, and       space.c    how full the disk is
 //              delete what is too old
 //   call.c     fibers to workers                                table.c    rows of `config`
@@ -25,6 +26,7 @@
 #include "ring/work.h"
 #include "store/rocks.h"
 #include "store/seal.h"
+#include "store/segment.h"
 #include "store/spool.h"
 #include "store/store.h"
 #include "store/words.h"
@@ -32,6 +34,7 @@
 #include <stdatomic.h>
 
 #define STORE_PATH_BYTES 4096
+#define STORE_SEGMENTS   "segments" // a folder
 // What keys.h says.
 #define STORE_FORMAT_CONFIG 1
 #define STORE_FORMAT_LOGS   1
@@ -69,7 +72,8 @@ struct store {
 
     pthread_rwlock_t db_lock;
     struct rocks *config;
-    struct rocks *logs; // NULL: it could not be opened again
+    struct rocks *logs;        // NULL: it could not be opened again
+    struct segments *segments; // what `logs` names
     struct seal seal;
     bool sealed;                           // `seal` is what
     unsigned char state[SEAL_STATE_BYTES]; // this stands for
@@ -117,6 +121,8 @@ void store__explain(char reason[STORE_REASON_BYTES], const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 // Counts and tells a failed call of a database; returns `err`.
 int store__failed(struct store *s, const struct rocks *db, const char *what, int err);
+// The same for the segments.
+int store__failed_segments(struct store *s, const char *what, int err);
 // Nobody holds db_lock. Closes and opens `logs`, which has refused to write.
 int store__reopen_logs(struct store *s);
 // True: the store is closing. Waits up to `ms` for that.

@@ -237,7 +237,7 @@ int store_load_counters(struct store *s, uint64_t since, struct arena *arena,
 
     pthread_rwlock_rdlock(&s->db_lock);
     struct rocks_iter *it =
-        s->logs ? rocks_iter_new(s->logs, ROCKS_SMALL, keys_slice(&from), keys_slice(&to)) : NULL;
+        s->logs ? rocks_iter_new(s->logs, keys_slice(&from), keys_slice(&to)) : NULL;
     int err = it ? 0 : ERR_SYSTEM;
     buf_init(&found, SIZE_MAX / 2);
     if (it)

@@ -65,13 +65,13 @@ static int add_change(struct store *s, const struct store_change *c, struct rock
 {
     struct keys_key key = keys_row(c->kind, c->id);
     if (!c->value.ptr) {
-        rocks_batch_delete(s->config, batch, ROCKS_SMALL, keys_slice(&key));
+        rocks_batch_delete(batch, keys_slice(&key));
         return 0;
     }
     buf_reset(value);
     int err = wrap(s, keys_slice(&key), c->value, value);
     if (!err)
-        rocks_batch_put(s->config, batch, ROCKS_SMALL, keys_slice(&key), buf_slice(value));
+        rocks_batch_put(batch, keys_slice(&key), buf_slice(value));
     return err;
 }
 
@@ -124,7 +124,7 @@ static void get_job(void *arg)
     struct buf stored;
 
     buf_init(&stored, STORE_VALUE_BYTES_MAX + SEAL_EXTRA_BYTES + 1);
-    c->err = rocks_get(c->store->config, ROCKS_SMALL, keys_slice(&c->key), &stored);
+    c->err = rocks_get(c->store->config, keys_slice(&c->key), &stored);
     if (!c->err)
         c->err = unwrap(c->store, keys_slice(&c->key), buf_slice(&stored), &c->value);
     else if (c->err == ERR_SYSTEM)
@@ -189,8 +189,7 @@ static void list_job(void *arg)
     struct buf value;
     struct keys_key from = keys_row(c->kind, c->after);
     struct keys_key to = keys_row(c->kind + 1, SLICE_EMPTY);
-    struct rocks_iter *it =
-        rocks_iter_new(c->store->config, ROCKS_SMALL, keys_slice(&from), keys_slice(&to));
+    struct rocks_iter *it = rocks_iter_new(c->store->config, keys_slice(&from), keys_slice(&to));
 
     if (!it) {
         c->err = ERR_NOMEM;

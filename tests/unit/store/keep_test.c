@@ -4,21 +4,27 @@
 #include "tests/unit/store/fixture.h"
 
 #include "base/prng.h"
+#include "store/bundle.h"
 #include "store/keys.h"
 
 #define DAY_US UINT64_C(86400000000)
 
 static const struct wall now = {.ns = INT64_C(1700000000000000000)};
 
-static unsigned keys_of(struct store *s, enum rocks_family family, enum keys_table table)
+static unsigned keys_of(struct store *s, enum keys_table table)
 {
     struct keys_key from = keys_begin(table), to = keys_end(table);
-    struct rocks_iter *it = rocks_iter_new(s->logs, family, keys_slice(&from), keys_slice(&to));
+    struct rocks_iter *it = rocks_iter_new(s->logs, keys_slice(&from), keys_slice(&to));
     unsigned count = 0;
     for (rocks_iter_first(it); rocks_iter_valid(it); rocks_iter_next(it))
         count++;
     rocks_iter_free(it);
     return count;
+}
+
+static uint64_t all_bytes(struct store *s)
+{
+    return rocks_bytes(s->logs) + segments_bytes(s->segments);
 }
 
 static uint64_t total(struct store *s)
@@ -41,15 +47,15 @@ static void rows_and_content_go_by_age(void **state)
     struct store *s = place_open(&p);
     for (unsigned day = 0; day < 20; day++)
         for (unsigned i = 0; i < 100; i++) {
-            struct store_record r = sample(base_us - day * DAY_US - i - 1);
+            struct store_record r = sample(base_us - day * DAY_US - 2 * BUNDLE_SPAN_US - i);
             r.request = SLICE("question");
             put(s, 0, &r, STORE_KEPT_ALL);
         }
     drain(s);
     store_retain(s, 10, 3, 0);
     assert_int_equal(store__clean_up(s, today), 0);
-    assert_int_equal(keys_of(s, ROCKS_ROWS, KEYS_RECORD), 1000);
-    assert_int_equal(keys_of(s, ROCKS_CONTENT, KEYS_CONTENT), 300);
+    assert_int_equal(keys_of(s, KEYS_ROWS), 10); // a bundle a day
+    assert_int_equal(keys_of(s, KEYS_CONTENTS), 3);
     assert_int_equal(total(s), 1000);
     store_close(s);
     p.options.row_days = 0; // the floor is remembered
@@ -63,7 +69,7 @@ static void rows_and_content_go_by_age(void **state)
     store_retain(s, 5, 0, 0);
     assert_int_equal(store__clean_up(s, today), 0);
     assert_int_equal(total(s), 500);
-    assert_int_equal(keys_of(s, ROCKS_ROWS, KEYS_RECORD), 500);
+    assert_int_equal(keys_of(s, KEYS_ROWS), 5);
     store_close(s);
     place_done(&p);
 }
@@ -75,7 +81,9 @@ static void the_oldest_go_when_it_is_too_much(void **state)
     struct prng prng;
     static char body[20000];
     place_make(&p);
+    const uint64_t max = 10 << 20;
     p.options.ring_bytes = 16 << 20;
+    p.options.logs_bytes_max = 10 << 20;
     struct store *s = place_open(&p);
     prng_seed(&prng, 1);
     for (unsigned i = 0; i < 1000; i++) {
@@ -88,14 +96,11 @@ static void the_oldest_go_when_it_is_too_much(void **state)
             drain(s);
     }
     drain(s);
-    assert_true(rocks_bytes(s->logs) > 19 << 20);
-    const uint64_t max = 10 << 20;
-    store_retain(s, 0, 0, max);
+    assert_true(all_bytes(s) > 19 << 20);
     assert_int_equal(store__clean_up(s, now), 0);
-    assert_true(rocks_bytes(s->logs) <= max);
-    unsigned left = keys_of(s, ROCKS_ROWS, KEYS_RECORD);
-    assert_true(left > 100 && left < 600);
-    assert_int_equal(total(s), left);
+    assert_true(all_bytes(s) <= max && all_bytes(s) > max / 2);
+    uint64_t left = total(s);
+    assert_true(left > 250 && left < 550);
     struct asker a;
     asker_open(&a, s);
     struct store_page page = search_for(&a, (struct store_query){.limit = 1});

@@ -30,8 +30,8 @@ static void the_examples(void **state)
     EXPECT(keys_state(KEYS_STATE_FORMAT), "00 00");
     EXPECT(keys_state(KEYS_STATE_FLOOR), "00 03");
     EXPECT(keys_row(STORE_VIRTUAL_KEY, SLICE("vk-1")), "01 04 76 6b 2d 31");
-    EXPECT(keys_id(KEYS_RECORD, example), "10 00 06 0a 24 18 20 22 40 00 03 00 01 11 70");
-    EXPECT(keys_id(KEYS_CONTENT, example), "11 00 06 0a 24 18 20 22 40 00 03 00 01 11 70");
+    EXPECT(keys_id(KEYS_ROWS, example), "18 00 06 0a 24 18 20 22 40 00 03 00 01 11 70");
+    EXPECT(keys_id(KEYS_CONTENTS, example), "19 00 06 0a 24 18 20 22 40 00 03 00 01 11 70");
     EXPECT(keys_id(KEYS_DIGEST, example), "12 00 06 0a 24 18 20 22 40 00 03 00 01 11 70");
     EXPECT(keys_id(KEYS_PIECE, example), "16 00 06 0a 24 18 20 22 40 00 03 00 01 11 70");
     EXPECT(keys_word(STORE_WORD_MODEL, 258), "13 01 00 00 01 02");
@@ -42,7 +42,7 @@ static void the_examples(void **state)
 static void an_id_comes_back(void **state)
 {
     (void)state;
-    struct keys_key key = keys_id(KEYS_RECORD, example);
+    struct keys_key key = keys_id(KEYS_ROWS, example);
     struct store_id id = keys_to_id(keys_slice(&key));
     assert_int_equal(id.time_us, example.time_us);
     assert_int_equal(id.ring, example.ring);
@@ -63,14 +63,14 @@ static void keys_sort_as_their_numbers_do(void **state)
     later.time_us = example.time_us + 1;
     later.ring = 0;
     later.number = 0;
-    assert_true(order(keys_id(KEYS_RECORD, example), keys_id(KEYS_RECORD, later)) < 0);
+    assert_true(order(keys_id(KEYS_ROWS, example), keys_id(KEYS_ROWS, later)) < 0);
     struct store_id higher = example;
     higher.number++;
-    assert_true(order(keys_id(KEYS_RECORD, example), keys_id(KEYS_RECORD, higher)) < 0);
-    assert_true(order(keys_time(KEYS_RECORD, example.time_us), keys_id(KEYS_RECORD, example)) < 0);
-    assert_true(order(keys_begin(KEYS_RECORD), keys_time(KEYS_RECORD, 0)) < 0);
-    assert_true(order(keys_id(KEYS_RECORD, (struct store_id){UINT64_MAX, UINT16_MAX, UINT32_MAX}),
-                      keys_end(KEYS_RECORD)) < 0);
+    assert_true(order(keys_id(KEYS_ROWS, example), keys_id(KEYS_ROWS, higher)) < 0);
+    assert_true(order(keys_time(KEYS_ROWS, example.time_us), keys_id(KEYS_ROWS, example)) < 0);
+    assert_true(order(keys_begin(KEYS_ROWS), keys_time(KEYS_ROWS, 0)) < 0);
+    assert_true(order(keys_id(KEYS_ROWS, (struct store_id){UINT64_MAX, UINT16_MAX, UINT32_MAX}),
+                      keys_end(KEYS_ROWS)) < 0);
     assert_true(order(keys_counter(255, UINT64_MAX), keys_counter(256, 0)) < 0);
     assert_true(order(keys_row(STORE_KEY, SLICE("z")), keys_row(STORE_VIRTUAL_KEY, SLICE("a"))) <
                 0);

@@ -18,7 +18,7 @@ static struct rocks *memory(void)
 static void write_key(struct rocks *db, const char *key, struct slice value)
 {
     struct rocks_batch *b = rocks_batch_new();
-    rocks_batch_put(db, b, ROCKS_SMALL, slice_str(key), value);
+    rocks_batch_put(b, slice_str(key), value);
     assert_int_equal(rocks_write(db, b, true), 0);
     rocks_batch_free(b);
 }
@@ -31,12 +31,12 @@ static int one_key(struct rocks *db, struct slice cursor, struct rocks_batch *ba
     char key[3] = {'k', cursor.len > 0 ? (char)(cursor.ptr[0] + 1) : '0', 0};
     struct buf value;
     buf_init(&value, 100);
-    int err = rocks_get(db, ROCKS_SMALL, slice_str(key), &value);
+    int err = rocks_get(db, slice_str(key), &value);
     if (!err) {
         if (value.ptr[0] == '!')
             err = ERR_SYSTEM;
         buf_add(&value, slice_take(buf_slice(&value), value.len));
-        rocks_batch_put(db, batch, ROCKS_SMALL, slice_str(key), buf_slice(&value));
+        rocks_batch_put(batch, slice_str(key), buf_slice(&value));
         if (key[1] < '4')
             buf_add_char(next, key[1]);
     }
@@ -50,7 +50,7 @@ static void expect(struct rocks *db, const char *key, const char *text)
 {
     struct buf value;
     buf_init(&value, 100);
-    assert_int_equal(rocks_get(db, ROCKS_SMALL, slice_str(key), &value), 0);
+    assert_int_equal(rocks_get(db, slice_str(key), &value), 0);
     assert_true(slice_eq(buf_slice(&value), slice_str(text)));
     buf_done(&value);
 }
@@ -72,7 +72,7 @@ static void a_new_database_has_the_format(void **state)
     struct buf value;
     struct keys_key key = keys_state(KEYS_STATE_FORMAT);
     buf_init(&value, 100);
-    assert_int_equal(rocks_get(db, ROCKS_SMALL, keys_slice(&key), &value), 0);
+    assert_int_equal(rocks_get(db, keys_slice(&key), &value), 0);
     assert_int_equal(value.len, 4);
     assert_memory_equal(value.ptr, "\0\0\0\3", 4);
     buf_done(&value);

@@ -168,25 +168,62 @@ static void usage_is_written_where_nothing_is_left(void **state)
     unmount_disk(&p);
 }
 
-// Without a bound there is no reserve either: nothing is written until there is room again.
+// Without a bound nobody looks how full the disk is: a content that it does not take is given up.
+static void content_that_the_disk_does_not_take_is_given_up(void **state)
+{
+    (void)state;
+    struct place p;
+    const unsigned count = 10;
+    static char body[1000000];
+    if (!mount_disk(&p, 200))
+        skip();
+    p.options.ring_bytes = 128 * MIB;
+    struct store *s = place_open(&p);
+    assert_int_equal(random_bytes(body, sizeof(body)), 0); // which no compression makes less
+    struct store_record r = sample(T0_US);
+    r.request = slice_of(body, sizeof(body));
+    pthread_mutex_lock(&s->batch_mutex);
+    occupy(&p, 0);
+    for (unsigned i = 0; i < count; i++)
+        put(s, 0, &r, STORE_KEPT_ALL);
+    assert_int_equal(store__drain_all(s), 0);
+    assert_true(health(s).writing);
+    assert_int_equal(health(s).records, count);
+    assert_int_equal(health(s).content_dropped, count);
+    free_others(&p);
+    struct got got = {.id = put(s, 0, &r, STORE_KEPT_ALL)};
+    assert_int_equal(store__drain_all(s), 0);
+    assert_int_equal(health(s).content_dropped, count);
+    pthread_mutex_unlock(&s->batch_mutex);
+    struct asker a;
+    asker_open(&a, s);
+    ask(&a, got_fn, &got);
+    assert_int_equal(got.err, 0);
+    assert_true(slice_eq(got.entry.request, r.request));
+    asker_close(&a);
+    store_close(s);
+    unmount_disk(&p);
+}
+
+// Nor is there a reserve: usage is not written until there is room again.
 static void who_cannot_write_says_so(void **state)
 {
     (void)state;
     struct place p;
-    const unsigned count = 60; // more than the engine sets aside for its log
-    static char body[1000000];
+    const unsigned count = 20000; // more than the engine sets aside for its log
     if (!mount_disk(&p, 200))
         skip();
     p.options.ring_bytes = 128 * MIB;
     struct store *s = place_open(&p);
     drain(s);
     assert_true(health(s).writing);
-    assert_int_equal(random_bytes(body, sizeof(body)), 0); // which no compression makes less
     pthread_mutex_lock(&s->batch_mutex);
     occupy(&p, 0);
     for (unsigned i = 0; i < count; i++) {
         struct store_record r = sample(T0_US + i);
-        r.request = slice_of(body, sizeof(body));
+        for (r.moves = 0; r.moves < STORE_MOVES_MAX; r.moves++)
+            r.move[r.moves] = (struct store_move){
+                SLICE("money"), window_s() + (uint64_t)i * STORE_MOVES_MAX + r.moves, 1};
         put(s, 0, &r, STORE_KEPT_ALL);
     }
     assert_true(store__drain_all(s) < 0);
@@ -210,6 +247,7 @@ int main(void)
         cmocka_unit_test(levels_fall_at_once_and_rise_with_slack),
         cmocka_unit_test(the_order_is_content_rows_never_usage),
         cmocka_unit_test(usage_is_written_where_nothing_is_left),
+        cmocka_unit_test(content_that_the_disk_does_not_take_is_given_up),
         cmocka_unit_test(who_cannot_write_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -156,7 +156,7 @@ static struct buf raw_row(struct store *s, enum store_kind kind, struct slice id
     struct buf b;
     struct keys_key key = keys_row(kind, id);
     buf_init(&b, 1 << 20);
-    assert_int_equal(rocks_get(s->config, ROCKS_SMALL, keys_slice(&key), &b), 0);
+    assert_int_equal(rocks_get(s->config, keys_slice(&key), &b), 0);
     return b;
 }
 
@@ -188,7 +188,7 @@ static void a_key_seals_rows_and_old_ones_stay_readable(void **state)
     raw = raw_row(s, STORE_KEY, SLICE("new"));
     struct rocks_batch *b = rocks_batch_new();
     struct keys_key moved = keys_row(STORE_KEY, SLICE("moved"));
-    rocks_batch_put(s->config, b, ROCKS_SMALL, keys_slice(&moved), buf_slice(&raw));
+    rocks_batch_put(b, keys_slice(&moved), buf_slice(&raw));
     assert_int_equal(rocks_write(s->config, b, true), 0);
     rocks_batch_free(b);
     buf_done(&raw);

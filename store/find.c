@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// find.c: the walk back over the names of bundles.
+#include "store/find.h"
+
+#include "base/err.h"
+
+struct find_value find_value(struct segment_place place, uint64_t last_us)
+{
+    struct find_value v;
+    keys_put_u32(v.bytes, place.segment);
+    keys_put_u32(v.bytes + 4, place.offset);
+    keys_put_u32(v.bytes + 8, place.len);
+    keys_put_u64(v.bytes + 12, last_us);
+    return v;
+}
+
+static bool read_value(struct slice value, struct segment_place *ret, uint64_t *ret_last_us)
+{
+    if (value.len != sizeof(struct find_value))
+        return false;
+    *ret = (struct segment_place){.segment = keys_u32(value.ptr),
+                                  .offset = keys_u32(value.ptr + 4),
+                                  .len = keys_u32(value.ptr + 8)};
+    *ret_last_us = keys_u64(value.ptr + 12);
+    return ret->len <= BUNDLE_HEAD_BYTES + BUNDLE_BYTES_MAX;
+}
+
+int finder_init(struct finder *f, struct store *s, enum segment_kind kind)
+{
+    *f = (struct finder){.store = s,
+                         .kind = kind,
+                         .from = keys_begin(find_table(kind)),
+                         .to = keys_end(find_table(kind))};
+    buf_init(&f->stored, BUNDLE_HEAD_BYTES + BUNDLE_BYTES_MAX);
+    buf_init(&f->entries, BUNDLE_BYTES_MAX);
+    f->it = rocks_iter_new(s->logs, keys_slice(&f->from), keys_slice(&f->to));
+    return f->it ? 0 : ERR_NOMEM;
+}
+
+void finder_done(struct finder *f)
+{
+    rocks_iter_free(f->it);
+    buf_done(&f->stored);
+    buf_done(&f->entries);
+    *f = (struct finder){.it = NULL};
+}
+
+static bool find_entry(struct slice entries, struct store_id id, struct slice *ret)
+{
+    struct bundle_entry entry;
+    while (bundle_next(&entries, &entry))
+        if (entry.number == id.number && entry.time_us == id.time_us) {
+            *ret = entry.bytes;
+            return true;
+        }
+    return false;
+}
+
+static int damaged(struct finder *f)
+{
+    static const char *const what[SEGMENT_KINDS] = {
+        [SEGMENT_ROWS] = "rows", [SEGMENT_CONTENT] = "contents"};
+    atomic_fetch_add(&f->store->numbers.damaged, 1);
+    store__notice(f->store, LOG_ERROR, "%s of records cannot be read: %u bytes at %u of segment %u",
+                  what[f->kind], f->place.len, f->place.offset, f->place.segment);
+    return ERR_BAD_LENGTH;
+}
+
+// The bundle whose name the iterator stands at becomes the one at hand.
+static int take_bundle(struct finder *f, struct segment_place place)
+{
+    struct slice key = rocks_iter_key(f->it);
+    f->key.len = 0;
+    f->place = place;
+    buf_reset(&f->stored);
+    int err = segments_read(f->store->segments, f->kind, place, &f->stored);
+    if (!err)
+        err = bundle_read(buf_slice(&f->stored), &f->entries);
+    if (err == ERR_BAD_LENGTH)
+        return damaged(f);
+    if (err)
+        return err;
+    memcpy(f->key.bytes, key.ptr, key.len);
+    f->key.len = (unsigned)key.len;
+    return 0;
+}
+
+static int look_at(struct finder *f, struct store_id id, struct slice *ret)
+{
+    struct segment_place place;
+    uint64_t last_us;
+
+    if (!read_value(rocks_iter_value(f->it), &place, &last_us))
+        return damaged(f);
+    if (last_us < id.time_us)
+        return ERR_NOT_FOUND;
+    int err = take_bundle(f, place);
+    if (err)
+        return err;
+    return find_entry(buf_slice(&f->entries), id, ret) ? 0 : ERR_NOT_FOUND;
+}
+
+int finder_get(struct finder *f, struct store_id id, struct slice *ret)
+{
+    struct keys_key key = keys_id(find_table(f->kind), id);
+    uint64_t first_us = id.time_us > BUNDLE_SPAN_US ? id.time_us - BUNDLE_SPAN_US : 0;
+
+    if (f->key.len > 0 && keys_to_id(keys_slice(&f->key)).ring == id.ring &&
+        find_entry(buf_slice(&f->entries), id, ret))
+        return 0;
+    for (rocks_iter_seek_prev(f->it, keys_slice(&key)); rocks_iter_valid(f->it);
+         rocks_iter_prev(f->it)) {
+        struct slice at = rocks_iter_key(f->it);
+        if (at.len != KEYS_RECORD_BYTES || keys_to_id(at).time_us < first_us)
+            break;
+        if (keys_to_id(at).ring != id.ring)
+            continue;
+        int err = look_at(f, id, ret);
+        if (err != ERR_NOT_FOUND)
+            return err;
+    }
+    int err = rocks_iter_error(f->it);
+    return err ? err : ERR_NOT_FOUND;
+}
