@@ -12,6 +12,7 @@
 #include "codec/canon_collect.h"
 #include "codec/dialect.h"
 #include "codec/json_scan.h"
+#include "gateway/row.h"
 
 // What folding saves, at least, in a stream worth a worker.
 #define FOLDED_TIMES 8
@@ -34,12 +35,14 @@ static const struct shape shapes[] = {
     {&dialect_openai_embeddings, &dialect_openai_embeddings, false},
 };
 
-static const struct shape *shape_of(struct slice row)
+static const struct shape *shape_of(struct slice bytes)
 {
-    struct slice name = json_object_get(row, SLICE("dialect")).value;
+    struct row row;
 
-    for (unsigned i = 0; name.len > 2 && i < ARRAY_LEN(shapes); i++)
-        if (slice_eq(shapes[i].from->name, slice_of(name.ptr + 1, name.len - 2)))
+    if (row_read(bytes, &row) < 0)
+        return NULL;
+    for (unsigned i = 0; i < ARRAY_LEN(shapes); i++)
+        if (slice_eq(shapes[i].from->name, row.text[ROW_DIALECT]))
             return &shapes[i];
     return NULL;
 }

@@ -9,7 +9,6 @@
 #include "base/assert.h"
 #include "base/container.h"
 #include "base/err.h"
-#include "codec/json_write.h"
 #include "gateway/exchange.h"
 #include "gateway/tour.h"
 #include "ring/fiber.h"
@@ -20,8 +19,6 @@
 // Of one visit: about a third of a millisecond each.
 #define VISIT_LOOKS 1024
 #define VISIT_ROWS  128
-// Of one row while it is written; a longer one is left out.
-#define ROW_BYTES_MAX ((size_t)1024 * 1024)
 
 struct look {
     struct tour tour;
@@ -45,44 +42,35 @@ static bool any_of(const struct slice *list, unsigned count, struct slice word)
 static bool matches(const struct look *k, const struct exchange *x)
 {
     const struct store_query *q = k->query;
-    struct store_record r;
+    struct store_facts f;
 
     if (!q)
         return x->core->index == k->core && x->record.serial == k->serial;
-    record_describe(x, &r);
+    record_describe(x, &f);
     for (unsigned i = 0; i < STORE_WORD_COUNTER; i++)
-        if (!any_of(q->word[i], q->words[i], r.word[i]))
+        if (!any_of(q->word[i], q->words[i], f.word[i]))
             return false;
-    return r.time.ns >= q->from.ns && (q->to.ns == 0 || r.time.ns <= q->to.ns) &&
-           r.latency_ms >= q->latency_min_ms &&
-           (q->latency_max_ms == 0 || r.latency_ms <= q->latency_max_ms);
+    return f.time.ns >= q->from.ns && (q->to.ns == 0 || f.time.ns <= q->to.ns) &&
+           f.latency_ms >= q->latency_min_ms &&
+           (q->latency_max_ms == 0 || f.latency_ms <= q->latency_max_ms);
 }
 
 static void write_row(struct look *k, const struct exchange *x)
 {
     struct live *l = k->live;
-    struct gateway_core *core = x->core;
-    struct store_record r;
-    struct arena arena;
-    struct json_writer w;
-    struct slice row;
+    struct store_facts f;
     size_t at = l->text.len;
 
-    record_describe(x, &r);
-    arena_init(&arena, &core->net.blocks, ROW_BYTES_MAX);
-    json_writer_init(&w, &arena, 0);
-    record_tell(x, &w);
-    if (json_writer_done(&w, &row) == 0) {
-        buf_printf(&l->text, "{\"id\":\"live-%x-%llx\",", core->index,
-                   (unsigned long long)x->record.serial);
-        buf_add(&l->text, slice_skip(row, 1));
-    }
-    arena_done(&arena);
+    record_describe(x, &f);
+    buf_printf(&l->text, "{\"id\":\"live-%x-%llx\"", x->core->index,
+               (unsigned long long)x->record.serial);
+    record_tell(x, &l->text);
+    buf_add_char(&l->text, '}');
     if (l->text.err) {
         k->err = l->text.err == ERR_NOMEM ? ERR_NOMEM : k->err;
         l->text.len = at;
-    } else if (l->text.len > at) {
-        l->row[l->count++] = (struct live_row){.began = r.time, .at = at, .len = l->text.len - at};
+    } else {
+        l->row[l->count++] = (struct live_row){.began = f.time, .at = at, .len = l->text.len - at};
     }
 }
 

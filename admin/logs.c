@@ -2,10 +2,10 @@
 //
 // logs.c: a query string made into a store_query, and rows made into the API's answers.
 //
-// A row is stored as the API tells it but for its id, which stands in front. What was asked and
-// answered is told by /api/logs/{id} only (content.h). Requests that have not ended have rows too,
-// from memory (live.h): they stand in front of the stored ones where the newest come first, else
-// behind.
+// A stored row is told by gateway/row.h, its id in front; one that was not kept, or cannot be read,
+// by its facts. What was asked and answered is told by /api/logs/{id} only (content.h). Requests
+// that have not ended have rows too, from memory (live.h): they stand in front of the stored ones
+// where the newest come first, else behind.
 #include "admin/logs.h"
 #include "admin/content.h"
 #include "admin/guard.h"
@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "codec/json.h"
 #include "gateway/error.h"
+#include "gateway/row.h"
 #include "providers/price.h"
 #include "ring/work.h"
 #include "store/store.h"
@@ -31,7 +32,8 @@
 #define LOGS_ID_DIGITS     28
 // A page of more rows is written by a worker.
 #define LOGS_TURN_ROWS 100
-// Content that is longer is read and written by a worker: it would hold the loop too long.
+// Rows and content that are longer are read and written by a worker: they would hold the loop too
+// long.
 #define LOGS_TURN_BYTES ((size_t)32 * 1024)
 
 // ---- The query -------------------------------------------------------------------------------
@@ -284,26 +286,28 @@ static void add_id(struct buf *b, struct store_id id)
                id.number);
 }
 
-// The row but for its last brace.
-static void add_row(struct buf *b, struct store_id id, struct slice row)
+// Of one whose row is not there: what the digest knows.
+static void add_facts(struct buf *b, const struct store_facts *f)
 {
-    add_id(b, id);
-    if (row.len > 2) {
-        buf_add_char(b, ',');
-        buf_add(b, slice_of(row.ptr + 1, row.len - 2));
-    }
-}
-
-// Of one whose row was not kept: what the digest knows.
-static void add_facts(struct buf *b, struct store_id id, const struct store_facts *f)
-{
-    add_id(b, id);
     buf_add(b, SLICE(",\"provider\":"));
     buf_add_json(b, f->word[STORE_WORD_PROVIDER]);
     buf_add(b, SLICE(",\"model\":"));
     buf_add_json(b, f->word[STORE_WORD_MODEL]);
     buf_printf(b, ",\"status\":\"%s\",\"latency\":%u", f->status < 400 ? "success" : "error",
                f->latency_ms);
+}
+
+// But for its last brace.
+static void add_row(struct buf *b, struct store_id id, const struct store_facts *f,
+                    struct slice bytes)
+{
+    struct row row;
+
+    add_id(b, id);
+    if (row_read(bytes, &row) == 0)
+        row_tell(&row, f, b);
+    else
+        add_facts(b, f);
 }
 
 static void add_stats(struct buf *b, const struct store_bucket *sum)
@@ -347,10 +351,7 @@ static void add_stored(const struct page *p, bool *comma)
         const struct store_found *f = &p->stored->found[i];
         if (*comma)
             buf_add_char(p->b, ',');
-        if (f->row.len > 0)
-            add_row(p->b, f->id, f->row);
-        else
-            add_facts(p->b, f->id, &f->facts);
+        add_row(p->b, f->id, &f->facts, f->row);
         buf_add_char(p->b, '}');
         *comma = true;
     }
@@ -428,6 +429,15 @@ static void share_page(struct page *p, struct store_query *q)
     }
 }
 
+static bool is_long(const struct page *p)
+{
+    size_t bytes = 0;
+
+    for (unsigned i = 0; i < p->stored->count; i++)
+        bytes += p->stored->found[i].row.len;
+    return p->stored->count + p->live_count > LOGS_TURN_ROWS || bytes > LOGS_TURN_BYTES;
+}
+
 static int page_await(struct exchange *x, struct fiber *self, const struct search *s,
                       const struct live *live, struct buf *b)
 {
@@ -451,7 +461,7 @@ static int page_await(struct exchange *x, struct fiber *self, const struct searc
     if (!p.live_first)
         share_page(&p, &rest);
     p.sum = sums > 0 ? sum : &none;
-    if (stored.count + p.live_count > LOGS_TURN_ROWS)
+    if (is_long(&p))
         return work_await(x->core->gateway->work, self, add_page, &p);
     add_page(&p);
     return 0;
@@ -515,7 +525,7 @@ struct telling {
 static void tell_entry(void *telling)
 {
     const struct telling *t = telling;
-    add_row(t->b, t->id, t->entry->row);
+    add_row(t->b, t->id, &t->entry->facts, t->entry->row);
     content_tell(t->entry, t->b);
     buf_add_char(t->b, '}');
 }
@@ -541,7 +551,7 @@ void logs_entry_await(struct exchange *x, struct fiber *self)
     if (rc == ERR_NOT_FOUND && read_id(x->route_part, &id))
         rc = store_get_record_await(x->core->gateway->store, self, id, &x->stream->arena, &entry);
     struct telling t = {.b = &b, .id = id, .entry = &entry};
-    if (rc == 0 && content_weight(&entry) > LOGS_TURN_BYTES)
+    if (rc == 0 && entry.row.len + content_weight(&entry) > LOGS_TURN_BYTES)
         rc = work_await(x->core->gateway->work, self, tell_entry, &t);
     else if (rc == 0)
         tell_entry(&t);

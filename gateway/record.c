@@ -3,26 +3,20 @@
 // record.c: the row of a target. attempt.c opens; attempt.c (it failed) and exchange_settle.c
 // close.
 //
-// The row is the API's LogEntry but for the id, which the ring gives, and the content, which is
-// made of the stored bodies when a row is read. A price that nobody knows leaves `cost` out: it is
-// not nothing.
+// What the store knows of a record by itself is said once, in its own members; the row has the rest
+// (row.h), and both become the API's LogEntry when somebody asks.
 
 #include "gateway/record.h"
 #include "base/assert.h"
-#include "base/civil.h"
 #include "base/container.h"
-#include "base/err.h"
 #include "codec/dialect.h"
-#include "codec/json_write.h"
 #include "codec/sse.h"
 #include "gateway/admission.h"
 #include "gateway/exchange.h"
-#include "providers/price.h"
+#include "gateway/row.h"
 #include "store/store.h"
-#include <stdio.h>
 
 #define HEADER_PREFIX SLICE("x-bf-lh-")
-#define ROW_GUESS     2048
 
 _Static_assert(STORE_MOVES_MAX >= GOVERNANCE_LIMITS_MAX, "every gate's move has a place");
 
@@ -160,38 +154,6 @@ static void add_content(struct exchange *x, const struct failure *failure, struc
 
 // ---- The row ---------------------------------------------------------------------------------
 
-static void add_time(struct json_writer *w, struct slice name, struct wall at)
-{
-    char text[CIVIL_TEXT_BYTES];
-
-    json_member_string(w, name, civil_text(at, 6, text));
-}
-
-static void add_text(struct json_writer *w, struct slice name, struct slice value)
-{
-    if (value.len > 0)
-        json_member_string(w, name, slice_take(value, RECORD_TEXT_BYTES_MAX));
-}
-
-static void add_usage(struct json_writer *w, const struct usage *u)
-{
-    if (!u->known)
-        return;
-    json_key(w, SLICE("token_usage"));
-    json_object(w);
-    json_member_number(w, SLICE("prompt_tokens"), u->input_tokens);
-    json_member_number(w, SLICE("completion_tokens"), u->output_tokens);
-    json_member_number(w, SLICE("total_tokens"), u->total_tokens);
-    if (u->cached_read_tokens > 0 || u->cached_write_tokens > 0) {
-        json_key(w, SLICE("prompt_tokens_details"));
-        json_object(w);
-        json_member_number(w, SLICE("cached_read_tokens"), u->cached_read_tokens);
-        json_member_number(w, SLICE("cached_write_tokens"), u->cached_write_tokens);
-        json_object_end(w);
-    }
-    json_object_end(w);
-}
-
 // Fields that carry keys are in no row, whoever names them.
 static bool is_credential(struct slice name)
 {
@@ -207,16 +169,11 @@ static bool is_listed(const struct config_logging *l, struct slice name)
     return slice_iin(name, l->headers, l->header_count) && !is_credential(name);
 }
 
-static void add_metadata(struct json_writer *w, const struct exchange *x)
+static void add_headers(struct row *row, const struct exchange *x)
 {
     const struct http_head *h = &x->stream->request;
-    unsigned count = 0;
 
-    json_key(w, SLICE("metadata"));
-    json_object(w);
-    json_key(w, SLICE("request_id"));
-    json_string(w, x->request_id);
-    for (unsigned i = 0; i < h->count && count < RECORD_METADATA_MAX; i++) {
+    for (unsigned i = 0; i < h->count && row->headers < ROW_HEADERS_MAX; i++) {
         struct slice name = h->fields[i].name;
         if (slice_istarts(name, HEADER_PREFIX))
             name = slice_skip(name, HEADER_PREFIX.len);
@@ -224,97 +181,52 @@ static void add_metadata(struct json_writer *w, const struct exchange *x)
             continue;
         if (name.len == 0 || slice_ieq(name, SLICE("request_id")))
             continue;
-        json_key(w, name); // a token: nothing in it needs an escape
-        json_string(w, slice_take(h->fields[i].value, RECORD_TEXT_BYTES_MAX));
-        count++;
+        row->header[row->headers++] =
+            (struct row_header){.name = name, .value = h->fields[i].value};
     }
-    json_object_end(w);
 }
 
-static void add_failure(struct json_writer *w, const struct failure *f, unsigned status)
+static void add_failure(struct row *row, const struct failure *f)
 {
-    json_key(w, SLICE("error_details"));
-    json_object(w);
-    json_key(w, SLICE("is_bifrost_error"));
-    json_bool(w, f->from_gateway);
-    json_member_number(w, SLICE("status_code"), status);
-    json_key(w, SLICE("error"));
-    json_object(w);
-    add_text(w, SLICE("type"), f->type);
-    add_text(w, SLICE("code"), f->code);
-    add_text(w, SLICE("message"), f->message);
-    add_text(w, SLICE("param"), f->param);
-    json_object_end(w);
-    json_object_end(w);
+    row->state = ROW_ERROR;
+    row->flags |= f->from_gateway ? ROW_FROM_GATEWAY : 0u;
+    row->text[ROW_ERROR_TYPE] = f->type;
+    row->text[ROW_ERROR_CODE] = f->code;
+    row->text[ROW_ERROR_MESSAGE] = f->message;
+    row->text[ROW_ERROR_PARAM] = f->param;
 }
 
-static void add_cost(struct json_writer *w, const struct store_record *r, const struct charge *c)
+// What is known whatever becomes of it.
+static void begin_row(struct row *row, const struct exchange *x)
 {
-    char text[48];
-
-    if (!c->cost_known)
-        return;
-    int n = snprintf(text, sizeof(text), "%.12g", (double)r->cost / (double)PRICE_DOLLAR);
-    json_key(w, SLICE("cost"));
-    json_raw(w, slice_of(text, (size_t)n));
-}
-
-static void add_begin(struct json_writer *w, const struct exchange *x, const struct store_record *r,
-                      struct slice status, struct wall began, struct wall made)
-{
-    json_object(w);
-    add_text(w, SLICE("provider"), r->word[STORE_WORD_PROVIDER]);
-    add_text(w, SLICE("model"), r->word[STORE_WORD_MODEL]);
-    json_member_string(w, SLICE("status"), status);
-    add_text(w, SLICE("object"), r->word[STORE_WORD_OBJECT]);
-    add_time(w, SLICE("timestamp"), began);
-    add_time(w, SLICE("created_at"), made);
-    json_member_number(w, SLICE("number_of_retries"), x->attempt);
-    json_member_number(w, SLICE("fallback_index"), x->target_index);
-    if (x->target_index > 0)
-        add_text(w, SLICE("parent_request_id"), x->request_id);
-}
-
-static void add_who(struct json_writer *w, const struct exchange *x)
-{
-    if (x->key) {
-        add_text(w, SLICE("selected_key_id"), x->key->id);
-        add_text(w, SLICE("selected_key_name"), x->key->name);
-    }
-    if (x->virtual_key) {
-        add_text(w, SLICE("virtual_key_id"), x->virtual_key->id);
-        add_text(w, SLICE("virtual_key_name"), x->virtual_key->name);
-    }
-    json_key(w, SLICE("stream"));
-    json_bool(w, x->stream_wanted);
-}
-
-static void add_end(struct json_writer *w, const struct exchange *x)
-{
+    row_init(row);
+    row->retries = x->attempt;
+    row->fallback = x->target_index;
+    row->text[ROW_REQUEST_ID] = x->request_id;
+    if (x->key)
+        row->text[ROW_KEY_NAME] = x->key->name;
+    if (x->virtual_key)
+        row->text[ROW_VIRTUAL_KEY_NAME] = x->virtual_key->name;
     if (x->dialect)
-        add_text(w, SLICE("dialect"), x->dialect->name);
-    add_metadata(w, x);
-    json_object_end(w);
+        row->text[ROW_DIALECT] = x->dialect->name;
+    add_headers(row, x);
 }
 
-static void add_row(struct json_writer *w, const struct exchange *x, const struct store_record *r,
-                    const struct failure *f, const struct charge *c)
+static void add_row(struct exchange *x, const struct failure *f, const struct charge *c,
+                    struct store_record *r)
 {
-    struct wall began = {.ns = r->time.ns - (int64_t)r->latency_ms * NS_PER_MS};
+    struct row row;
 
-    add_begin(w, x, r, f ? SLICE("error") : SLICE("success"), began, r->time);
-    json_member_number(w, SLICE("latency"), r->latency_ms);
-    add_cost(w, r, c);
-    if (r->cost_estimated) {
-        json_key(w, SLICE("cost_estimated"));
-        json_bool(w, true);
+    begin_row(&row, x);
+    row.flags |= c->cost_known ? ROW_COST_KNOWN : 0u;
+    // Of a failure: it was told before the client left.
+    if (x->usage.known && (!f || x->state == EXCHANGE_SETTLED)) {
+        row.flags |= ROW_USAGE_TOLD;
+        row.total_tokens = x->usage.total_tokens;
     }
-    add_who(w, x);
-    if (!f || x->state == EXCHANGE_SETTLED) // it was told before the client left
-        add_usage(w, &x->usage);
     if (f)
-        add_failure(w, f, r->status);
-    add_end(w, x);
+        add_failure(&row, f);
+    (void)row_write(&row, &x->stream->arena, &r->row); // without memory the usage is kept
 }
 
 // ---- While it is open ------------------------------------------------------------------------
@@ -324,15 +236,15 @@ static struct slice cut(struct slice word)
     return slice_take(word, STORE_WORD_BYTES_MAX);
 }
 
-static void set_words(const struct exchange *x, struct store_record *r)
+static void set_words(const struct exchange *x, struct slice word[STORE_WORD_COUNTER])
 {
-    r->word[STORE_WORD_PROVIDER] = cut(x->target[x->target_index].provider->name);
-    r->word[STORE_WORD_MODEL] = cut(x->target[x->target_index].model);
-    r->word[STORE_WORD_OBJECT] = operation_name(x->route->operation, x->stream_wanted);
+    word[STORE_WORD_PROVIDER] = cut(x->target[x->target_index].provider->name);
+    word[STORE_WORD_MODEL] = cut(x->target[x->target_index].model);
+    word[STORE_WORD_OBJECT] = operation_name(x->route->operation, x->stream_wanted);
     if (x->key)
-        r->word[STORE_WORD_KEY] = cut(x->key->id);
+        word[STORE_WORD_KEY] = cut(x->key->id);
     if (x->virtual_key)
-        r->word[STORE_WORD_VIRTUAL_KEY] = cut(x->virtual_key->id);
+        word[STORE_WORD_VIRTUAL_KEY] = cut(x->virtual_key->id);
 }
 
 static uint32_t latency_ms(const struct exchange *x)
@@ -340,24 +252,25 @@ static uint32_t latency_ms(const struct exchange *x)
     return (uint32_t)(mono_diff_ns(ring_now(x->core->net.ring), x->record.started) / NS_PER_MS);
 }
 
-void record_describe(const struct exchange *x, struct store_record *ret)
+void record_describe(const struct exchange *x, struct store_facts *ret)
 {
     struct ring *ring = x->core->net.ring;
 
     ASSERT(x->record.open);
-    *ret = (struct store_record){.latency_ms = latency_ms(x)};
+    *ret = (struct store_facts){.latency_ms = latency_ms(x), .streamed = x->stream_wanted};
     ret->time.ns = ring_wall(ring).ns - mono_diff_ns(ring_now(ring), x->record.started);
-    set_words(x, ret);
+    set_words(x, ret->word);
 }
 
-void record_tell(const struct exchange *x, struct json_writer *w)
+void record_tell(const struct exchange *x, struct buf *out)
 {
-    struct store_record r;
+    struct store_facts facts;
+    struct row row;
 
-    record_describe(x, &r);
-    add_begin(w, x, &r, SLICE("processing"), r.time, r.time);
-    add_who(w, x);
-    add_end(w, x);
+    record_describe(x, &facts);
+    begin_row(&row, x);
+    row.state = ROW_PROCESSING;
+    row_tell(&row, &facts, out);
 }
 
 // ---- Closing ---------------------------------------------------------------------------------
@@ -391,7 +304,6 @@ void record_close(struct exchange *x, const struct failure *failure)
     struct charge charge = failure && x->state != EXCHANGE_SETTLED
                                ? (struct charge){.cost_known = true} // it was refused
                                : x->charge;
-    struct json_writer w;
     struct store_id id;
 
     if (!x->record.open)
@@ -412,12 +324,9 @@ void record_close(struct exchange *x, const struct failure *failure)
     add_content(x, failure, &r);
     x->record.open = false;
     link_out(x->core, &x->record.link);
-    set_words(x, &r);
+    set_words(x, r.word);
     add_moves(x, &r);
-    json_writer_init(&w, &x->stream->arena, ROW_GUESS);
-    add_row(&w, x, &r, failure, &charge);
-    if (json_writer_done(&w, &r.row) != 0)
-        r.row = SLICE_EMPTY; // without memory the usage is kept
+    add_row(x, failure, &charge, &r);
     (void)store_put_record(x->core->records, &r, &id);
     kept_done(&x->record.kept);
     x->record = (struct record){0};

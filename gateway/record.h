@@ -10,8 +10,8 @@
 //
 // Retries of a target are counted in its row. A target that was refused (a limit, a model that the
 // key may not use) has a row without content; a request that names no target leaves none. Closing
-// never parks and makes no system call: the row is written into the stream's arena and copied from
-// there.
+// never parks and makes no system call: the row (row.h) is written into the stream's arena and
+// copied from there.
 //
 // Content is what the client asked and the answer in the client's dialect. What is answered whole
 // is copied into the ring from where it lies; what passes (a stream, a large answer) is kept as it
@@ -26,16 +26,12 @@
 #include "gateway/kept.h"
 #include <stdbool.h>
 
+struct buf;
 struct exchange;
 struct failure;
 struct gateway_core;
-struct json_writer;
-struct store_record;
+struct store_facts;
 
-// Of the metadata of one row; later headers are left out: a client must not fill the disk by them.
-#define RECORD_METADATA_MAX 32
-// Of one value and one error message in a row; what is longer is cut.
-#define RECORD_TEXT_BYTES_MAX 1024
 // Rows of refused targets in a second of a core: who is refused costs nothing else, and must not
 // fill the disk. Later ones leave none.
 #define RECORD_REFUSALS_MAX 100
@@ -80,9 +76,9 @@ void record_close(struct exchange *x, const struct failure *failure);
 // ---- Open ones, from their core --------------------------------------------------------------
 
 // What is known by now: its words; `time` is when it began, `latency_ms` since then.
-void record_describe(const struct exchange *x, struct store_record *ret);
-// Its row, with the status `processing`, but for the id.
-void record_tell(const struct exchange *x, struct json_writer *w);
+void record_describe(const struct exchange *x, struct store_facts *ret);
+// Its row as row_tell tells it, with the status `processing`.
+void record_tell(const struct exchange *x, struct buf *out);
 // Puts a mark in front of all, behind `after`, or takes it out again.
 void record_mark(struct gateway_core *core, struct record_link *mark, struct record_link *after);
 void record_unmark(struct gateway_core *core, struct record_link *mark);

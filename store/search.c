@@ -358,6 +358,25 @@ static void facts_of(struct store *s, const struct digest_row *row, struct store
         ret->word[i] = words_text(s->words, (enum store_word)i, (uint32_t)c[DIGEST_WORD + i]);
 }
 
+static void facts_of_record(const struct store_record *r, struct store_facts *ret)
+{
+    *ret = (struct store_facts){
+        .time = r->time,
+        .status = r->status,
+        .streamed = r->streamed,
+        .usage_known = r->usage_known,
+        .cost_estimated = r->cost_estimated,
+        .latency_ms = r->latency_ms,
+        .input_tokens = r->input_tokens,
+        .output_tokens = r->output_tokens,
+        .cached_read_tokens = r->cached_read_tokens,
+        .cached_write_tokens = r->cached_write_tokens,
+        .cost = r->cost,
+    };
+    for (unsigned i = 0; i < STORE_WORD_COUNTER; i++)
+        ret->word[i] = r->word[i];
+}
+
 static int copy_page(struct search_call *c, struct arena *arena, struct store_page *ret)
 {
     struct slice rows = arena_copy(arena, buf_slice(&c->rows));
@@ -369,8 +388,10 @@ static int copy_page(struct search_call *c, struct arena *arena, struct store_pa
         found[i].id = digest_id(row);
         facts_of(c->store, row, &found[i].facts);
         struct record_view view;
-        if (c->row_len[i] > 0 && record_read(slice_take(rows, c->row_len[i]), &view) == 0)
+        if (c->row_len[i] > 0 && record_read(slice_take(rows, c->row_len[i]), &view) == 0) {
             found[i].row = view.record.row;
+            facts_of_record(&view.record, &found[i].facts);
+        }
         rows = slice_skip(rows, c->row_len[i]);
     }
     *ret = (struct store_page){.found = found,
@@ -455,25 +476,6 @@ static void record_job(void *arg)
     if (c->err == ERR_SYSTEM && s->logs)
         store__failed(s, s->logs, "a record", c->err);
     pthread_rwlock_unlock(&s->db_lock);
-}
-
-static void facts_of_record(const struct store_record *r, struct store_facts *ret)
-{
-    *ret = (struct store_facts){
-        .time = r->time,
-        .status = r->status,
-        .streamed = r->streamed,
-        .usage_known = r->usage_known,
-        .cost_estimated = r->cost_estimated,
-        .latency_ms = r->latency_ms,
-        .input_tokens = r->input_tokens,
-        .output_tokens = r->output_tokens,
-        .cached_read_tokens = r->cached_read_tokens,
-        .cached_write_tokens = r->cached_write_tokens,
-        .cost = r->cost,
-    };
-    for (unsigned i = 0; i < STORE_WORD_COUNTER; i++)
-        ret->word[i] = r->word[i];
 }
 
 static int copy_entry(const struct record_call *c, struct arena *arena, struct store_entry *ret)

@@ -301,7 +301,8 @@ struct store_query {
     uint64_t offset;
 };
 
-// What a digest knows of a record: all that is left of one whose row was not kept.
+// What is known of a record without its row: of one whose row was not kept what its digest says,
+// where a word may be STORE_WORD_OTHER.
 struct store_facts {
     struct wall time; // in whole microseconds
     struct slice word[STORE_WORD_COUNTER];

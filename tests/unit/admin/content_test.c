@@ -6,11 +6,41 @@
 #include "tests/unit/base/cm.h"
 
 #include "admin/content.h"
+#include "base/arena.h"
 #include "base/container.h"
 #include "base/err.h"
 #include "base/fold.h"
+#include "gateway/row.h"
 
-#define ROW(dialect) SLICE("{\"status\":\"success\",\"dialect\":\"" dialect "\"}")
+static struct block_pool pool;
+static struct arena arena;
+
+static int set_up(void **state)
+{
+    (void)state;
+    block_pool_init(&pool, 0);
+    arena_init(&arena, &pool, 1 << 20);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    arena_done(&arena);
+    block_pool_done(&pool);
+    return 0;
+}
+
+// Of a request that was made in this dialect.
+static struct slice row_in(const char *dialect)
+{
+    struct slice bytes = SLICE_EMPTY;
+    struct row row;
+    row_init(&row);
+    row.text[ROW_DIALECT] = slice_str(dialect);
+    assert_int_equal(row_write(&row, &arena, &bytes), 0);
+    return bytes;
+}
 
 static void tells(const struct store_entry *e, const char *want)
 {
@@ -27,7 +57,7 @@ static void tells(const struct store_entry *e, const char *want)
 static void chat_is_taken_apart(void **state)
 {
     struct store_entry e = {
-        .row = ROW("openai_chat"),
+        .row = row_in("openai_chat"),
         .request = SLICE("{\"model\":\"m\",\"messages\":[ 1 ],\"top_p\":1e0,\"tools\":[2],"
                          "\"stream\":false,\"seed\":7}"),
         .answer =
@@ -45,7 +75,8 @@ static void chat_is_taken_apart(void **state)
 
 static void a_text_becomes_a_message(void **state)
 {
-    struct store_entry e = {.row = ROW("openai_responses"), .request = SLICE("{\"input\":\"hi\"}")};
+    struct store_entry e = {.row = row_in("openai_responses"),
+                            .request = SLICE("{\"input\":\"hi\"}")};
     (void)state;
     tells(&e, ",\"responses_input_history\":[{\"role\":\"user\",\"content\":\"hi\"}]"
               ",\"raw_request\":\"{\\\"input\\\":\\\"hi\\\"}\"");
@@ -55,7 +86,7 @@ static void a_text_becomes_a_message(void **state)
 static void embeddings_are_numbers(void **state)
 {
     struct store_entry e = {
-        .row = ROW("openai_embeddings"),
+        .row = row_in("openai_embeddings"),
         .request = SLICE("{\"input\":[\"a\"],\"user\":\"u\"}"),
         .answer = SLICE("{\"data\":[{\"embedding\":[0.50,1]},{\"embedding\":[]}]}"),
     };
@@ -68,16 +99,18 @@ static void embeddings_are_numbers(void **state)
 
 static void what_cannot_be_read_is_shown(void **state)
 {
-    static const struct store_entry cases[] = {
-        {.row = ROW("openai_chat"), .answer = SLICE("{\"choices\":[")}, // cut
-        {.row = ROW("openai_chat"), .answer = SLICE("nothing")},
-        {.row = ROW("openai_chat"), .answer = SLICE("{\"error\":1}")},
-        {.row = ROW("openai_chat"), .answer = SLICE("{\"choices\":1}")},
-        {.row = ROW("openai_responses"), .answer = SLICE("{\"output\":1}")},
-        {.row = ROW("anthropic_messages"), .answer = SLICE("{\"type\":\"error\"}")},
-        {.row = ROW("openai_embeddings"), .answer = SLICE("{\"data\":[{\"embedding\":\"AA==\"}]}")},
-        {.row = ROW("of the future"), .answer = SLICE("{}")},
-        {.row = SLICE("{}"), .answer = SLICE("{}")},
+    const struct store_entry cases[] = {
+        {.row = row_in("openai_chat"), .answer = SLICE("{\"choices\":[")}, // cut
+        {.row = row_in("openai_chat"), .answer = SLICE("nothing")},
+        {.row = row_in("openai_chat"), .answer = SLICE("{\"error\":1}")},
+        {.row = row_in("openai_chat"), .answer = SLICE("{\"choices\":1}")},
+        {.row = row_in("openai_responses"), .answer = SLICE("{\"output\":1}")},
+        {.row = row_in("anthropic_messages"), .answer = SLICE("{\"type\":\"error\"}")},
+        {.row = row_in("openai_embeddings"),
+         .answer = SLICE("{\"data\":[{\"embedding\":\"AA==\"}]}")},
+        {.row = row_in("of the future"), .answer = SLICE("{}")},
+        {.row = row_in(""), .answer = SLICE("{}")},
+        {.row = SLICE("{}"), .answer = SLICE("{}")}, // no row that can be read
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -104,7 +137,7 @@ static void a_cut_stream_says_so(void **state)
     size_t first = fold_add(&f, SLICE(CHUNK("one")), folded);
     size_t len = first + fold_add(&f, SLICE(CHUNK("two")), folded + first);
     struct store_entry e = {
-        .row = ROW("openai_chat"), .answer = slice_of(folded, len - 1), .answer_folded = true};
+        .row = row_in("openai_chat"), .answer = slice_of(folded, len - 1), .answer_folded = true};
     buf_init(&b, 1 << 20);
     content_tell(&e, &b);
     buf_add_char(&b, '\0');
@@ -118,10 +151,11 @@ static void a_cut_stream_says_so(void **state)
 
 int main(void)
 {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(chat_is_taken_apart),    cmocka_unit_test(a_text_becomes_a_message),
-        cmocka_unit_test(embeddings_are_numbers), cmocka_unit_test(what_cannot_be_read_is_shown),
-        cmocka_unit_test(a_cut_stream_says_so),
+        TEST(chat_is_taken_apart),    TEST(a_text_becomes_a_message),
+        TEST(embeddings_are_numbers), TEST(what_cannot_be_read_is_shown),
+        TEST(a_cut_stream_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

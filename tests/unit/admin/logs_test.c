@@ -5,6 +5,7 @@
 #include "tests/unit/store/fixture.h"
 
 #include "admin/logs.h"
+#include "gateway/row.h"
 #include "ring/work.h"
 
 static struct store *store;
@@ -97,6 +98,16 @@ static void parameters(void **state)
     store_close(store);
 }
 
+static struct slice some_row(struct arena *arena)
+{
+    struct slice bytes = SLICE_EMPTY;
+    struct row row;
+    row_init(&row);
+    row.text[ROW_REQUEST_ID] = SLICE("r-1");
+    assert_int_equal(row_write(&row, arena, &bytes), 0);
+    return bytes;
+}
+
 static void one_record(void **state)
 {
     static const char *const nobodys[] = {"", "x", "0000000000000000000000000000",
@@ -104,7 +115,8 @@ static void one_record(void **state)
     (void)state;
     store = memory_open();
     struct store_record r = sample(T0_US);
-    r.row = SLICE("{\"provider\":\"openai\"}");
+    struct fake *f = asked("");
+    r.row = some_row(&f->stream.arena);
     r.request = SLICE("{\"q\":1}");
     struct store_id id = put(store, 0, &r, STORE_KEPT_ALL);
     drain(store);
@@ -112,11 +124,14 @@ static void one_record(void **state)
     snprintf(text, sizeof text, "%016llx%04x%08x", (unsigned long long)id.time_us, id.ring,
              id.number);
     part = slice_str(text);
-    struct fake *f = asked("");
     fake_run(f, serve_entry);
     assert_int_equal(f->status, 200);
-    assert_non_null(strstr(text_of_buf(&f->body), text));
-    assert_non_null(strstr(text_of_buf(&f->body), "\"raw_request\":\"{\\\"q\\\":1}\""));
+    const char *body = text_of_buf(&f->body);
+    assert_non_null(strstr(body, text));
+    assert_non_null(strstr(body, ",\"provider\":\"openai\",\"model\":\"gpt-4o\","
+                                 "\"status\":\"success\",\"object\":\"chat.completion\","));
+    assert_non_null(strstr(body, ",\"metadata\":{\"request_id\":\"r-1\"},"
+                                 "\"raw_request\":\"{\\\"q\\\":1}\"}"));
     closed(f);
     for (size_t i = 0; i < ARRAY_LEN(nobodys); i++) {
         part = slice_str(nobodys[i]);
@@ -125,6 +140,63 @@ static void one_record(void **state)
         assert_int_equal(f->status, 404);
         closed(f);
     }
+    store_close(store);
+}
+
+#define FACTS "\",\"provider\":\"openai\",\"model\":\"gpt-4o\",\"status\":\"error\",\"latency\":12}"
+
+// One with a row, one without, one whose row is of no version that is known.
+static void a_page_tells_what_it_can(void **state)
+{
+    static const struct slice unknown = SLICE("\xff of the future");
+    (void)state;
+    store = memory_open();
+    struct fake *f = asked("order=asc");
+    for (unsigned i = 0; i < 3; i++) {
+        struct store_record r = sample(T0_US + i);
+        r.status = 500;
+        r.row = i == 0 ? some_row(&f->stream.arena) : i == 1 ? SLICE_EMPTY : unknown;
+        (void)put(store, 0, &r, STORE_KEPT_ALL);
+    }
+    drain(store);
+    fake_run(f, serve_search);
+    assert_int_equal(f->status, 200);
+    const char *body = text_of_buf(&f->body);
+    const char *first = strstr(body, "\"request_id\":\"r-1\"}},{\"id\":");
+    assert_non_null(first);
+    const char *second = strstr(first, FACTS ",{\"id\":");
+    assert_non_null(second);
+    assert_non_null(strstr(second + 1, FACTS "],\"pagination\":"));
+    assert_non_null(strstr(body, "\"total_count\":3"));
+    closed(f);
+    store_close(store);
+}
+
+// Of few rows, but of much in them: a worker's.
+static void a_heavy_page_is_told_whole(void **state)
+{
+    static char value[ROW_TEXT_BYTES_MAX];
+    struct row row;
+    (void)state;
+    store = memory_open();
+    struct fake *f = asked("");
+    memset(value, '\n', sizeof value);
+    row_init(&row);
+    while (row.headers < ROW_HEADERS_MAX)
+        row.header[row.headers++] = (struct row_header){SLICE("n"), slice_of(value, sizeof value)};
+    struct store_record r = sample(T0_US);
+    assert_int_equal(row_write(&row, &f->stream.arena, &r.row), 0);
+    (void)put(store, 0, &r, STORE_KEPT_ALL);
+    drain(store);
+    assert_int_equal(work_pool_new(1, &f->gateway.work), 0);
+    fake_run(f, serve_search);
+    assert_int_equal(f->status, 200);
+    assert_true(f->body.len > (size_t)2 * ROW_HEADERS_MAX * ROW_TEXT_BYTES_MAX);
+    assert_non_null(strstr(text_of_buf(&f->body), "\\n\"}}],\"pagination\""));
+    work_pool_leave(f->gateway.work);
+    struct work_pool *pool = f->gateway.work;
+    closed(f);
+    work_pool_free(pool);
     store_close(store);
 }
 
@@ -162,6 +234,8 @@ int main(void)
         cmocka_unit_test(without_a_store_there_is_nothing),
         cmocka_unit_test(parameters),
         cmocka_unit_test(one_record),
+        cmocka_unit_test(a_page_tells_what_it_can),
+        cmocka_unit_test(a_heavy_page_is_told_whole),
         cmocka_unit_test(long_content_is_told_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 
 #include "gateway/admission.h"
 #include "gateway/record.h"
+#include "gateway/row.h"
 #include "tests/support/config_support.h"
 
 static const char text[] =
@@ -61,6 +62,23 @@ static struct store_page rows(struct asker *a)
     return search_for(a, (struct store_query){.ascending = true});
 }
 
+// As it is told.
+static struct slice told(const struct store_found *found)
+{
+    struct row row;
+    struct buf b;
+    assert_int_equal(row_read(found->row, &row), 0);
+    buf_init(&b, 1 << 20);
+    buf_add_char(&b, '{');
+    row_tell(&row, &found->facts, &b);
+    buf_add_char(&b, '}');
+    assert_int_equal(b.err, 0);
+    struct slice copy = arena_copy(&fake->stream.arena, buf_slice(&b));
+    assert_non_null(copy.ptr);
+    buf_done(&b);
+    return copy;
+}
+
 static bool has(struct slice row, const char *part)
 {
     if (slice_find(row, slice_str(part)) >= 0)
@@ -83,7 +101,7 @@ static void an_answer(void **state)
     asker_open(&a, store);
     struct store_page page = rows(&a);
     assert_int_equal(page.total, 1);
-    struct slice row = page.found[0].row;
+    struct slice row = told(&page.found[0]);
     assert_true(has(row, "{\"provider\":\"openai\",\"model\":\"gpt-4o\",\"status\":\"success\","
                          "\"object\":\"chat_completion\",\"timestamp\":\""));
     assert_true(has(row, "\"number_of_retries\":0,\"fallback_index\":0,\"latency\":0,"
@@ -113,7 +131,7 @@ static void what_is_not_known_is_left_out(void **state)
     assert_int_equal(record_open(&fake->x), 0);
     record_close(&fake->x, NULL);
     asker_open(&a, store);
-    struct slice row = rows(&a).found[0].row;
+    struct slice row = told(&rows(&a).found[0]);
     assert_true(has(row, "\"fallback_index\":1,\"parent_request_id\":\"r-1\",\"latency\":0,"
                          "\"cost_estimated\":true,\"stream\":false,\"metadata\""));
     assert_true(slice_find(row, SLICE("\"cost\"")) < 0);
@@ -134,9 +152,10 @@ static void a_failure(void **state)
     record_close(&fake->x, &f);
     asker_open(&a, store);
     struct store_page page = rows(&a);
-    assert_true(has(page.found[0].row, "\"status\":\"error\""));
-    assert_true(has(page.found[0].row, "\"number_of_retries\":2"));
-    assert_true(has(page.found[0].row,
+    struct slice row = told(&page.found[0]);
+    assert_true(has(row, "\"status\":\"error\""));
+    assert_true(has(row, "\"number_of_retries\":2"));
+    assert_true(has(row,
                     "\"error_details\":{\"is_bifrost_error\":false,\"status_code\":503,\"error\":{"
                     "\"type\":\"overloaded\",\"message\":\"busy\"}}"));
     assert_int_equal(page.found[0].facts.status, 503);
@@ -145,26 +164,50 @@ static void a_failure(void **state)
 
 static void what_clients_choose_is_bounded(void **state)
 {
-    static char names[FAKE_FIELDS_MAX][24], longest[2 * RECORD_TEXT_BYTES_MAX];
+    static char names[FAKE_FIELDS_MAX][24], longest[2 * ROW_TEXT_BYTES_MAX];
+    struct failure f = {.status = 500, .message = slice_of(longest, sizeof longest)};
     struct asker a;
     (void)state;
     memset(longest, 'v', sizeof longest - 1);
-    for (unsigned i = 0; i <= RECORD_METADATA_MAX; i++) {
+    fake->x.state = EXCHANGE_TRYING;
+    fake->x.status = 0;
+    for (unsigned i = 0; i <= ROW_HEADERS_MAX; i++) {
         snprintf(names[i], sizeof names[i], "x-bf-lh-n%u", i);
         fake_field(fake, names[i], i == 0 ? longest : "short");
     }
     assert_int_equal(record_open(&fake->x), 0);
-    record_close(&fake->x, NULL);
+    record_close(&fake->x, &f);
     asker_open(&a, store);
-    struct slice row = rows(&a).found[0].row;
+    struct slice row = told(&rows(&a).found[0]);
     char last[24];
-    snprintf(last, sizeof last, "\"n%u\":", RECORD_METADATA_MAX - 1);
+    snprintf(last, sizeof last, "\"n%u\":", ROW_HEADERS_MAX - 1);
     assert_true(has(row, last));
-    snprintf(last, sizeof last, "\"n%u\":", RECORD_METADATA_MAX);
+    snprintf(last, sizeof last, "\"n%u\":", ROW_HEADERS_MAX);
     assert_true(slice_find(row, slice_str(last)) < 0);
     ptrdiff_t at = slice_find(row, SLICE("\"n0\":\"v"));
     assert_true(at > 0);
-    assert_int_equal(slice_find_char(slice_skip(row, (size_t)at + 6), '"'), RECORD_TEXT_BYTES_MAX);
+    assert_int_equal(slice_find_char(slice_skip(row, (size_t)at + 6), '"'), ROW_TEXT_BYTES_MAX);
+    at = slice_find(row, SLICE("\"message\":\"v"));
+    assert_true(at > 0);
+    assert_int_equal(slice_find_char(slice_skip(row, (size_t)at + 11), '"'), ROW_TEXT_BYTES_MAX);
+    asker_close(&a);
+}
+
+// What the arena has no room for is the row, not what it cost.
+static void without_memory_the_usage_is_kept(void **state)
+{
+    struct asker a;
+    (void)state;
+    fake->stream.arena.bytes_max = 0;
+    fake->stream.arena.next = fake->stream.arena.end;
+    assert_int_equal(record_open(&fake->x), 0);
+    record_close(&fake->x, NULL);
+    asker_open(&a, store);
+    struct store_page page = rows(&a);
+    assert_int_equal(page.total, 1);
+    assert_int_equal(page.found[0].row.len, 0);
+    assert_int_equal(page.found[0].facts.cost, 42500000);
+    assert_int_equal(page.found[0].facts.input_tokens, 9);
     asker_close(&a);
 }
 
@@ -311,7 +354,7 @@ static void a_refused_target_has_a_bare_row(void **state)
     struct store_page page = rows(&a);
     assert_int_equal(page.total, 1);
     assert_int_equal(page.found[0].facts.status, 429);
-    assert_true(has(page.found[0].row, "\"status\":\"error\""));
+    assert_true(has(told(&page.found[0]), "\"status\":\"error\""));
     struct store_entry e = content_of(&a);
     assert_int_equal(e.request.len + e.answer.len, 0);
     for (unsigned i = 0; i < 2 * RECORD_REFUSALS_MAX; i++)
@@ -351,6 +394,7 @@ int main(void)
         TEST(what_is_not_known_is_left_out),
         TEST(a_failure),
         TEST(what_clients_choose_is_bounded),
+        TEST(without_memory_the_usage_is_kept),
         TEST(what_was_charged_is_moved),
         TEST(content_is_kept_when_it_may_be),
         TEST(what_passes_is_kept),
