@@ -210,7 +210,7 @@ static void who_cannot_write_says_so(void **state)
 {
     (void)state;
     struct place p;
-    const unsigned count = 20000; // more than the engine sets aside for its log
+    const unsigned count = 50000; // more than the engine sets aside for its log
     if (!mount_disk(&p, 200))
         skip();
     p.options.ring_bytes = 128 * MIB;
