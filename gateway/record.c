@@ -99,6 +99,12 @@ void record_content(struct exchange *x, struct slice request, struct slice answe
     x->record.answer = answer;
 }
 
+// Whose texts are kept once.
+static struct slice tenant(const struct exchange *x)
+{
+    return x->virtual_key ? x->virtual_key->id : SLICE_EMPTY;
+}
+
 void record_commit(struct exchange *x)
 {
     struct record *r = &x->record;
@@ -110,6 +116,9 @@ void record_commit(struct exchange *x)
     kept_init(&r->kept, &x->stream->arena, &x->core->kept_bytes);
     struct slice request = slice_take(record_request(x), STORE_CONTENT_BYTES_MAX);
     r->cut = request.len < x->body.len;
+    if (store_put_request(x->core->records, ring_wall(x->core->net.ring), tenant(x), request,
+                          &x->stream->arena, &r->early))
+        return;
     if (kept_reserve(&r->kept, request.len))
         r->request = arena_copy(&x->stream->arena, request);
     r->cut = r->cut || r->request.len < request.len;
@@ -138,7 +147,7 @@ static void add_content(struct exchange *x, const struct failure *failure, struc
 {
     struct record *c = &x->record;
 
-    if (c->request.len == 0)
+    if (c->request.len == 0 && c->early.refers.len == 0)
         c->request = record_request(x);
     if (c->keeps) {
         c->answer = kept_join(&c->kept);
@@ -148,6 +157,7 @@ static void add_content(struct exchange *x, const struct failure *failure, struc
         c->answer = failure->raw;
     }
     r->request = c->request;
+    r->early = c->early;
     r->answer = c->answer;
     r->content_cut = c->cut;
 }

@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/slice.h"
 #include "gateway/kept.h"
+#include "store/store.h"
 #include <stdbool.h>
 
 struct buf;
@@ -52,6 +53,7 @@ struct record {
     bool cut;   // not all of the content is there
     struct mono started;
     struct slice request, answer; // content; empty: not kept
+    struct store_early early;     // its request, in the ring already
     struct kept kept;
 };
 

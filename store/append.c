@@ -138,6 +138,8 @@ static void give_up(struct drain *d, enum segment_kind kind, int err)
 {
     unsigned entries = d->outlet[kind].entries;
     *(kind == SEGMENT_ROWS ? &d->rows_dropped : &d->content_dropped) += entries;
+    for (unsigned i = 0; kind == SEGMENT_CONTENT && i < d->rings; i++)
+        spool_lose(d->ring[i].spool);
     if (err != ERR_LIMIT) // else the level says so to people, at its next look at the disk
         store__failed_segments(d->store, "a segment could not be written", err);
 }

@@ -219,7 +219,7 @@ int store__drain_load(struct store *s)
         err = load_position(s, &d->ring[i]);
     store__forget_counters(d);
     rocks_batch_reset(d->batch);
-    d->records = 0;
+    d->records = d->frames = 0;
     d->bytes = 0;
     return err;
 }
@@ -291,6 +291,7 @@ void store__drain_discover(struct store *s)
 static void skip_frame(struct drain *d, const struct drained *r, struct slice bytes)
 {
     unsigned char key[11] = {0};
+    spool_lose(r->spool);
     keys_put_u64(key, r->spool->identity);
     key[8] = (unsigned char)(r->spool->ring >> 8);
     key[9] = (unsigned char)r->spool->ring;
@@ -305,8 +306,9 @@ static int gather_ring(struct drain *d, struct drained *r)
     struct record_view view;
     struct slice payload;
 
+    d->from = r->spool;
     d->haste = spool_head(r->spool) - r->spool->read > r->spool->bytes / HASTE_PART;
-    while (d->records < BATCH_RECORDS_MAX && d->bytes < BATCH_BYTES_MAX) {
+    while (d->frames < BATCH_RECORDS_MAX && d->bytes < BATCH_BYTES_MAX) {
         uint64_t at = r->spool->read;
         enum spool_next next = spool_next(r->spool, &payload);
         if (next == SPOOL_EMPTY)
@@ -321,6 +323,7 @@ static int gather_ring(struct drain *d, struct drained *r)
             r->spool->read = at;
             return err;
         }
+        d->frames++;
     }
     return ERR_MORE;
 }
@@ -370,7 +373,7 @@ static void begin(struct drain *d)
     segments_forget(d->store->segments);
     for (unsigned kind = 0; kind < SEGMENT_KINDS; kind++)
         store__outlet_begin(&d->outlet[kind]);
-    d->records = 0;
+    d->records = d->frames = 0;
     d->bytes = 0;
     d->content_dropped = d->rows_dropped = 0;
     if (d->counters_used > COUNTERS_KEPT / 4)

@@ -60,9 +60,11 @@ struct drain {
     struct store *store;
     struct drained ring[SPOOL_RINGS_MAX];
     unsigned rings;
+    struct spool *from; // the record at hand
     unsigned turn; // whose ring is the first of the next batch
     struct rocks_batch *batch;
     unsigned records; // in it
+    unsigned frames;  // these, and requests of records to come
     uint64_t bytes;
     unsigned content_dropped, rows_dropped;
     // Digests.

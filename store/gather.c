@@ -225,25 +225,47 @@ static int put_content(struct drain *d, const struct record_view *view)
     return store__outlet_add(d, SEGMENT_CONTENT, view->id, parts, 3);
 }
 
+// What its references lead to may have been given up.
+static bool is_stale(const struct drain *d, const struct record_view *view)
+{
+    return view->flags & RECORD_SHARED && view->losses != spool_losses(d->from);
+}
+
 // What the ring had, the disk may have no room for.
 static int put_bodies(struct drain *d, const struct record_view *view)
 {
     int level = atomic_load_explicit(&d->store->level, memory_order_relaxed);
     bool content = view->record.request.len + view->record.answer.len > 0;
-    bool keep_content = content && level == STORE_ALL && view->record.row.len > 0;
+    bool keep_content =
+        content && level == STORE_ALL && view->record.row.len > 0 && !is_stale(d, view);
     bool keep_row = view->record.row.len > 0 && level != STORE_NO_ROWS;
 
     d->content_dropped += (view->flags & RECORD_LOST_CONTENT) || (content && !keep_content);
     d->rows_dropped += (view->flags & RECORD_LOST_ROW) || (view->record.row.len > 0 && !keep_row);
+    if (content && !keep_content)
+        spool_lose(d->from);
     int err = keep_row ? put_row(d, view) : 0;
     if (!err && keep_content)
         err = put_content(d, view);
     return err;
 }
 
+// A request of a record to come, which counts it when it is lost.
+static int gather_early(struct drain *d, const struct record_view *view)
+{
+    int level = atomic_load_explicit(&d->store->level, memory_order_relaxed);
+    if (level == STORE_ALL && !is_stale(d, view))
+        return put_content(d, view);
+    spool_lose(d->from);
+    return 0;
+}
+
 int store__gather(struct drain *d, const struct record_view *view)
 {
     struct digest_row row;
+
+    if (view->flags & RECORD_EARLY)
+        return gather_early(d, view);
 
     // Room for all counters that a record moves, before it moves the first.
     if (d->counters_used + STORE_MOVES_MAX > COUNTERS_KEPT / 2)

@@ -14,6 +14,7 @@
 //   └─────────┘  asked every STANDBY_MS   └─────────┘                    └───────┘
 #include "base/assert.h"
 #include "base/err.h"
+#include "base/prng.h"
 #include "store/drain_internal.h"
 #include "store/keys.h"
 #include "store/migrate.h"
@@ -134,6 +135,8 @@ static int claim_new(struct store *s, char reason[STORE_REASON_BYTES])
     s->ring = calloc(s->cores, sizeof(s->ring[0]));
     if (!s->ring)
         return ERR_NOMEM;
+    if (random_bytes(s->tenant_seed, sizeof(s->tenant_seed)) < 0)
+        return ERR_SYSTEM;
     unsigned wanted = s->cores;
     s->cores = 0; // as many as there are, for the end
     for (unsigned i = 0; i < wanted; i++) {
@@ -148,6 +151,10 @@ static int claim_new(struct store *s, char reason[STORE_REASON_BYTES])
             return err;
         }
         s->cores = i + 1;
+        r->losses = spool_losses(r->spool);
+        r->share = share_new();
+        if (!r->share)
+            return ERR_NOMEM;
     }
     return 0;
 }
@@ -394,13 +401,19 @@ static void end_standby(struct store *s)
     forget_passphrase(s);
 }
 
+static void ring_done(struct store_ring *r)
+{
+    share_free(r->share);
+    spool_free(r->spool);
+}
+
 static void destroy(struct store *s)
 {
     end_standby(s);
     stop_threads(s);
     store__drain_free(s->drain);
     for (unsigned i = 0; s->ring && i < s->cores; i++)
-        spool_free(s->ring[i].spool);
+        ring_done(&s->ring[i]);
     free(s->ring);
     words_free(s->words);
     segments_free(s->segments);

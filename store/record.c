@@ -8,6 +8,9 @@
 #include "base/err.h"
 #include "store/keys.h"
 
+// RECORD_SHARED, in a content.
+#define CONTENT_SHARED 1
+
 struct head {
     uint8_t version;
     uint8_t flags;
@@ -17,7 +20,8 @@ struct head {
     uint32_t latency_ms;
     uint8_t moves;
     uint8_t word_len[STORE_WORD_COUNTER];
-    uint8_t zero[5];
+    uint8_t more_flags;
+    uint32_t losses;
     uint64_t input_tokens, output_tokens, cached_read_tokens, cached_write_tokens;
     int64_t cost;
     uint32_t row_len, request_len, answer_len;
@@ -53,7 +57,15 @@ unsigned record_trim(struct store_record *record)
     return RECORD_CUT;
 }
 
-uint64_t record_bytes(const struct store_record *record, enum store_kept kept)
+static size_t request_bytes(const struct store_record *record, const struct share_recipe *recipe)
+{
+    if (record->early.refers.len > 0)
+        return record->early.refers.len;
+    return recipe ? recipe->bytes : record->request.len;
+}
+
+uint64_t record_bytes(const struct store_record *record, const struct share_recipe *recipe,
+                      enum store_kept kept)
 {
     uint64_t bytes = RECORD_HEAD_BYTES + (uint64_t)record->moves * RECORD_MOVE_BYTES;
     for (unsigned i = 0; i < STORE_WORD_COUNTER; i++)
@@ -63,7 +75,7 @@ uint64_t record_bytes(const struct store_record *record, enum store_kept kept)
     if (kept <= STORE_KEPT_NO_CONTENT)
         bytes += record->row.len;
     if (kept == STORE_KEPT_ALL)
-        bytes += record->request.len + record->answer.len;
+        bytes += request_bytes(record, recipe) + record->answer.len;
     return bytes;
 }
 
@@ -83,9 +95,33 @@ static void add(struct spool *spool, struct slice s)
     spool_add(spool, s.ptr, s.len);
 }
 
-void record_put(struct spool *spool, const struct store_record *record, enum store_kept kept,
-                unsigned flags, uint32_t number)
+static void add_recipe(struct spool *spool, const struct share_recipe *recipe)
 {
+    add(spool, recipe->head);
+    for (unsigned i = 0; i < recipe->literals; i++)
+        add(spool, recipe->literal[i]);
+}
+
+static void add_request(struct spool *spool, const struct store_record *record,
+                        const struct share_recipe *recipe)
+{
+    if (record->early.refers.len > 0) {
+        add(spool, record->early.refers);
+        return;
+    }
+    if (!recipe) {
+        add(spool, record->request);
+        return;
+    }
+    add_recipe(spool, recipe);
+}
+
+void record_put(struct spool *spool, const struct store_record *record,
+                const struct share_recipe *recipe, enum store_kept kept, unsigned flags,
+                uint32_t number)
+{
+    bool early = record->early.refers.len > 0;
+    bool shared = (recipe || early) && kept == STORE_KEPT_ALL;
     ASSERT(record->moves <= STORE_MOVES_MAX && record->time.ns >= 0);
     struct head head = {
         .version = RECORD_VERSION,
@@ -95,19 +131,21 @@ void record_put(struct spool *spool, const struct store_record *record, enum sto
         .time_us = (uint64_t)(record->time.ns / NS_PER_US),
         .latency_ms = record->latency_ms,
         .moves = (uint8_t)record->moves,
+        .more_flags = shared ? RECORD_SHARED >> 8 : 0,
+        .losses = early ? record->early.losses : spool_losses(spool),
         .input_tokens = record->input_tokens,
         .output_tokens = record->output_tokens,
         .cached_read_tokens = record->cached_read_tokens,
         .cached_write_tokens = record->cached_write_tokens,
         .cost = record->cost,
         .row_len = kept <= STORE_KEPT_NO_CONTENT ? (uint32_t)record->row.len : 0,
-        .request_len = kept == STORE_KEPT_ALL ? (uint32_t)record->request.len : 0,
+        .request_len = kept == STORE_KEPT_ALL ? (uint32_t)request_bytes(record, recipe) : 0,
         .answer_len = kept == STORE_KEPT_ALL ? (uint32_t)record->answer.len : 0,
     };
     for (unsigned i = 0; i < STORE_WORD_COUNTER; i++)
         head.word_len[i] = (uint8_t)record->word[i].len;
 
-    spool_begin(spool, record_bytes(record, kept));
+    spool_begin(spool, record_bytes(record, recipe, kept));
     spool_add(spool, &head, sizeof(head));
     for (unsigned i = 0; i < record->moves; i++) {
         const struct store_move *move = &record->move[i];
@@ -125,9 +163,31 @@ void record_put(struct spool *spool, const struct store_record *record, enum sto
     if (head.row_len > 0)
         add(spool, record->row);
     if (head.request_len > 0)
-        add(spool, record->request);
+        add_request(spool, record, recipe);
     if (head.answer_len > 0)
         add(spool, record->answer);
+    spool_commit(spool);
+}
+
+uint64_t record_early_bytes(const struct share_recipe *recipe)
+{
+    return RECORD_HEAD_BYTES + recipe->bytes;
+}
+
+void record_put_early(struct spool *spool, uint64_t time_us, const struct share_recipe *recipe,
+                      uint32_t number)
+{
+    struct head head = {
+        .version = RECORD_VERSION,
+        .more_flags = (RECORD_SHARED | RECORD_EARLY) >> 8,
+        .losses = spool_losses(spool),
+        .number = number,
+        .time_us = time_us,
+        .request_len = recipe->bytes,
+    };
+    spool_begin(spool, record_early_bytes(recipe));
+    spool_add(spool, &head, sizeof(head));
+    add_recipe(spool, recipe);
     spool_commit(spool);
 }
 
@@ -193,7 +253,8 @@ int record_read(struct slice payload, struct record_view *ret)
         .content_cut = head.flags & RECORD_CUT,
     };
     view.id = (struct store_id){.time_us = head.time_us, .number = head.number};
-    view.flags = head.flags;
+    view.flags = head.flags | (unsigned)head.more_flags << 8;
+    view.losses = head.losses;
     if (!read_parts(&head, slice_skip(payload, sizeof(head)), &view.record))
         return ERR_BAD_LENGTH;
     *ret = view;
@@ -217,7 +278,8 @@ void record_content_parts(const struct record_view *view, unsigned char head[REC
                           struct slice ret_parts[3])
 {
     head[0] = RECORD_VERSION;
-    head[1] = (unsigned char)(view->flags & (RECORD_CUT | RECORD_FOLDED));
+    head[1] = (unsigned char)((view->flags & (RECORD_CUT | RECORD_FOLDED)) |
+                              (view->flags & RECORD_SHARED ? CONTENT_SHARED : 0));
     keys_put_u32(head + 2, (uint32_t)view->record.request.len);
     ret_parts[0] = slice_of(head, RECORD_CONTENT_BYTES);
     ret_parts[1] = view->record.request;
@@ -235,6 +297,7 @@ int record_content_read(struct slice value, struct slice *ret_request, struct sl
         return ERR_BAD_LENGTH;
     *ret_request = slice_take(rest, len);
     *ret_answer = slice_skip(rest, len);
-    *ret_flags = (unsigned char)value.ptr[1] & (RECORD_CUT | RECORD_FOLDED);
+    *ret_flags = ((unsigned char)value.ptr[1] & (RECORD_CUT | RECORD_FOLDED)) |
+                 (value.ptr[1] & CONTENT_SHARED ? RECORD_SHARED : 0);
     return 0;
 }

@@ -12,23 +12,25 @@
 //         16   4   latency, milliseconds
 //         20   1   moves
 //         21   6   lengths of the words
-//         27   5   zero
+//         27   1   more flags (enum record_flag, from 256 on)
+//         28   4   losses of its ring (spool_losses) when it was put
 //         32  40   input, output, cached read, cached written tokens; cost
 //         72  12   lengths of row, request and answer
 //         84   4   zero
 //         88   …   moves: window 8, delta 8, length of the counter's id 1; words; counters' ids;
-//                  row; request; answer
+//                  row; request, shared when a flag says so (share.h); answer
 //
 // A content, as it lies in a bundle (bundle.h):
 //
 //   offset 0   1   01
-//          1   1   flags, of which RECORD_CUT and RECORD_FOLDED are kept
+//          1   1   flags: RECORD_CUT and RECORD_FOLDED as they are, and 1 for RECORD_SHARED
 //          2   4   length of the request, big-endian
 //          6   …   request, answer
 #ifndef RINGGATE_STORE_RECORD_H
 #define RINGGATE_STORE_RECORD_H
 
 #include "base/slice.h"
+#include "store/share.h"
 #include "store/spool.h"
 #include "store/store.h"
 
@@ -50,7 +52,9 @@ enum record_flag {
     RECORD_LOST_CONTENT = 16, // it came with content, for which there was no room
     RECORD_LOST_ROW = 32,     // and with a row
     RECORD_CUT = 64,          // its content was longer than it may be
-    RECORD_FOLDED = 128       // its answer is folded
+    RECORD_FOLDED = 128,      // its answer is folded
+    RECORD_SHARED = 256,      // its request is in the shared form
+    RECORD_EARLY = 512        // only a request, of a record to come: no row, no usage
 };
 
 // A record read back: slices point into the bytes it was read from.
@@ -58,16 +62,24 @@ struct record_view {
     struct store_record record;
     struct store_id id; // without the ring
     unsigned flags;
+    uint32_t losses;
     struct slice payload;
 };
 
 // Cuts words and content to their bounds, in place; which flags say so.
 unsigned record_trim(struct store_record *record);
-// Payload bytes of a trimmed record with as much of it as `kept` says.
-uint64_t record_bytes(const struct store_record *record, enum store_kept kept);
+// Payload bytes of a trimmed record with as much of it as `kept` says; its request as `recipe` says,
+// or as it is when that is NULL.
+uint64_t record_bytes(const struct store_record *record, const struct share_recipe *recipe,
+                      enum store_kept kept);
 // Puts it into the owner's ring, where there is room for it.
-void record_put(struct spool *spool, const struct store_record *record, enum store_kept kept,
-                unsigned flags, uint32_t number);
+void record_put(struct spool *spool, const struct store_record *record,
+                const struct share_recipe *recipe, enum store_kept kept, unsigned flags,
+                uint32_t number);
+// A request alone, under RECORD_EARLY.
+uint64_t record_early_bytes(const struct share_recipe *recipe);
+void record_put_early(struct spool *spool, uint64_t time_us, const struct share_recipe *recipe,
+                      uint32_t number);
 // 0, or ERR_UNSUPPORTED (a version of the future) or ERR_BAD_LENGTH.
 int record_read(struct slice payload, struct record_view *ret);
 // What is kept of it as its row: the payload but for its content. In parts: `head`, which is the

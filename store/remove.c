@@ -137,6 +137,17 @@ static bool is_rewritten(const struct rewriting *r, struct slice key)
     return false;
 }
 
+// Of a deleted content what others may refer to stays: the request, when it is in the shared form.
+static int add_shared(struct rewriting *r, struct store_id id, struct slice value)
+{
+    struct slice request, answer;
+    unsigned flags;
+    if (record_content_read(value, &request, &answer, &flags) < 0 || !(flags & RECORD_SHARED))
+        return 0;
+    struct slice kept = slice_take(value, value.len - answer.len);
+    return bundle_add(&r->bundle, id, &kept, 1);
+}
+
 // Its other entries.
 static int fill_bundle(struct rewriting *r, uint16_t ring)
 {
@@ -148,6 +159,8 @@ static int fill_bundle(struct rewriting *r, uint16_t ring)
         struct store_id id = {entry.time_us, ring, entry.number};
         if (!asked_for(r->call, id))
             err = bundle_add(&r->bundle, id, &entry.bytes, 1);
+        else if (r->kind == SEGMENT_CONTENT)
+            err = add_shared(r, id, entry.bytes);
     }
     return err;
 }

@@ -9,7 +9,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/fold.h"
-#include "store/find.h"
+#include "store/contents.h"
 #include "store/keys.h"
 #include "store/query.h"
 #include "store/record.h"
@@ -217,20 +217,19 @@ static bool folded_contains(struct slice folded, struct slice needle, struct buf
     return contains(buf_slice(text), needle);
 }
 
-static int content_matches(struct finder *contents, struct store_id id, struct slice needle,
+static int content_matches(struct contents *contents, struct store_id id, struct slice needle,
                            struct buf *text, bool *ret)
 {
-    struct slice value, request, answer;
-    unsigned flags;
+    struct content content;
 
     *ret = false;
-    int err = finder_get(contents, id, &value);
+    int err = contents_get(contents, id, &content);
     if (err == ERR_NOT_FOUND || err == ERR_BAD_LENGTH) // damaged: the others are searched
         return 0;
-    if (!err && record_content_read(value, &request, &answer, &flags) == 0)
-        *ret = contains(request, needle) ||
-               (flags & RECORD_FOLDED ? folded_contains(answer, needle, text)
-                                      : contains(answer, needle));
+    if (!err)
+        *ret = contains(content.request, needle) ||
+               (content.flags & RECORD_FOLDED ? folded_contains(content.answer, needle, text)
+                                              : contains(content.answer, needle));
     return err;
 }
 
@@ -238,13 +237,13 @@ static int content_matches(struct finder *contents, struct store_id id, struct s
 static int keep_content(struct search_call *c, struct slice needle)
 {
     const struct store_query *q = c->query;
-    struct finder contents;
+    struct contents contents;
     struct buf text;
     struct picks found = {.max = c->picks.max, .sort = q->sort, .ascending = q->ascending};
     struct mono until = mono_add_ms(clock_mono(), STORE_CONTENT_SEARCH_MS);
     size_t count = pick_count(&c->picks);
     uint64_t all = c->total;
-    int err = finder_init(&contents, c->store, SEGMENT_CONTENT);
+    int err = contents_init(&contents, c->store);
 
     buf_init(&text, UNFOLDED_BYTES_MAX);
     buf_init(&found.heap, c->picks.heap.max);
@@ -265,7 +264,7 @@ static int keep_content(struct search_call *c, struct slice needle)
     }
     c->stopped = count < all;
     pick_sort(&found);
-    finder_done(&contents);
+    contents_done(&contents);
     buf_done(&text);
     buf_done(&c->picks.heap);
     c->picks = found;
@@ -435,24 +434,44 @@ int store_search_await(struct store *s, struct fiber *self, const struct store_q
 struct record_call {
     struct store *store;
     struct store_id id;
-    struct buf row, content;
+    struct buf row, request, answer;
+    unsigned flags; // of the content
     int err;
 };
 
-static int get(struct store *s, enum segment_kind kind, struct store_id id, struct buf *ret)
+static int get_row(struct record_call *c)
 {
     struct finder f;
-    struct slice bytes;
+    struct slice row;
 
-    int err = finder_init(&f, s, kind);
+    int err = finder_init(&f, c->store, SEGMENT_ROWS);
     if (!err)
-        err = finder_get(&f, id, &bytes);
+        err = finder_get(&f, c->id, &row);
     if (!err) {
-        buf_add(ret, bytes);
-        err = ret->err;
+        buf_add(&c->row, row);
+        err = c->row.err;
     }
     finder_done(&f);
-    return err;
+    return err == ERR_BAD_LENGTH ? ERR_SYSTEM : err;
+}
+
+static int get_content(struct record_call *c)
+{
+    struct contents contents;
+    struct content content;
+
+    int err = contents_init(&contents, c->store);
+    if (!err)
+        err = contents_get(&contents, c->id, &content);
+    if (!err) {
+        buf_add(&c->request, content.request);
+        buf_add(&c->answer, content.answer);
+        c->flags = content.flags;
+        err = c->request.err ? c->request.err : c->answer.err;
+    }
+    contents_done(&contents);
+    // The row is worth having without.
+    return err == ERR_NOT_FOUND || err == ERR_BAD_LENGTH ? 0 : err;
 }
 
 static void record_job(void *arg)
@@ -465,14 +484,9 @@ static void record_job(void *arg)
     if (c->id.time_us < atomic_load(&s->floor_us))
         c->err = ERR_NOT_FOUND;
     if (!c->err)
-        c->err = get(s, SEGMENT_ROWS, c->id, &c->row);
-    if (c->err == ERR_BAD_LENGTH)
-        c->err = ERR_SYSTEM;
-    if (!c->err) {
-        c->err = get(s, SEGMENT_CONTENT, c->id, &c->content);
-        if (c->err == ERR_NOT_FOUND || c->err == ERR_BAD_LENGTH) // the row is worth having without
-            c->err = 0;
-    }
+        c->err = get_row(c);
+    if (!c->err)
+        c->err = get_content(c);
     if (c->err == ERR_SYSTEM && s->logs)
         store__failed(s, s->logs, "a record", c->err);
     pthread_rwlock_unlock(&s->db_lock);
@@ -480,21 +494,18 @@ static void record_job(void *arg)
 
 static int copy_entry(const struct record_call *c, struct arena *arena, struct store_entry *ret)
 {
-    struct store_entry entry = {.cut = false};
     struct record_view view;
     struct slice row = arena_copy(arena, buf_slice(&c->row));
-    struct slice content = arena_copy(arena, buf_slice(&c->content));
-    if (!row.ptr || !content.ptr)
+    struct store_entry entry = {.request = arena_copy(arena, buf_slice(&c->request)),
+                                .answer = arena_copy(arena, buf_slice(&c->answer)),
+                                .answer_folded = c->flags & RECORD_FOLDED,
+                                .cut = c->flags & RECORD_CUT};
+    if (!row.ptr || !entry.request.ptr || !entry.answer.ptr)
         return ERR_NOMEM;
     if (record_read(row, &view) < 0)
         return ERR_SYSTEM;
     entry.row = view.record.row;
     facts_of_record(&view.record, &entry.facts);
-    unsigned flags = 0;
-    if (content.len > 0 && record_content_read(content, &entry.request, &entry.answer, &flags) < 0)
-        return ERR_SYSTEM;
-    entry.cut = flags & RECORD_CUT;
-    entry.answer_folded = flags & RECORD_FOLDED;
     *ret = entry;
     return 0;
 }
@@ -504,13 +515,15 @@ int store_get_record_await(struct store *s, struct fiber *self, struct store_id 
 {
     struct record_call call = {.store = s, .id = id};
     buf_init(&call.row, BUNDLE_BYTES_MAX);
-    buf_init(&call.content, BUNDLE_BYTES_MAX);
+    buf_init(&call.request, STORE_CONTENT_BYTES_MAX);
+    buf_init(&call.answer, STORE_CONTENT_BYTES_MAX);
     int rc = store__call_await(s, self, record_job, &call);
     rc = rc ? rc : call.err;
     if (!rc)
         rc = copy_entry(&call, arena, ret);
     buf_done(&call.row);
-    buf_done(&call.content);
+    buf_done(&call.request);
+    buf_done(&call.answer);
     return rc;
 }
 

@@ -120,6 +120,11 @@ uint32_t spool_number(struct spool *s)
     return number;
 }
 
+uint32_t spool_losses(const struct spool *s)
+{
+    return atomic_load_explicit(&s->header->losses, memory_order_relaxed);
+}
+
 // ---- The drain -------------------------------------------------------------------------------
 
 uint64_t spool_head(const struct spool *s)
@@ -198,6 +203,11 @@ enum spool_next spool_next(struct spool *s, struct slice *ret)
         return SPOOL_EMPTY; // no memory: looked at again
     s->read = at + takes;
     return SPOOL_FRAME;
+}
+
+void spool_lose(struct spool *s)
+{
+    atomic_fetch_add_explicit(&s->header->losses, 1, memory_order_relaxed);
 }
 
 void spool_release(struct spool *s, uint64_t position)

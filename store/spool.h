@@ -14,6 +14,7 @@
 //         64   8   head: how far frames are whole     the owner's line, written by it alone
 //         72   4   number of the next record
 //        128   8   tail: how far they are drained     the drain's line
+//        136   4   losses: how often contents that came through it were given up
 //       4096   …   data; a position is a count of bytes since the file was made, its place is the
 //                  position modulo the size
 //
@@ -113,6 +114,9 @@ void spool_add(struct spool *s, const void *data, size_t len);
 void spool_commit(struct spool *s);
 // The number of the record that is being put.
 uint32_t spool_number(struct spool *s);
+// What the drain says of contents that were given up (spool_lose): when it is another number than
+// before, what was put may not be there.
+uint32_t spool_losses(const struct spool *s);
 
 // ---- The drain -------------------------------------------------------------------------------
 
@@ -128,6 +132,8 @@ uint64_t spool_head(const struct spool *s);
 uint64_t spool_tail(const struct spool *s);
 // Nothing has come for a while: the process's memory is not to count what only lies in the file.
 void spool_rest(struct spool *s);
+// A content that came through it is given up.
+void spool_lose(struct spool *s);
 // What lies before `position` is drained for good: its room is free.
 void spool_release(struct spool *s, uint64_t position);
 

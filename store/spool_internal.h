@@ -17,6 +17,7 @@ struct spool_header {
     _Alignas(64) _Atomic uint64_t head;
     _Atomic uint32_t number;
     _Alignas(64) _Atomic uint64_t tail;
+    _Atomic uint32_t losses;
 };
 _Static_assert(sizeof(struct spool_header) == 192, "as spool.h draws it");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a lock in shared memory could be left taken");

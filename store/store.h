@@ -75,7 +75,8 @@
 #define STORE_VALUE_BYTES_MAX (1024 * 1024)
 // Changes that become durable together.
 #define STORE_CHANGES_MAX 256
-// Bodies kept for one record, both together; beyond it they are cut and say so.
+// Bodies kept for one record, both together, or a request that was put before it; beyond it they
+// are cut and say so.
 #define STORE_CONTENT_BYTES_MAX (1024 * 1024)
 // Counters one exchange moves; no less than the limits it may meet (gateway/governance.h).
 #define STORE_MOVES_MAX 32
@@ -175,6 +176,12 @@ struct store_move {
     int64_t delta;        // requests, tokens, or 10⁻¹² dollars
 };
 
+// A request that was put before its record (store_put_request): what the record says of it.
+struct store_early {
+    struct slice refers; // where it lies; empty: it was not
+    uint32_t losses;
+};
+
 // One finished exchange.
 struct store_record {
     struct wall time;
@@ -189,7 +196,8 @@ struct store_record {
     struct store_move move[STORE_MOVES_MAX];
     unsigned moves;
     struct slice row;     // the rest of the log row, in its writer's own form; empty: none
-    struct slice request; // content; empty: not kept
+    struct slice request; // content; empty: not kept, or
+    struct store_early early;
     struct slice answer;
     bool answer_folded; // `answer` is texts folded (base/fold.h): no search but finds them so
     bool content_cut;   // it was more than its writer keeps
@@ -216,6 +224,12 @@ struct store_ring *store_ring(struct store *s, unsigned core);
 int store_reserve(struct store_ring *r);
 // The request ended without a record.
 void store_unreserve(struct store_ring *r);
+// The request of an exchange that will last: into the ring now, so that nobody has to keep it until
+// the end. What of it the ring's records have already is not put again. True: the record takes *ret
+// (in the arena) instead of the request. False: it is short, there is no room for content or no
+// memory: the caller keeps it.
+bool store_put_request(struct store_ring *r, struct wall time, struct slice virtual_key,
+                       struct slice request, struct arena *arena, struct store_early *ret);
 // Copies the record into the ring, in the place that was reserved. QUEUED when it returns. Cannot
 // fail; says how much of it there was room for.
 enum store_kept store_put_record(struct store_ring *r, const struct store_record *record,

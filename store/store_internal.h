@@ -6,6 +6,7 @@
 //   key.c      which key the rows of `config` are sealed with
 //   drain.c    rings to batches, on a thread of its own         gather.c   a record into a batch
 //   append.c   its rows and contents into segments              find.c     and from an id to them
+//                                                            contents.c a content whole again
 //   keep.c     the threads that sync, watch the disk, and       space.c    how full the disk is
 //              delete what is too old
 //   call.c     fibers to workers                                table.c    rows of `config`
@@ -27,6 +28,7 @@
 #include "store/rocks.h"
 #include "store/seal.h"
 #include "store/segment.h"
+#include "store/share.h"
 #include "store/spool.h"
 #include "store/store.h"
 #include "store/words.h"
@@ -53,6 +55,8 @@ struct desk;
 struct store_ring {
     struct store *store;
     struct spool *spool;
+    struct share *share;      // the core's, as what follows
+    uint32_t losses;          // of the spool, when `share` began to know what it knows
     _Atomic uint64_t refused; // written by its core only
 };
 
@@ -83,6 +87,7 @@ struct store {
     _Atomic unsigned calls; // that wait for a worker or are with one
 
     struct store_ring *ring;
+    uint64_t tenant_seed[2];
     unsigned cores;
     uint64_t ring_bytes;
 

@@ -20,10 +20,10 @@ static void put_again(struct record_view *first)
     for (unsigned i = 0; i < first->record.moves; i++)
         if (first->record.move[i].counter.len > STORE_WORD_BYTES_MAX)
             return;
-    if (record_bytes(&first->record, STORE_KEPT_ALL) > SPOOL_BYTES_MIN / 2 ||
+    if (record_bytes(&first->record, NULL, STORE_KEPT_ALL) > SPOOL_BYTES_MIN / 2 ||
         spool_new(0, SPOOL_BYTES_MIN, &spool) < 0)
         return;
-    record_put(spool, &first->record, STORE_KEPT_ALL, 0, first->id.number);
+    record_put(spool, &first->record, NULL, STORE_KEPT_ALL, 0, first->id.number);
     ASSERT(spool_next(spool, &payload) == SPOOL_FRAME);
     ASSERT(record_read(payload, &second) == 0);
     ASSERT(second.id.time_us == first->id.time_us && second.id.number == first->id.number);

@@ -211,7 +211,7 @@ static void put_into(struct spool *spool, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         struct store_record r = sample(T0_US + i);
-        record_put(spool, &r, STORE_KEPT_ALL, 0, spool_number(spool));
+        record_put(spool, &r, NULL, STORE_KEPT_ALL, 0, spool_number(spool));
     }
 }
 

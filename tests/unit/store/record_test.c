@@ -9,9 +9,9 @@ static struct slice through(struct spool *spool, const struct store_record *r, e
                             unsigned flags)
 {
     struct slice payload;
-    record_put(spool, r, kept, flags, 99);
+    record_put(spool, r, NULL, kept, flags, 99);
     assert_int_equal(spool_next(spool, &payload), SPOOL_FRAME);
-    assert_int_equal(payload.len, record_bytes(r, kept));
+    assert_int_equal(payload.len, record_bytes(r, NULL, kept));
     spool_release(spool, spool->read);
     return payload;
 }
@@ -76,7 +76,7 @@ static void the_largest_usage_fits_its_place(void **state)
     for (unsigned i = 0; i < STORE_MOVES_MAX; i++)
         r.move[i].counter = slice_of(word, STORE_WORD_BYTES_MAX);
     record_trim(&r);
-    assert_int_equal(spool_frame_bytes(record_bytes(&r, STORE_KEPT_USAGE)), RECORD_USAGE_BYTES_MAX);
+    assert_int_equal(spool_frame_bytes(record_bytes(&r, NULL, STORE_KEPT_USAGE)), RECORD_USAGE_BYTES_MAX);
 }
 
 static void words_and_content_are_cut_between_characters(void **state)

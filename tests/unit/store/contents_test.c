@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// contents_test.c: requests that are kept once, and what becomes of those that refer to them.
+#include "tests/unit/store/fixture.h"
+
+#include "base/prng.h"
+#include "store/bundle.h"
+#include "store/keys.h"
+#include "store/share.h"
+
+#define TEXT_BYTES 60000
+
+// Words in quotes, so that there is something to cut at.
+static void fill(char *text, size_t len, uint64_t seed)
+{
+    struct prng prng;
+    prng_seed(&prng, seed);
+    for (size_t i = 0; i < len; i++)
+        text[i] = i % 11 == 0 ? '"' : (char)('a' + prng_next(&prng) % 26);
+}
+
+static struct store_id put_text(struct store *s, uint64_t us, const char *key, struct slice text)
+{
+    struct store_record r = sample(us);
+    r.word[STORE_WORD_VIRTUAL_KEY] = slice_str(key);
+    r.request = text;
+    r.answer = SLICE("fine");
+    return put(s, 0, &r, STORE_KEPT_ALL);
+}
+
+struct delete_call {
+    const struct store_id *ids;
+    unsigned count;
+    int err;
+};
+
+static void delete_fn(struct asker *a, struct fiber *self, void *arg)
+{
+    struct delete_call *d = arg;
+    d->err = store_delete_records_await(a->store, self, d->ids, d->count);
+}
+
+static struct store_entry entry_of(struct asker *a, struct store_id id)
+{
+    struct got g = {.id = id};
+    ask(a, got_fn, &g);
+    assert_int_equal(g.err, 0);
+    return g.entry;
+}
+
+static void expect_text(struct asker *a, struct store_id id, struct slice text)
+{
+    struct store_entry e = entry_of(a, id);
+    assert_true(slice_eq(e.request, text));
+    assert_true(slice_eq(e.answer, SLICE("fine")));
+}
+
+static void a_text_that_comes_again_is_kept_once(void **state)
+{
+    (void)state;
+    static char text[TEXT_BYTES + 100];
+    const unsigned turns = 50;
+    struct store_id id[50];
+    struct store *s = memory_open();
+    struct asker a;
+    fill(text, sizeof(text), 1);
+    for (unsigned i = 0; i < turns; i++) {
+        snprintf(text + TEXT_BYTES, 100, "turn %u", i);
+        id[i] = put_text(s, T0_US + i, "vk-1", slice_of(text, TEXT_BYTES + 100));
+        if (i % 7 == 0)
+            drain(s);
+    }
+    drain(s);
+    uint64_t bytes = segments_bytes(s->segments);
+    assert_true(bytes > TEXT_BYTES / 2 && bytes < 4 * TEXT_BYTES);
+    asker_open(&a, s);
+    for (unsigned i = 0; i < turns; i++) {
+        snprintf(text + TEXT_BYTES, 100, "turn %u", i);
+        expect_text(&a, id[i], slice_of(text, TEXT_BYTES + 100));
+    }
+    // Found in each, by what only the first one carries.
+    struct store_query q = {.content = slice_of(text + 20000, 40),
+                            .from = wall_us(T0_US - 1),
+                            .to = wall_us(T0_US + turns)};
+    assert_int_equal(search_for(&a, q).total, turns);
+    asker_close(&a);
+    store_close(s);
+}
+
+static void another_key_shares_nothing(void **state)
+{
+    (void)state;
+    static char text[TEXT_BYTES];
+    struct store *s = memory_open();
+    fill(text, sizeof(text), 2);
+    put_text(s, T0_US, "vk-1", slice_of(text, sizeof(text)));
+    drain(s);
+    uint64_t one = segments_bytes(s->segments);
+    put_text(s, T0_US + 1, "vk-2", slice_of(text, sizeof(text)));
+    drain(s);
+    assert_true(segments_bytes(s->segments) > one + one / 2);
+    put_text(s, T0_US + 2, "vk-2", slice_of(text, sizeof(text)));
+    drain(s);
+    assert_true(segments_bytes(s->segments) < 2 * one + one / 2);
+    store_close(s);
+}
+
+static void a_deleted_one_leaves_others_whole(void **state)
+{
+    (void)state;
+    static char text[TEXT_BYTES];
+    struct store *s = memory_open();
+    struct asker a;
+    fill(text, sizeof(text), 3);
+    struct store_id first = put_text(s, T0_US, "vk-1", slice_of(text, sizeof(text)));
+    struct store_id second = put_text(s, T0_US + 1, "vk-1", slice_of(text, sizeof(text)));
+    drain(s);
+    asker_open(&a, s);
+    struct delete_call gone = {.ids = &first, .count = 1};
+    ask(&a, delete_fn, &gone);
+    assert_int_equal(gone.err, 0);
+    struct got g = {.id = first};
+    ask(&a, got_fn, &g);
+    assert_int_equal(g.err, ERR_NOT_FOUND);
+    expect_text(&a, second, slice_of(text, sizeof(text)));
+    asker_close(&a);
+    store_close(s);
+}
+
+// The first one is given up by the drain; the second was put while that was not known.
+static void what_refers_to_what_was_given_up_is_given_up(void **state)
+{
+    (void)state;
+    static char text[TEXT_BYTES];
+    struct store *s = memory_open();
+    struct store_health h;
+    struct asker a;
+    fill(text, sizeof(text), 4);
+    pthread_mutex_lock(&s->batch_mutex);
+    struct store_id lost = put_text(s, T0_US, "vk-1", slice_of(text, sizeof(text)));
+    atomic_store(&s->level, STORE_NO_CONTENT);
+    assert_int_equal(store__drain_all(s), 0);
+    atomic_store(&s->level, STORE_ALL);
+    store_health(s, &h);
+    assert_int_equal(h.content_dropped, 1);
+    // In the ring before its owner looks at the losses again: as if they had come later.
+    struct store_ring *ring = store_ring(s, 0);
+    ring->losses = spool_losses(ring->spool);
+    struct store_id stale = put_text(s, T0_US + 1, "vk-1", slice_of(text, sizeof(text)));
+    spool_lose(ring->spool);
+    assert_int_equal(store__drain_all(s), 0);
+    store_health(s, &h);
+    assert_int_equal(h.content_dropped, 2);
+    struct store_id whole = put_text(s, T0_US + 2, "vk-1", slice_of(text, sizeof(text)));
+    assert_int_equal(store__drain_all(s), 0);
+    pthread_mutex_unlock(&s->batch_mutex);
+    store_health(s, &h);
+    assert_int_equal(h.content_dropped, 2);
+    asker_open(&a, s);
+    assert_int_equal(entry_of(&a, lost).request.len, 0);
+    assert_int_equal(entry_of(&a, stale).request.len, 0);
+    expect_text(&a, whole, slice_of(text, sizeof(text)));
+    asker_close(&a);
+    store_close(s);
+}
+
+// A content whose reference leads nowhere is gone as a whole; its row is there.
+static void half_a_request_is_told_as_none(void **state)
+{
+    (void)state;
+    static char text[TEXT_BYTES];
+    struct store *s = memory_open();
+    struct asker a;
+    fill(text, sizeof(text), 5);
+    struct store_id first = put_text(s, T0_US, "vk-1", slice_of(text, sizeof(text)));
+    struct store_id second =
+        put_text(s, T0_US + 2 * BUNDLE_SPAN_US, "vk-1", slice_of(text, sizeof(text)));
+    drain(s);
+    struct rocks_batch *b = rocks_batch_new();
+    struct keys_key key = keys_id(KEYS_CONTENTS, first);
+    rocks_batch_delete(b, keys_slice(&key));
+    assert_int_equal(rocks_write(s->logs, b, false), 0);
+    rocks_batch_free(b);
+    asker_open(&a, s);
+    struct store_entry e = entry_of(&a, second);
+    assert_int_equal(e.request.len + e.answer.len, 0);
+    assert_true(slice_eq(e.row, SLICE("{\"id\":1}")));
+    asker_close(&a);
+    store_close(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_text_that_comes_again_is_kept_once),
+        cmocka_unit_test(another_key_shares_nothing),
+        cmocka_unit_test(a_deleted_one_leaves_others_whole),
+        cmocka_unit_test(what_refers_to_what_was_given_up_is_given_up),
+        cmocka_unit_test(half_a_request_is_told_as_none),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
