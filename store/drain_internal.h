@@ -61,7 +61,7 @@ struct drain {
     struct drained ring[SPOOL_RINGS_MAX];
     unsigned rings;
     struct spool *from; // the record at hand
-    unsigned turn; // whose ring is the first of the next batch
+    unsigned turn;      // whose ring is the first of the next batch
     struct rocks_batch *batch;
     unsigned records; // in it
     unsigned frames;  // these, and requests of records to come

@@ -117,8 +117,8 @@ enum store_kept store_put_record(struct store_ring *r, const struct store_record
     flags |= (lost_row ? RECORD_LOST_ROW : 0u) | (lost_content ? RECORD_LOST_CONTENT : 0u);
     uint32_t number = spool_number(spool);
     record_put(spool, &trimmed, recipe, kept, flags, number);
-    *ret_id = (struct store_id){
-        .time_us = us_of(record->time), .ring = spool->ring, .number = number};
+    *ret_id =
+        (struct store_id){.time_us = us_of(record->time), .ring = spool->ring, .number = number};
     if (recipe && kept == STORE_KEPT_ALL)
         share_keep(r->share, *ret_id);
     if (lost_row)

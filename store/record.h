@@ -68,8 +68,8 @@ struct record_view {
 
 // Cuts words and content to their bounds, in place; which flags say so.
 unsigned record_trim(struct store_record *record);
-// Payload bytes of a trimmed record with as much of it as `kept` says; its request as `recipe` says,
-// or as it is when that is NULL.
+// Payload bytes of a trimmed record with as much of it as `kept` says; its request as `recipe`
+// says, or as it is when that is NULL.
 uint64_t record_bytes(const struct store_record *record, const struct share_recipe *recipe,
                       enum store_kept kept);
 // Puts it into the owner's ring, where there is room for it.

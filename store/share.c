@@ -9,6 +9,7 @@
 // swept.
 #include "store/share.h"
 
+#include "base/arena.h"
 #include "base/assert.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -162,7 +163,7 @@ static size_t put_item(unsigned char *p, const struct share_item *item)
         keys_put_u32(p + 1, item->len);
         return LITERAL_BYTES;
     }
-    struct keys_key key = keys_id(KEYS_CONTENT, item->id);
+    struct keys_key key = keys_id(KEYS_CONTENTS, item->id);
     memcpy(p + 1, key.bytes + 1, ID_BYTES);
     keys_put_u32(p + 1 + ID_BYTES, item->offset);
     keys_put_u32(p + 5 + ID_BYTES, item->len);
@@ -228,6 +229,26 @@ void share_forget(struct share *s)
     s->looked = false;
     if (++s->generation == 0)
         s->generation = 1;
+}
+
+struct slice share_refer(const struct share_recipe *recipe, struct store_id id, struct arena *arena)
+{
+    unsigned char *out = arena_alloc(arena, 4 + recipe->items * (size_t)REFERENCE_BYTES);
+    size_t len = 4;
+    uint32_t offset = 0;
+
+    if (!out)
+        return SLICE_EMPTY;
+    for (unsigned i = 0; i < recipe->items; i++) {
+        struct share_item item = recipe->item[i];
+        if (item.kind == SHARE_LITERAL) {
+            item = (struct share_item){SHARE_REFERENCE, offset, item.len, id};
+            offset += item.len;
+        }
+        len += put_item(out + len, &item);
+    }
+    keys_put_u32(out, (uint32_t)len - 4);
+    return slice_of(out, len);
 }
 
 // ---- Reading -----------------------------------------------------------------------------------

@@ -66,6 +66,7 @@
 // And its bytes with the length in front.
 #define SHARE_RECIPE_BYTES_MAX (4 + SHARE_ITEMS_MAX * 23)
 
+struct arena;
 struct buf;
 struct share;
 
@@ -107,6 +108,10 @@ const struct share_recipe *share_look(struct share *s, uint64_t tenant, uint64_t
 // The text that was looked at last is in the ring, in the stored form, as the record `id`: its
 // literals are known from now on. Once a look that returned a recipe, or not at all.
 void share_keep(struct share *s, struct store_id id);
+// The stored form of the text that was looked at, of references alone: its literals are those of
+// `id`, as which it was put. In the arena; empty without memory.
+struct slice share_refer(const struct share_recipe *recipe, struct store_id id,
+                         struct arena *arena);
 // Content that was put is not to be relied on: nothing is known any more. Not between a look and
 // its keep.
 void share_forget(struct share *s);

@@ -65,7 +65,7 @@ static void a_text_that_comes_again_is_kept_once(void **state)
     struct asker a;
     fill(text, sizeof(text), 1);
     for (unsigned i = 0; i < turns; i++) {
-        snprintf(text + TEXT_BYTES, 100, "turn %u", i);
+        snprintf(text + TEXT_BYTES, 100, "turn %02u", i);
         id[i] = put_text(s, T0_US + i, "vk-1", slice_of(text, TEXT_BYTES + 100));
         if (i % 7 == 0)
             drain(s);
@@ -75,7 +75,7 @@ static void a_text_that_comes_again_is_kept_once(void **state)
     assert_true(bytes > TEXT_BYTES / 2 && bytes < 4 * TEXT_BYTES);
     asker_open(&a, s);
     for (unsigned i = 0; i < turns; i++) {
-        snprintf(text + TEXT_BYTES, 100, "turn %u", i);
+        snprintf(text + TEXT_BYTES, 100, "turn %02u", i);
         expect_text(&a, id[i], slice_of(text, TEXT_BYTES + 100));
     }
     // Found in each, by what only the first one carries.
@@ -189,6 +189,53 @@ static void half_a_request_is_told_as_none(void **state)
     store_close(s);
 }
 
+// A stream's request is in the ring before its record, and the same text is known from then on.
+static void a_request_may_come_before_its_record(void **state)
+{
+    (void)state;
+    static char text[TEXT_BYTES];
+    struct store *s = memory_open();
+    struct store_ring *ring = store_ring(s, 0);
+    struct store_early early[2];
+    struct store_id id[2];
+    struct store_health h;
+    struct asker a;
+    asker_open(&a, s);
+    fill(text, sizeof(text), 6);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(store_put_request(ring, wall_us(T0_US + i), SLICE("vk-1"),
+                                      slice_of(text, sizeof(text)), &a.arena, &early[i]));
+        assert_true(early[i].refers.len < 100);
+    }
+    assert_false(store_put_request(ring, wall_us(T0_US), SLICE("vk-1"), SLICE("short"), &a.arena,
+                                   &early[0]));
+    drain(s);
+    for (unsigned i = 0; i < 2; i++) {
+        struct store_record r = sample(T0_US + 10 * BUNDLE_SPAN_US + i);
+        r.early = early[i];
+        r.answer = SLICE("fine");
+        id[i] = put(s, 0, &r, STORE_KEPT_ALL);
+    }
+    drain(s);
+    assert_true(segments_bytes(s->segments) < 2 * TEXT_BYTES);
+    store_health(s, &h);
+    assert_int_equal(h.records, 2);
+    assert_int_equal(search_for(&a, (struct store_query){.limit = 1}).total, 2);
+    for (unsigned i = 0; i < 2; i++)
+        expect_text(&a, id[i], slice_of(text, sizeof(text)));
+    // What was given up meanwhile takes the record's content along, which counts it.
+    spool_lose(ring->spool);
+    struct store_record r = sample(T0_US + 20 * BUNDLE_SPAN_US);
+    r.early = early[0];
+    id[0] = put(s, 0, &r, STORE_KEPT_ALL);
+    drain(s);
+    store_health(s, &h);
+    assert_int_equal(h.content_dropped, 1);
+    assert_int_equal(entry_of(&a, id[0]).request.len, 0);
+    asker_close(&a);
+    store_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +244,7 @@ int main(void)
         cmocka_unit_test(a_deleted_one_leaves_others_whole),
         cmocka_unit_test(what_refers_to_what_was_given_up_is_given_up),
         cmocka_unit_test(half_a_request_is_told_as_none),
+        cmocka_unit_test(a_request_may_come_before_its_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

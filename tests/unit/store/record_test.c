@@ -76,7 +76,8 @@ static void the_largest_usage_fits_its_place(void **state)
     for (unsigned i = 0; i < STORE_MOVES_MAX; i++)
         r.move[i].counter = slice_of(word, STORE_WORD_BYTES_MAX);
     record_trim(&r);
-    assert_int_equal(spool_frame_bytes(record_bytes(&r, NULL, STORE_KEPT_USAGE)), RECORD_USAGE_BYTES_MAX);
+    assert_int_equal(spool_frame_bytes(record_bytes(&r, NULL, STORE_KEPT_USAGE)),
+                     RECORD_USAGE_BYTES_MAX);
 }
 
 static void words_and_content_are_cut_between_characters(void **state)
