@@ -83,6 +83,11 @@ static void test_it_can_be_switched_off(void **state)
     assert_true(b.config->no_stored);
     assert_null(find(&b, "sk-bf-b"));
     built_done(&b);
+    built_stored(&b, HEAD ",\"config_store\":{\"enabled\":null}}",
+                 "{\"virtual_keys\":[" KEY("b", "B", "sk-bf-b") "]}");
+    assert_false(b.config->no_stored); // says nothing
+    assert_non_null(find(&b, "sk-bf-b"));
+    built_done(&b);
 }
 
 static void test_a_bad_row_is_refused(void **state)
