@@ -87,6 +87,8 @@ void config__check(struct config_builder *b, yyjson_val *root);
 
 // Adds what source->stored has to the document, or makes one when *doc is NULL (environment).
 void config__join_stored(struct config_builder *b, yyjson_doc **doc);
+// The document, which need not have been checked, wants nothing of the store's.
+bool config__no_stored(yyjson_val *root);
 
 // ---- Values (config_read.c) ---------------------------------------------------------------------
 // The document has been checked: a member has its type or is absent; null is absent.

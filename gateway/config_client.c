@@ -183,7 +183,7 @@ void config__load_client(struct config_builder *b, yyjson_val *root)
         c->compat |= COMPAT_CONVERT_PARAMS;
     c->no_store_in_health = config__bool(client, "disable_db_pings_in_health", false);
     c->no_raw_override = !config__bool(client, "allow_per_request_raw_override", true);
-    c->no_stored = !config__bool(config__get(root, "config_store"), "enabled", true);
+    c->no_stored = config__no_stored(root);
     load_logging(b, &path, root, client);
     load_labels(b, &path, client);
     load_origins(b, &path, client);

@@ -102,10 +102,9 @@ static void join(struct joining *j, yyjson_mut_val *root, yyjson_val *stored)
         join_list(j, governance, yyjson_get_str(name), rows);
 }
 
-static bool is_switched_off(yyjson_val *root)
+bool config__no_stored(yyjson_val *root)
 {
-    yyjson_val *store = yyjson_is_obj(root) ? config__get(root, "config_store") : NULL;
-    return yyjson_is_obj(store) && yyjson_is_false(yyjson_obj_get(store, "enabled"));
+    return yyjson_is_false(config__get(config__get(root, "config_store"), "enabled"));
 }
 
 void config__join_stored(struct config_builder *b, yyjson_doc **doc)
@@ -113,7 +112,7 @@ void config__join_stored(struct config_builder *b, yyjson_doc **doc)
     yyjson_doc *stored = NULL;
     struct joining j = {.b = b};
     yyjson_val *root = *doc != NULL ? yyjson_doc_get_root(*doc) : NULL;
-    if (b->source->stored.len == 0 || is_switched_off(root) || (*doc && !yyjson_is_obj(root)))
+    if (b->source->stored.len == 0 || config__no_stored(root) || (*doc && !yyjson_is_obj(root)))
         return;
     int err = json_parse(b->source->stored, &stored, NULL, NULL);
     j.doc = *doc != NULL ? yyjson_doc_mut_copy(*doc, NULL) : yyjson_mut_doc_new(NULL);

@@ -10,8 +10,7 @@
 // instrumented: it sees the accesses that the library makes through memcpy, but not the atomics
 // that order them. The option below has it overlook exactly those accesses.
 //
-// Distributions build the engine for any processor of its architecture, so its CRC-32C goes by a
-// table: two fifths of the drain's CPU. The linker puts ours in its place (CMakeLists.txt).
+// The engine's CRC-32C is ours: crc.c says why.
 #include "store/rocks.h"
 
 #include "base/assert.h"

@@ -32,6 +32,7 @@ struct load_conn {
     bool line_end; // the body so far ends with a line that no blank one follows yet
     size_t head_len;
     struct h1_body body;
+    char *request;   // its own copy, to be marked; NULL: all have the same
     struct tls *tls; // NULL: plain
     bool shaken;
     char head[HEAD_BYTES];
@@ -87,6 +88,19 @@ static void flush(struct load_conn *c)
         ring_send(c->load->ring, &c->send, on_sent, c->fd, out.ptr, out.len);
 }
 
+// The next number, wherever the request is marked. What was asked before has been answered, so the
+// kernel has read it.
+static void mark(struct load *l, char *request)
+{
+    static const char HEX[] = "0123456789abcdef";
+    char digits[LOAD_MARK_DIGITS];
+    uint64_t number = l->number++;
+    for (unsigned i = LOAD_MARK_DIGITS; i-- > 0; number >>= 4)
+        digits[i] = HEX[number & 15];
+    for (unsigned i = 0; i < l->marks; i++)
+        memcpy(request + l->mark[i], digits, LOAD_MARK_DIGITS);
+}
+
 static void ask(struct load_conn *c, struct mono due)
 {
     ASSERT(!c->busy);
@@ -97,6 +111,11 @@ static void ask(struct load_conn *c, struct mono due)
     c->line_end = false;
     c->head_len = 0;
     struct slice request = c->load->request;
+    if (c->request) {
+        ASSERT(c->tls || !ring_op_busy(&c->send)); // TLS has sealed its own copy
+        mark(c->load, c->request);
+        request.ptr = c->request;
+    }
     if (!c->tls) {
         ring_send(c->load->ring, &c->send, on_sent, c->fd, request.ptr, request.len);
         return;
@@ -317,6 +336,12 @@ static int open_conn(struct load *l, struct load_conn *c)
     if (connect(c->fd, (struct sockaddr *)&address, sizeof(address)) != 0)
         return ERR_CONNECT;
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (l->options.unique) {
+        c->request = malloc(l->request.len);
+        if (!c->request)
+            return ERR_NOMEM;
+        memcpy(c->request, l->request.ptr, l->request.len);
+    }
     l->open++;
     receive(c);
     if (!l->tls)
@@ -334,11 +359,29 @@ static int open_conn(struct load *l, struct load_conn *c)
     return rc;
 }
 
+// Where the request is marked. Numbers are nanoseconds of the clock at first: a later run, which
+// asks less than once in each, begins behind the last of this.
+static int find_marks(struct load *l)
+{
+    struct slice mark = SLICE(LOAD_MARK), rest = l->request;
+    ptrdiff_t at;
+    l->number = (uint64_t)clock_wall().ns;
+    while ((at = slice_find(rest, mark)) >= 0) {
+        if (l->marks == LOAD_MARKS_MAX)
+            return ERR_LIMIT;
+        rest = slice_skip(rest, (size_t)at + mark.len);
+        l->mark[l->marks++] = (uint32_t)(l->request.len - rest.len - LOAD_MARK_DIGITS);
+    }
+    return l->marks > 0 ? 0 : ERR_NOT_FOUND;
+}
+
 int load_init(struct load *l)
 {
     list_init(&l->idle);
     l->conns = calloc(l->options.connections, sizeof(struct load_conn));
     int err = l->conns ? ring_bufs_new(l->ring, 256, 16384, &l->bufs) : ERR_NOMEM;
+    if (err == 0 && l->options.unique)
+        err = find_marks(l);
     for (unsigned i = 0; err == 0 && i < l->options.connections; i++) {
         err = open_conn(l, &l->conns[i]);
         if (err == 0 && l->options.rate > 0)

@@ -11,6 +11,10 @@
 // `handshakes` there is no request at all: each connection shakes hands, is closed and made anew
 // (shake.c), never with a ticket.
 //
+// With `unique` no two requests are alike, as no two turns of a client are: wherever the body holds
+// LOAD_MARK, its sixteen digits become a number that no request had before, of this run or another.
+// Each connection has a copy of the request for that, made before the clock starts.
+//
 // One thread, one ring, connections made before the clock starts.
 #ifndef RINGGATE_BENCH_LOAD_LOAD_H
 #define RINGGATE_BENCH_LOAD_LOAD_H
@@ -22,6 +26,10 @@
 // Log-linear: 32 steps an octave, so a quantile is off by 3 % at most.
 #define QUANTILE_STEPS   32
 #define QUANTILE_OCTAVES 40
+
+#define LOAD_MARK        "#0000000000000000"
+#define LOAD_MARK_DIGITS 16
+#define LOAD_MARKS_MAX   1024 // of a body; more would be a mistake
 
 struct quantiles {
     uint64_t bucket[QUANTILE_STEPS * QUANTILE_OCTAVES];
@@ -43,6 +51,7 @@ struct load_options {
     const char *header;    // one more; NULL: none
     bool tls;
     bool handshakes;
+    bool unique;
 };
 
 struct load {
@@ -50,7 +59,10 @@ struct load {
     struct ring *ring;
     struct ring_bufs *bufs;
     struct slice request;
-    struct list idle; // connections without a request
+    unsigned marks;                // in it
+    uint32_t mark[LOAD_MARKS_MAX]; // where the digits of each begin
+    uint64_t number;               // of the next request
+    struct list idle;              // connections without a request
     struct load_conn *conns;
     struct tls_context *tls; // of a client that takes any certificate; NULL: plain
     struct mono begin;       // counting starts

@@ -4,6 +4,7 @@
 //
 //   load --port 8080 --path /openai/v1/chat/completions --body FILE [--rate R] [--connections N]
 //        [--seconds S] [--warmup S] [--host A] [--tls 1] [--handshakes 1] [--header 'NAME: VALUE']
+//        [--unique 1]
 //
 // Prints a JSON object: requests, errors, rate, events, bytes, and quantiles in microseconds.
 #include "base/buf.h"
@@ -20,7 +21,7 @@ static void usage(void)
 {
     fprintf(stderr, "load --port N --path P [--body FILE] [--rate R] [--connections N]\n"
                     "     [--seconds S] [--warmup S] [--host A] [--tls 1] [--handshakes 1]\n"
-                    "     [--header 'NAME: VALUE']\n");
+                    "     [--header 'NAME: VALUE'] [--unique 1]\n");
     exit(2);
 }
 
@@ -47,6 +48,8 @@ static void parse(int argc, char **argv, struct load_options *o)
             o->tls = strcmp(value, "0") != 0;
         else if (strcmp(name, "--handshakes") == 0)
             o->tls = o->handshakes = strcmp(value, "0") != 0;
+        else if (strcmp(name, "--unique") == 0)
+            o->unique = strcmp(value, "0") != 0;
         else if (strcmp(name, "--path") == 0)
             o->path = value;
         else if (strcmp(name, "--body") == 0)

@@ -4,7 +4,8 @@
 //
 // Answers have the shape and the field order of the vendors' own, padded to the size asked for. A
 // kind is a row: what stands before and behind the padding. Nothing is formatted for an event; one
-// is put together for a send and copied as often as the send holds it.
+// is put together for a send and copied as often as the send holds it. Prose costs the mock a
+// microsecond an answer, which the client beside it pays, not the proxy that is measured.
 //
 //     stream:  start │ head padding tail │ head padding tail │ … │ finish │ usage? │ end
 //              chunk │ chunk             │ chunk             │   │ chunk  │ chunk  │ chunk
@@ -152,6 +153,31 @@ static const struct kind_row KINDS[MOCK_KIND_COUNT] = {
                      .error = OPENAI_ERROR},
 };
 
+static const struct slice PROSE[] = {
+    SLICE("the "),     SLICE("of "),       SLICE("file "),    SLICE("path "),    SLICE("command "),
+    SLICE("change "),  SLICE("function "), SLICE("returns "), SLICE("because "), SLICE("which "),
+    SLICE("before "),  SLICE("after "),    SLICE("test "),    SLICE("passes "),  SLICE("module "),
+    SLICE("is "),      SLICE("not "),      SLICE("value "),   SLICE("error "),   SLICE("request "),
+    SLICE("answer, "), SLICE("branch, "),  SLICE("name. "),   SLICE("list. "),   SLICE("write "),
+    SLICE("search "),  SLICE("every "),    SLICE("other "),   SLICE("result "),  SLICE("place "),
+    SLICE("to "),      SLICE("in "),
+};
+
+// Words in an order that no other seed has.
+static void pad_prose(struct buf *out, uint64_t seed, size_t bytes)
+{
+    struct prng prng;
+    uint64_t bits = 0;
+    prng_seed(&prng, seed);
+    for (unsigned i = 0; bytes > 0; i++, bits >>= 5) {
+        if (i % 12 == 0) // of 64 bits, five a word
+            bits = prng_next(&prng);
+        struct slice word = slice_take(PROSE[bits % ARRAY_LEN(PROSE)], bytes);
+        buf_add(out, word);
+        bytes -= word.len;
+    }
+}
+
 static void pad(struct buf *out, size_t bytes)
 {
     while (bytes > 0) {
@@ -161,13 +187,23 @@ static void pad(struct buf *out, size_t bytes)
     }
 }
 
-// Head, padding and tail of `size` bytes in all; at least one byte of padding.
-static void filled(struct buf *out, struct slice head, struct slice tail, size_t size)
+// Of `size` bytes that head and tail leave; at least one.
+static size_t padding_bytes(struct slice head, struct slice tail, size_t size)
 {
     size_t frame = head.len + tail.len;
-    buf_add(out, head);
-    pad(out, size > frame ? size - frame : 1);
-    buf_add(out, tail);
+    return size > frame ? size - frame : 1;
+}
+
+// Head, padding and tail.
+static void fill_whole(const struct mock_script *s, const struct kind_row *kind, struct buf *out)
+{
+    size_t bytes = padding_bytes(kind->head, kind->tail, s->size);
+    buf_add(out, kind->head);
+    if (s->prose != 0)
+        pad_prose(out, s->seed, bytes);
+    else
+        pad(out, bytes);
+    buf_add(out, kind->tail);
 }
 
 static void embeddings_body(struct buf *body)
@@ -210,7 +246,7 @@ void mock_answer(const struct mock_script *s, struct buf *out)
     else if (kind->tail.len == 0)
         buf_add(&body, kind->head);
     else
-        filled(&body, kind->head, kind->tail, s->size);
+        fill_whole(s, kind, &body);
     buf_printf(out,
                "HTTP/1.1 %u %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
                s->status, s->status == 200 ? "OK" : "Error", body.len);
@@ -224,7 +260,9 @@ void mock_events(const struct mock_script *s, unsigned from, unsigned to, struct
     ASSERT(text && from <= to && to <= s->events + 1);
     struct buf event;
     buf_init(&event, 1u << 20);
-    filled(&event, text->head, text->tail, s->event_bytes);
+    buf_add(&event, text->head);
+    pad(&event, padding_bytes(text->head, text->tail, s->event_bytes));
+    buf_add(&event, text->tail);
     for (unsigned i = from; i < to && i < s->events; i++)
         add_chunk(out, buf_slice(&event));
     buf_done(&event);

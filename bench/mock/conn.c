@@ -228,6 +228,7 @@ static void read_request(struct conn *c)
     ptrdiff_t end = slice_find_char(path, ' ');
     path = slice_take(path, end < 0 ? 0 : (size_t)end);
     mock_script_read(path, slice_of(c->in.ptr + head, body), &c->script);
+    c->script.seed = prng_next(&c->core->prng);
     size_t used = (size_t)head + body;
     memmove(c->in.ptr, c->in.ptr + used, c->in.len - used);
     c->in.len -= used;

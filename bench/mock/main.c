@@ -81,6 +81,8 @@ static void on_accept(struct mock_core *c, struct ring_op *op, const struct ring
 int mock_core_start(struct mock_core *c)
 {
     int err = ring_bufs_new(c->ring, 256, 16384, &c->bufs);
+    if (err == 0)
+        err = prng_seed_kernel(&c->prng);
     if (err != 0)
         return err;
     for (unsigned i = 0; i < 2; i++)

@@ -6,8 +6,10 @@
 // through it. What a request gets is said in its model name, the one member that every proxy passes
 // on: `mock` alone is a default answer; `mock:size=1400,latency_ms=20` a chat answer of 1,400
 // bytes after 20 ms; `mock:events=100,event_bytes=150,pace_us=2000` a stream of 100 events 2 ms
-// apart; `mock:fault=hangup` a closed connection. Unknown words are ignored. The path says in whose
-// shape: chat's, or at /responses and /messages theirs; the words mean the same in both.
+// apart; `mock:fault=hangup` a closed connection; `mock:size=1400,prose=1` text that is another in
+// every whole answer, as a model's is, where otherwise all have one sentence over and over. Unknown
+// words are ignored. The path says in whose shape: chat's, or at /responses and /messages theirs;
+// the words mean the same in both.
 //
 //   ┌─────────┐ head and body whole ┌─────────┐ latency over ┌───────────┐ all sent
 //   │ READING │ ──────────────────► │ WAITING │ ───────────► │ ANSWERING │ ────────► READING
@@ -24,6 +26,7 @@
 
 #include "base/buf.h"
 #include "base/pool.h"
+#include "base/prng.h"
 #include "net/tls.h"
 #include "ring/ring.h"
 
@@ -57,6 +60,8 @@ struct mock_script {
     unsigned event_bytes; // of each
     unsigned pace_us;     // between events; 0: all at once
     unsigned latency_ms;
+    unsigned prose; // 1: a whole answer is made of words, by `seed`
+    uint64_t seed;  // given by the connection
     bool stream;
     bool usage; // include_usage was asked for
     enum mock_fault fault;
@@ -77,6 +82,7 @@ struct mock_core {
     int listener[2]; // plain, TLS; -1: none
     struct ring_op accept[2];
     struct tls_context *tls; // borrowed from main; NULL when plain only
+    struct prng prng;
 };
 
 // On the core's thread: accepts from now on. 0 or a negative enum err.

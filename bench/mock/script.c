@@ -16,7 +16,8 @@ struct word {
     }
 
 static const struct word WORDS[] = {
-    WORD(status), WORD(size), WORD(events), WORD(event_bytes), WORD(pace_us), WORD(latency_ms),
+    WORD(status),  WORD(size),       WORD(events), WORD(event_bytes),
+    WORD(pace_us), WORD(latency_ms), WORD(prose),
 };
 
 static const struct {

@@ -41,7 +41,7 @@ def gateway_of():
         return made[-1]
 
     yield make
-    for g in made:
+    for g in reversed(made):  # the folder of the first may be a later one's
         g.stop()
 
 

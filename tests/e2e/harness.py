@@ -610,6 +610,23 @@ def default_script(call):
     return call.reply(404, {"error": {"message": "no such path " + path, "type": "x"}})
 
 
+class Held:
+    """A provider whose streams stay open until `release`."""
+
+    def __init__(self):
+        self.release = threading.Event()
+
+    def __call__(self, call):
+        if not call.json().get("stream"):
+            return call.reply(200, CHAT)
+        call.stream_head()
+        call.chunk(CHAT_EVENTS[0])
+        self.release.wait(DEADLINE_S)
+        call.chunk(CHAT_EVENTS[1] + DONE)
+        call.stream_end()
+        return None
+
+
 def config(provider, name="openai", keys=None, network=None, client=None, **members):
     """A config.json with one provider at a mock."""
     entry = {"keys": keys or [{"name": "k1", "value": "sk-secret-1", "weight": 1,

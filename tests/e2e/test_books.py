@@ -18,7 +18,8 @@ from books import (KEY, PATH, Crowd, books, check_rows, count, newest, request_i
 from harness import CHAT, CHAT_EVENTS, DONE, USAGE_EVENT, chat, message_events
 from test_governance import IN, OUT, Hold, budget, crowd, governed, limits, quota
 from test_governance import usage as tokens_of
-from test_upgrade import Flow, Line, adopt, line_of  # pylint: disable=unused-import
+from test_upgrade import (  # pylint: disable=unused-import
+    Flow, Line, adopt, flowing, line_of, run_dry)
 
 ROUNDS = int(os.environ.get("RINGGATE_CRASH_ROUNDS", "200"))
 SERVED = {"status": "success"}  # refusals have rows as well, and requests in flight
@@ -76,7 +77,7 @@ def test_a_limit_holds_over_a_restart(gateway_of, provider_of, tmp_path, unit, h
     flags = ["-cores", "4", "-shared-dir", str(shared)]
     first = gateway_of(conf, flags=flags)
     hold.go.set()
-    assert crowd(first, 50, body, lambda refused: None) == [200] * 50
+    assert crowd(first, 50, body, p) == [200] * 50
     if how == "kill":
         first.kill()
     else:
@@ -86,12 +87,7 @@ def test_a_limit_holds_over_a_restart(gateway_of, provider_of, tmp_path, unit, h
         shutil.rmtree(shared)
     hold.go.clear()
     second = gateway_of(conf, flags=[*flags, "-app-dir", first.dir.name])
-
-    def all_seen(refused):
-        if refused + len(p.seen) == 550:
-            hold.go.set()
-
-    got = crowd(second, 500, body, all_seen)
+    got = crowd(second, 500, body, p)
     assert 45 <= got.count(200) <= 50
     assert got.count(200) + got.count(402 if unit == "money" else 429) == 500
     assert len(p.seen) == 50 + got.count(200) == until(
@@ -222,21 +218,14 @@ def test_upgrades_lose_no_row_and_pass_no_limit(line_of, provider_of, tmp_path, 
         flow = flows["now"] = Flow()
         clients = live_streams(g, n)
         flow.step()
-        streams = []
-        for c in clients:
-            assert c.head()[0] == 200
-            streams.append(c.events())
-            assert next(streams[-1]) == CHAT_EVENTS[1]
+        streams = flowing(clients)
         permits.release(25)  # some before, some while, some behind
         old = g.upgrade()
         permits.release(25)
         load.go_on(50)
         flow.step()
         flow.step(over=True)
-        for events in streams:
-            assert b"".join(events) == CHAT_EVENTS[1] * 2 + DONE
-        for c in clients:
-            c.close()
+        run_dry(clients, streams, 2)
         assert (g.process.wait(20) if old == g.process.pid else g.ended(old)) == 0
         names += ["live-%d-%d" % (n, i) for i in range(STREAMS)]
         until(lambda n=n: limited.answers() == 50 * (n + 1) or limited.failures,

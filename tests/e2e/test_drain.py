@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The way down: what is accepted, what is told, what finishes, and when it is over."""
 import signal
-import ssl
 import socket
 import ssl
-import threading
 
 import pytest
 
-from harness import CHAT, CHAT_EVENTS, DEADLINE_S, DONE, chat, config
+from harness import CHAT_EVENTS, DEADLINE_S, DONE, Held, chat, config
 
 OPENAI = "/openai/v1/chat/completions"
 
@@ -35,23 +33,6 @@ def wait_closed(g):
 
 def ended(g):
     return g.process.wait(DEADLINE_S)
-
-
-class Held:
-    """A provider whose streams stay open until `release`."""
-
-    def __init__(self):
-        self.release = threading.Event()
-
-    def __call__(self, call):
-        if not call.json().get("stream"):
-            return call.reply(200, CHAT)
-        call.stream_head()
-        call.chunk(CHAT_EVENTS[0])
-        self.release.wait(DEADLINE_S)
-        call.chunk(CHAT_EVENTS[1] + DONE)
-        call.stream_end()
-        return None
 
 
 def open_stream(c):

@@ -321,9 +321,10 @@ def test_every_level_is_asked(governed_by, provider):
     assert provider.seen == []
 
 
-def crowd(gateway, n, body, all_seen):
-    """n requests at once, before any is answered by its provider; `all_seen(refused)` is asked
-    after each refusal and lets the others go. Their statuses."""
+def crowd(gateway, n, body, provider):
+    """n requests at once, before any is answered by its provider, whose script is a Hold: it lets
+    go when it has seen all that were not refused. Their statuses."""
+    before = len(provider.seen)
     clients = [gateway.connect() for _ in range(n)]
     waiting = selectors.DefaultSelector()
     for c in clients:
@@ -335,7 +336,8 @@ def crowd(gateway, n, body, all_seen):
         for found, _ in waiting.select(1):
             waiting.unregister(found.fileobj)
             got.append(found.data.answer().status)
-        all_seen(len(got))
+        if len(got) + len(provider.seen) - before == n:
+            provider.script.go.set()
     for c in clients:
         c.close()
     return got
@@ -362,8 +364,7 @@ def usage(prompt, completion):
 def test_a_limit_for_a_hundred_of_a_thousand(governed_by, provider_of, unit):
     body = chat("openai/gpt-4o", max_tokens=50)
     one = len(json.dumps(body).encode()) // 3 + 1  # what the gateway reserves
-    hold = Hold(usage(one, 50))
-    p = provider_of(hold)
+    p = provider_of(Hold(usage(one, 50)))
     if unit == "money":
         g = budget(100 * (one * IN + 50 * OUT))
     elif unit == "requests":
@@ -371,12 +372,7 @@ def test_a_limit_for_a_hundred_of_a_thousand(governed_by, provider_of, unit):
     else:
         g = limits(token_max_limit=100 * (one + 50), token_reset_duration="1h")
     gateway = governed_by(governed(p, g), flags=["-cores", "4"])
-
-    def all_seen(refused):
-        if refused + len(p.seen) == 1000:
-            hold.go.set()
-
-    got = crowd(gateway, 1000, body, all_seen)
+    got = crowd(gateway, 1000, body, p)
     assert 95 <= got.count(200) <= 100
     assert got.count(200) + got.count(402 if unit == "money" else 429) == 1000
     assert len(p.seen) == got.count(200)
@@ -388,16 +384,10 @@ def test_the_overspend_is_what_was_in_flight(governed_by, provider_of):
     """Answers of thrice the estimate: at most the difference for each that was under way."""
     body = chat("openai/gpt-4o", max_tokens=50)
     one = len(json.dumps(body).encode()) // 3 + 1
-    hold = Hold(usage(3 * one, 150))
-    p = provider_of(hold)
+    p = provider_of(Hold(usage(3 * one, 150)))
     estimate = one * IN + 50 * OUT
     gateway = governed_by(governed(p, budget(20 * estimate)), flags=["-cores", "4"])
-
-    def all_seen(refused):
-        if refused + len(p.seen) == 60:
-            hold.go.set()
-
-    got = crowd(gateway, 60, body, all_seen)
+    got = crowd(gateway, 60, body, p)
     assert got.count(200) == 20 and got.count(402) == 40
     used = quota(gateway)["budgets"][0]["current_usage"]
     assert used == pytest.approx(20 * estimate + 20 * 2 * estimate, abs=1e-9)

@@ -21,7 +21,7 @@ import pytest
 
 import harness
 import http2
-from harness import (BIN, CHAT, CHAT_EVENTS, DEADLINE_S, DONE, Client, Gateway, chat, config,
+from harness import (BIN, CHAT, CHAT_EVENTS, DEADLINE_S, DONE, Client, Gateway, Held, chat, config,
                      shared_authority)
 
 OPENAI = "/openai/v1/chat/completions"
@@ -124,23 +124,6 @@ def line_of():
         g.stop()
 
 
-class Held:
-    """A provider whose streams stay open until `release`."""
-
-    def __init__(self):
-        self.release = threading.Event()
-
-    def __call__(self, call):
-        if not call.json().get("stream"):
-            return call.reply(200, CHAT)
-        call.stream_head()
-        call.chunk(CHAT_EVENTS[0])
-        self.release.wait(DEADLINE_S)
-        call.chunk(CHAT_EVENTS[1] + DONE)
-        call.stream_end()
-        return None
-
-
 class Flow:
     """A provider whose streams send an event for every `step`, until `release`."""
 
@@ -164,6 +147,24 @@ class Flow:
             call.chunk(CHAT_EVENTS[1] * steps)
         call.chunk(DONE)
         call.stream_end()
+
+
+def flowing(clients):
+    """The events of each one's stream, behind the first, which has come."""
+    streams = []
+    for c in clients:
+        assert c.head()[0] == 200
+        streams.append(c.events())
+        assert next(streams[-1]) == CHAT_EVENTS[1]
+    return streams
+
+
+def run_dry(clients, streams, events):
+    """So many more came, and the end."""
+    for s in streams:
+        assert b"".join(s) == CHAT_EVENTS[1] * events + DONE
+    for c in clients:
+        c.close()
 
 
 def open_stream(g):
@@ -761,11 +762,7 @@ def test_live_streams_finish(line_of, provider_of, what):
         for c in clients:
             c.send_request("POST", OPENAI, chat("m", stream=True))
         flow.step()
-        streams = []
-        for c in clients:
-            assert c.head()[0] == 200
-            streams.append(c.events())
-            assert next(streams[-1]) == CHAT_EVENTS[1]
+        streams = flowing(clients)
         os.kill(g.now, what)
         flow.step()
         if what == signal.SIGTERM:
@@ -774,10 +771,7 @@ def test_live_streams_finish(line_of, provider_of, what):
             g.upgraded(1)
         flow.step()
         flow.step(over=True)
-        for events in streams:
-            assert b"".join(events) == CHAT_EVENTS[1] * 3 + DONE
-        for c in clients:
-            c.close()
+        run_dry(clients, streams, 3)
         assert g.process.wait(DEADLINE_S) == 0
         assert not any("left" in l for l in g.log)
 

@@ -9,10 +9,10 @@
 // with on_end has the length it announced.
 #include "base/assert.h"
 #include "h2/h2.h"
+#include "h2_fuzz.h"
 #include <stdint.h>
 
 #define STREAMS 32
-#define ROOM    8192
 
 enum { SETTLED = 1, RESET = 2, DETACH = 4, CONSUME = 8, BODY = 16, PING = 32 };
 
@@ -93,11 +93,6 @@ static void on_end(struct h2_session *h, struct h2_stream *s)
         ASSERT((uint64_t)s->head.content_length == a->bytes);
 }
 
-static void on_lend(struct h2_session *h, struct h2_stream *s)
-{
-    ASSERT(s->session == h && h->out);
-}
-
 static void on_taken(struct h2_session *h, struct h2_stream *s)
 {
     ASSERT(s->session == h && s->ready == 0);
@@ -112,7 +107,7 @@ static void on_close(struct h2_session *h, struct h2_stream *s, uint32_t code)
 static const struct h2_events events = {.on_head = on_head,
                                         .on_data = on_data,
                                         .on_end = on_end,
-                                        .on_lend = on_lend,
+                                        .on_lend = h2_fuzz_on_lend,
                                         .on_taken = on_taken,
                                         .on_close = on_close};
 
@@ -137,18 +132,6 @@ static void submit(struct owner *o)
     }
 }
 
-static void output(struct owner *o, struct mono now)
-{
-    char bytes[ROOM];
-    struct iovec iov[16];
-    struct h2_output out = {.bytes = bytes, .bytes_max = ROOM, .iov = iov, .iov_max = 16};
-    (void)h2_session_output(&o->client, now, &out);
-    size_t total = 0;
-    for (unsigned i = 0; i < out.count; i++)
-        total += iov[i].iov_len;
-    ASSERT(out.used <= ROOM && out.count <= 16 && total == out.total);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct owner owner;
@@ -167,14 +150,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (void)h2_session_feed(&o->client, now, slice_of(settings, sizeof(settings)));
     while (in.len > 0) {
         submit(o);
-        output(o, now);
+        h2_fuzz_output(&o->client, now);
         (void)h2_session_feed(&o->client, now, slice_take(in, step));
         in = slice_skip(in, step);
         ASSERT(o->client.memory.bytes <= H2_MEMORY_MAX);
         now = mono_add_ms(now, 3);
         if (o->mode & PING && in.len % 2)
             h2_client_ping(&o->client);
-        output(o, now);
+        h2_fuzz_output(&o->client, now);
     }
     h2_session_done(&o->client);
     for (unsigned i = 0; i < STREAMS; i++) {

@@ -8,10 +8,10 @@
 // once.
 #include "base/assert.h"
 #include "h2/h2.h"
+#include "h2_fuzz.h"
 #include <stdint.h>
 
 #define STREAMS 256
-#define ROOM    8192
 
 enum { ANSWER = 1, RESET = 2, DETACH = 4, CONSUME = 8, SHUTDOWN = 16, PREFACE = 32 };
 
@@ -93,11 +93,6 @@ static void on_end(struct h2_session *h, struct h2_stream *s)
     ASSERT(s->session == h);
 }
 
-static void on_lend(struct h2_session *h, struct h2_stream *s)
-{
-    ASSERT(s->session == h && h->out);
-}
-
 static void on_taken(struct h2_session *h, struct h2_stream *s)
 {
     static const struct slice more = {"more", 4};
@@ -111,20 +106,8 @@ static void on_close(struct h2_session *h, struct h2_stream *s, uint32_t code)
     end(owner_of(h), s);
 }
 
-static const struct h2_events events = {on_open, on_head,  on_data, on_end,
-                                        on_lend, on_taken, on_close};
-
-static void output(struct owner *o, struct mono now)
-{
-    char bytes[ROOM];
-    struct iovec iov[16];
-    struct h2_output out = {.bytes = bytes, .bytes_max = ROOM, .iov = iov, .iov_max = 16};
-    (void)h2_session_output(&o->server, now, &out);
-    size_t total = 0;
-    for (unsigned i = 0; i < out.count; i++)
-        total += iov[i].iov_len;
-    ASSERT(out.used <= ROOM && out.count <= 16 && total == out.total);
-}
+static const struct h2_events events = {on_open,         on_head,  on_data, on_end,
+                                        h2_fuzz_on_lend, on_taken, on_close};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -147,12 +130,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ASSERT(o->server.memory.bytes <= H2_MEMORY_MAX);
         now = mono_add_ms(now, 3);
         h2_session_expire(&o->server, now);
-        output(o, now);
+        h2_fuzz_output(&o->server, now);
     }
     if (o->mode & SHUTDOWN) {
         h2_session_shutdown(&o->server);
         h2_session_shutdown(&o->server);
-        output(o, now);
+        h2_fuzz_output(&o->server, now);
     }
     h2_session_done(&o->server);
     for (unsigned i = 0; i < STREAMS; i++) {

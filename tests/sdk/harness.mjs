@@ -42,7 +42,8 @@ export async function startGateway(config) {
   // The SDKs' agents keep connections that nobody will use again: a stop does not wait for them.
   const whole = { server: { drain_timeout_s: 0 }, ...config };
   writeFileSync(path.join(home, 'config.json'), JSON.stringify(whole));
-  const child = spawn(binary, ['-port', '0', '-host', '127.0.0.1', '-app-dir', home, ...flags], {
+  const place = ['-app-dir', home, '-shared-dir', path.join(home, 'shared')];
+  const child = spawn(binary, ['-port', '0', '-host', '127.0.0.1', ...place, ...flags], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let log = '';

@@ -19,6 +19,8 @@
     "{\"id\":\"" id "\",\"name\":\"" name "\",\"value\":\"" value "\",\"provider_configs\":["      \
     "{\"provider\":\"openai\",\"allowed_models\":[\"*\"],\"key_ids\":[\"*\"]}]}"
 
+static const char row_b[] = "{\"virtual_keys\":[" KEY("b", "B", "sk-bf-b") "]}";
+
 static const struct virtual_key *find(const struct built *b, const char *value)
 {
     return governance_find_key(&b->config->governance, slice_str(value));
@@ -54,7 +56,7 @@ static void test_a_file_without_governance(void **state)
                                         HEAD ",\"governance\":{\"virtual_keys\":null}}"};
     for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
         struct built b;
-        built_stored(&b, files[i], "{\"virtual_keys\":[" KEY("b", "B", "sk-bf-b") "]}");
+        built_stored(&b, files[i], row_b);
         assert_int_equal(b.err, 0);
         assert_non_null(find(&b, "sk-bf-b"));
         built_done(&b);
@@ -77,11 +79,14 @@ static void test_it_can_be_switched_off(void **state)
 {
     (void)state;
     struct built b;
-    built_stored(&b, HEAD ",\"config_store\":{\"enabled\":false}}",
-                 "{\"virtual_keys\":[" KEY("b", "B", "sk-bf-b") "]}");
+    built_stored(&b, HEAD ",\"config_store\":{\"enabled\":false}}", row_b);
     assert_int_equal(b.err, 0);
     assert_true(b.config->no_stored);
     assert_null(find(&b, "sk-bf-b"));
+    built_done(&b);
+    built_stored(&b, HEAD ",\"config_store\":{\"enabled\":null}}", row_b);
+    assert_false(b.config->no_stored); // says nothing
+    assert_non_null(find(&b, "sk-bf-b"));
     built_done(&b);
 }
 
@@ -105,13 +110,12 @@ static void test_a_bad_row_is_refused(void **state)
 static void test_a_bad_file_stays_one(void **state)
 {
     (void)state;
-    static const char rows[] = "{\"virtual_keys\":[" KEY("b", "B", "sk-bf-b") "]}";
     static const char *const files[] = {"[]", "{\"governance\":3}",
                                         "{\"governance\":{\"virtual_keys\":{}}}"};
     for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
         struct built b, alone;
         built_text(&alone, files[i]);
-        built_stored(&b, files[i], rows);
+        built_stored(&b, files[i], row_b);
         assert_int_equal(b.err, ERR_CONFIG);
         assert_true(slice_eq(buf_slice(&b.report.errors), buf_slice(&alone.report.errors)));
         built_done(&b);

@@ -4,6 +4,7 @@
 #include "tests/unit/gateway/fixture.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #define EMPTY_LABELS                                                                               \
     "virtual_key_id=\"\",virtual_key_name=\"\",team_id=\"\",team_name=\"\",customer_id=\"\","      \
@@ -330,7 +331,7 @@ static void the_series_found_is_kept_per_key_and_target(void **state)
 struct second {
     struct gateway_core core;
     struct fake *fake;
-    _Atomic bool ready;
+    sem_t ready;          // no turn of the first ring ends for it
     _Atomic bool stopped; // ring_stop has returned
     pthread_t thread;
 };
@@ -351,7 +352,7 @@ static void *second_core(void *arg)
     x.series = NULL;
     metrics_upstream(&x, false, 500, 1);
     metrics_upstream(&x, true, 200, 1);
-    atomic_store(&s->ready, true);
+    (void)sem_post(&s->ready);
     ring_run(s->core.net.ring);
     while (!atomic_load(&s->stopped))
         ring_turn(s->core.net.ring, mono_add_ms(clock_mono(), 1));
@@ -369,9 +370,10 @@ static void cores_are_added_up(void **state)
     assert_non_null(s);
     memset(s, 0, sizeof(*s));
     s->fake = f;
+    assert_int_equal(sem_init(&s->ready, 0, 0), 0);
     metrics_upstream(&f->x, true, 200, 1);
     assert_int_equal(pthread_create(&s->thread, NULL, second_core, s), 0);
-    WAIT_FOR(f->ring, atomic_load(&s->ready));
+    assert_int_equal(sem_wait(&s->ready), 0);
     f->gateway.core[1] = &s->core;
     f->gateway.cores = 2;
     fake_run(f, scrape);
@@ -383,6 +385,7 @@ static void cores_are_added_up(void **state)
     ring_stop(s->core.net.ring);
     atomic_store(&s->stopped, true);
     pthread_join(s->thread, NULL);
+    (void)sem_destroy(&s->ready);
     f->gateway.cores = 1;
     free(s);
     close_chat(f);

@@ -108,6 +108,40 @@ static void a_row_that_is_no_object_stops_the_start(void **state)
     place_done(&p);
 }
 
+// Limits that do not fit must not be left out: then they would limit nobody.
+static void more_rows_than_may_be_stop_the_start(void **state)
+{
+    (void)state;
+    struct place p;
+    static struct store_change rows[64];
+    static char ids[ARRAY_LEN(rows)][3];
+    size_t len = STORE_VALUE_BYTES_MAX;
+    char *text = malloc(len);
+    memset(text, 'x', len);
+    memcpy(text, "{\"id\":\"", 7);
+    memcpy(text + len - 2, "\"}", 2);
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        snprintf(ids[i], sizeof(ids[i]), "%02u", i);
+        rows[i] = (struct store_change){STORE_BUDGET, slice_of(ids[i], 2), slice_of(text, len)};
+    }
+    place_make(&p);
+    keep_rows(&p, rows, ARRAY_LEN(rows) - 1);
+    struct process *process = process_new(&p);
+    assert_int_equal(process__open_store(process), 0);
+    assert_int_equal(process__load_stored(process), 0);
+    assert_true(process->stored.text.len > (ARRAY_LEN(rows) - 1) * len);
+    process_end(process);
+    // The last one would fit without what stands around it.
+    keep_rows(&p, rows + ARRAY_LEN(rows) - 1, 1);
+    process = process_new(&p);
+    assert_int_equal(process__open_store(process), 0);
+    assert_int_equal(process__load_stored(process), ERR_LIMIT);
+    assert_int_equal(process->stored.text.len, 0);
+    process_end(process);
+    place_done(&p);
+    free(text);
+}
+
 static void memory_that_can_change_is_not_taken(void **state)
 {
     (void)state;
@@ -135,6 +169,7 @@ int main(void)
         cmocka_unit_test(rows_are_read_once_and_passed_on),
         cmocka_unit_test(no_row_is_no_text),
         cmocka_unit_test(a_row_that_is_no_object_stops_the_start),
+        cmocka_unit_test(more_rows_than_may_be_stop_the_start),
         cmocka_unit_test(memory_that_can_change_is_not_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -145,6 +145,18 @@ static void secure_close(struct secure *s)
     free(s->in);
 }
 
+static void world_open_one(struct world *w, struct secure *s)
+{
+    world_open(w);
+    secure_open(w, s);
+}
+
+static void world_close_one(struct world *w, struct secure *s)
+{
+    secure_close(s);
+    world_close(w);
+}
+
 #define POST(path, n) "POST " path " HTTP/1.1\r\nHost: a\r\nContent-Length: " #n "\r\n\r\n"
 
 // ---- Everything a plain connection does --------------------------------------------------------
@@ -154,8 +166,7 @@ static void keep_alive_serves_many_and_an_idle_one_owns_nothing(void **state)
     (void)state;
     struct world w;
     struct secure s;
-    world_open(&w);
-    secure_open(&w, &s);
+    world_open_one(&w, &s);
     for (int i = 0; i < 20; i++) {
         secure_forget(&s);
         secure_say(&w, &s, POST("/echo", 5) "hello");
@@ -179,16 +190,14 @@ static void pipelined_requests_are_answered_in_order(void **state)
     (void)state;
     struct world w;
     struct secure s;
-    world_open(&w);
-    secure_open(&w, &s);
+    world_open_one(&w, &s);
     secure_say(&w, &s, POST("/echo", 1) "a" POST("/stream", 6) "bcdefg" POST("/echo", 1) "h");
     secure_until(&w, &s, secure_has(&s, "\r\n\r\nh"));
     const char *a = strstr(s.in, "\r\n\r\na"), *b = strstr(s.in, "2\r\nbc\r\n");
     assert_non_null(a);
     assert_non_null(b);
     assert_true(a < b && b < strstr(s.in, "\r\n\r\nh"));
-    secure_close(&s);
-    world_close(&w);
+    world_close_one(&w, &s);
 }
 
 // Byte by byte: handshake, head and body, each in records and receives of their own.
@@ -218,8 +227,7 @@ static void bytes_may_come_one_by_one(void **state)
         toy_turn(&w.toy);
     }
     secure_until(&w, &s, secure_has(&s, "\r\n\r\nabc"));
-    secure_close(&s);
-    world_close(&w);
+    world_close_one(&w, &s);
 }
 
 #define BIG ((size_t)3 << 20)
@@ -232,8 +240,7 @@ static void large_bodies_go_both_ways(void **state)
     char *body = malloc(BIG), head[128];
     for (size_t i = 0; i < BIG; i++)
         body[i] = (char)(i * 31 >> 5);
-    world_open(&w);
-    secure_open(&w, &s);
+    world_open_one(&w, &s);
     // Above and below what is kept eagerly, with a length and in chunks.
     static const size_t sizes[] = {20000, 200000, BIG};
     for (size_t i = 0; i < 6; i++) {
@@ -259,8 +266,7 @@ static void large_bodies_go_both_ways(void **state)
         assert_memory_equal(s.in + s.len - size, body, size);
     }
     free(body);
-    secure_close(&s);
-    world_close(&w);
+    world_close_one(&w, &s);
 }
 
 // Three writes of the server are three records, each there before the next.
@@ -269,8 +275,7 @@ static void a_write_is_a_record(void **state)
     (void)state;
     struct world w;
     struct secure s;
-    world_open(&w);
-    secure_open(&w, &s);
+    world_open_one(&w, &s);
     secure_say(&w, &s, POST("/echo", 1) "x"); // the tickets come with it
     secure_until(&w, &s, secure_has(&s, "\r\n\r\nx"));
     secure_forget(&s);
@@ -286,8 +291,7 @@ static void a_write_is_a_record(void **state)
     }
     assert_int_equal(records, 3);
     secure_until(&w, &s, secure_has(&s, "ccc"));
-    secure_close(&s);
-    world_close(&w);
+    world_close_one(&w, &s);
 }
 
 static void expectations_and_refusals_are_answered(void **state)
@@ -295,8 +299,7 @@ static void expectations_and_refusals_are_answered(void **state)
     (void)state;
     struct world w;
     struct secure s;
-    world_open(&w);
-    secure_open(&w, &s);
+    world_open_one(&w, &s);
     secure_say(&w, &s,
                "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
                "Content-Length: 4\r\n\r\n");
@@ -311,8 +314,7 @@ static void expectations_and_refusals_are_answered(void **state)
     secure_open(&w, &s);
     secure_say(&w, &s, POST("/refuse", 0));
     secure_until(&w, &s, s.notified && secure_has(&s, "OVERLOAD"));
-    secure_close(&s);
-    world_close(&w);
+    world_close_one(&w, &s);
 }
 
 // ---- Endings -----------------------------------------------------------------------------------
@@ -322,8 +324,7 @@ static void the_last_answer_brings_close_notify(void **state)
     (void)state;
     struct world w;
     struct secure s;
-    world_open(&w);
-    secure_open(&w, &s);
+    world_open_one(&w, &s);
     secure_say(&w, &s,
                "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
                "Content-Length: 3\r\n\r\nend");
@@ -336,8 +337,7 @@ static void the_last_answer_brings_close_notify(void **state)
     secure_say(&w, &s, "POST /stream HTTP/1.0\r\nContent-Length: 3\r\n\r\nend");
     secure_until(&w, &s, s.notified);
     assert_true(secure_has(&s, "\r\n\r\nend"));
-    secure_close(&s);
-    world_close(&w);
+    world_close_one(&w, &s);
 }
 
 static void an_idle_connection_is_closed_with_notice(void **state)
@@ -348,8 +348,7 @@ static void an_idle_connection_is_closed_with_notice(void **state)
     world_open_with(&w, (struct net_options){.idle_ms = 20});
     secure_open(&w, &s);
     secure_until(&w, &s, s.notified && s.raw.eof);
-    secure_close(&s);
-    world_close(&w);
+    world_close_one(&w, &s);
 }
 
 static void half_an_answer_has_no_close_notify(void **state)
@@ -357,13 +356,11 @@ static void half_an_answer_has_no_close_notify(void **state)
     (void)state;
     struct world w;
     struct secure s;
-    world_open(&w);
-    secure_open(&w, &s);
+    world_open_one(&w, &s);
     secure_say(&w, &s, "GET /half HTTP/1.1\r\nHost: a\r\n\r\n");
     secure_until(&w, &s, s.raw.eof);
     assert_false(s.notified);
-    secure_close(&s);
-    world_close(&w);
+    world_close_one(&w, &s);
 }
 
 // FIN or close_notify, with and without the other: in the middle of a body it is never its end.
@@ -434,8 +431,7 @@ static void a_client_that_never_reads_is_reset(void **state)
     assert_int_equal(w.toy.last_error, ERR_CLIENT_GONE);
     toy_until(&w.toy, atomic_load(&w.toy.core.stats.connections) == 0);
     assert_int_equal(w.toy.core.upstream->pages.live, 0);
-    secure_close(&s);
-    world_close(&w);
+    world_close_one(&w, &s);
 }
 
 // ---- Handshakes --------------------------------------------------------------------------------
@@ -595,8 +591,7 @@ static void sessions_are_resumed_and_contexts_swapped(void **state)
     struct world w;
     struct secure s;
     struct toy_cert fresh;
-    world_open(&w);
-    secure_open(&w, &s);
+    world_open_one(&w, &s);
     secure_say(&w, &s, POST("/echo", 2) "ok");
     secure_until(&w, &s, secure_has(&s, "\r\n\r\nok")); // two tickets came with it
     toy_cert_make(&fresh, TOY_NAME);
@@ -697,8 +692,7 @@ static void a_false_start_is_served(void **state)
     assert_int_equal(SSL_write(s.tls->ssl, request, sizeof(request) - 1), sizeof(request) - 1);
     secure_flush(&w, &s); // one page: one write
     secure_until(&w, &s, secure_has(&s, "\r\n\r\nearly"));
-    secure_close(&s);
-    world_close(&w);
+    world_close_one(&w, &s);
 }
 
 // An idle connection is told with its next answer, and a handshake may go on to the deadline.
@@ -746,8 +740,7 @@ static void plain_is_served_beside_it(void **state)
     secure_open(&w, &s);
     secure_say(&w, &s, POST("/echo", 3) "tls");
     secure_until(&w, &s, secure_has(&s, "\r\n\r\ntls"));
-    secure_close(&s);
-    world_close(&w);
+    world_close_one(&w, &s);
 }
 
 int main(void)

@@ -42,21 +42,33 @@ static struct h2_conn *connect_one(struct toy *toy, struct h2_client *c)
     return conn->h2;
 }
 
+// A toy with one connection, and what is to be its next read.
+static struct h2_conn *start_one(struct toy *toy, struct buf *read)
+{
+    toy_start(toy, NULL, NULL, 0);
+    buf_init(read, 1 << 20);
+    return connect_one(toy, &clients[0]);
+}
+
+// So many requests that are taken back, in the one read.
+static void ask_in_vain(unsigned count, struct buf *read)
+{
+    for (unsigned i = 0; i < count; i++) {
+        int32_t id = h2c_get(&clients[0], "/hang");
+        note(&clients[0], read);
+        take_back(&clients[0], id);
+        note(&clients[0], read);
+    }
+}
+
 static void what_is_taken_back_in_the_same_read_never_begins(void **state)
 {
     (void)state;
     struct toy toy;
     struct buf read;
-    toy_start(&toy, NULL, NULL, 0);
-    struct h2_conn *h = connect_one(&toy, &clients[0]);
+    struct h2_conn *h = start_one(&toy, &read);
     unsigned ended = toy.ended;
-    buf_init(&read, 1 << 20);
-    for (unsigned i = 0; i < 100; i++) {
-        int32_t id = h2c_get(&clients[0], "/hang");
-        note(&clients[0], &read);
-        take_back(&clients[0], id);
-        note(&clients[0], &read);
-    }
+    ask_in_vain(100, &read);
     int32_t kept = h2c_get(&clients[0], "/none");
     note(&clients[0], &read);
     read_at_once(h, &read);
@@ -73,16 +85,9 @@ static void nothing_of_a_rapid_reset_begins(void **state)
     (void)state;
     struct toy toy;
     struct buf read;
-    toy_start(&toy, NULL, NULL, 0);
-    struct h2_conn *h = connect_one(&toy, &clients[0]);
+    struct h2_conn *h = start_one(&toy, &read);
     unsigned ended = toy.ended;
-    buf_init(&read, 1 << 20);
-    for (unsigned i = 0; i < 300; i++) { // 256 are allowed
-        int32_t id = h2c_get(&clients[0], "/hang");
-        note(&clients[0], &read);
-        take_back(&clients[0], id);
-        note(&clients[0], &read);
-    }
+    ask_in_vain(300, &read); // 256 are allowed
     read_at_once(h, &read);
     assert_int_equal(fiber_live(toy.fibers), 0);
     h2c_until(&toy, &clients[0], clients[0].sock.eof);
@@ -99,9 +104,7 @@ static void a_burst_begins_in_shares(void **state)
     struct toy toy;
     struct buf read;
     int32_t id = 0;
-    toy_start(&toy, NULL, NULL, 0);
-    struct h2_conn *h = connect_one(&toy, &clients[0]);
-    buf_init(&read, 1 << 20);
+    struct h2_conn *h = start_one(&toy, &read);
     for (unsigned i = 0; i < EACH; i++)
         id = h2c_get(&clients[0], "/hang");
     note(&clients[0], &read);
@@ -164,9 +167,7 @@ static void bodies_come_while_requests_wait(void **state)
     struct toy toy;
     struct buf read;
     int32_t id[EACH];
-    toy_start(&toy, NULL, NULL, 0);
-    struct h2_conn *h = connect_one(&toy, &clients[0]);
-    buf_init(&read, 1 << 20);
+    struct h2_conn *h = start_one(&toy, &read);
     for (unsigned i = 0; i < EACH; i++) {
         clients[0].left = 100 + i;
         id[i] = h2c_ask(&clients[0], "POST", "/echo", true, NULL, NULL);
@@ -187,9 +188,7 @@ static void a_connection_is_lost_while_requests_wait(void **state)
     (void)state;
     struct toy toy;
     struct buf read;
-    toy_start(&toy, NULL, NULL, 0);
-    struct h2_conn *h = connect_one(&toy, &clients[0]);
-    buf_init(&read, 1 << 20);
+    struct h2_conn *h = start_one(&toy, &read);
     for (unsigned i = 0; i < 2 * EACH; i++) {
         clients[0].left = 100;
         (void)h2c_ask(&clients[0], "POST", "/hang", true, NULL, NULL);

@@ -5,7 +5,7 @@
 #include "base/err.h"
 #include "net/limits.h"
 #include "net/upstream_h2.h"
-#include "tests/support/toy_cert.h"
+#include "tests/support/toy_pair.h"
 #include "tests/unit/net/toy_h2_provider.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -144,35 +144,27 @@ static void a_core_that_drains_closes_idle_ones(void **state)
 
 struct sealed {
     struct toy_world w;
-    struct toy_cert cert;
-    struct tls_context *client, *server;
+    struct toy_pair tls; // without sessions
 };
 
 // The toy's listener chooses h2 where it is offered.
 static void sealed_open(struct sealed *s, toy_script script, enum origin_http http)
 {
-    const char *reason = NULL;
-    toy_cert_make(&s->cert, "127.0.0.1");
-    struct tls_client_options o = {.ca_cert_pem = slice_str(s->cert.ca_pem)};
-    assert_int_equal(tls_context_client_new(&o, &s->client, &reason), 0);
-    assert_int_equal(
-        tls_context_server_new(s->cert.cert_file, s->cert.key_file, &s->server, &reason), 0);
+    toy_pair_open(&s->tls, "127.0.0.1");
     toy_core_open(&s->w.t, 16, 16384);
-    toy_provider_open(&s->w.p, script, NULL, s->server);
+    toy_provider_open(&s->w.p, script, NULL, s->tls.server_context);
     struct origin_options origin = {.tls = true,
                                     .host = SLICE("127.0.0.1"),
                                     .port = s->w.p.port,
                                     .http = http,
-                                    .tls_context = s->client};
+                                    .tls_context = s->tls.client_context};
     assert_int_equal(origin_new(&origin, &s->w.origin), 0);
 }
 
 static void sealed_close(struct sealed *s)
 {
     toy_world_close(&s->w);
-    tls_context_put(s->client);
-    tls_context_put(s->server);
-    toy_cert_done(&s->cert);
+    toy_pair_close(&s->tls);
 }
 
 static void alpn_decides(void **state)

@@ -5,7 +5,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "net/upstream_internal.h"
-#include "tests/support/toy_cert.h"
+#include "tests/support/toy_pair.h"
 #include "tests/support/toy_world.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,8 +16,7 @@
 struct world {
     struct toy_core t;
     struct toy_provider p;
-    struct toy_cert cert;
-    struct tls_context *client, *server;
+    struct toy_pair tls; // without sessions
     struct proxy *proxy;
     struct origin *origin;
 };
@@ -25,16 +24,11 @@ struct world {
 static void world_open(struct world *w, toy_script script, void *arg, const char *cert_name,
                        bool secure_provider)
 {
-    const char *reason = NULL;
-    toy_cert_make(&w->cert, cert_name);
-    struct tls_client_options o = {.ca_cert_pem = slice_str(w->cert.ca_pem)};
-    assert_int_equal(tls_context_client_new(&o, &w->client, &reason), 0);
-    assert_int_equal(
-        tls_context_server_new(w->cert.cert_file, w->cert.key_file, &w->server, &reason), 0);
+    toy_pair_open(&w->tls, cert_name);
     toy_core_open(&w->t, 16, 16384);
-    toy_provider_open(&w->p, script, arg, w->server);
+    toy_provider_open(&w->p, script, arg, w->tls.server_context);
     struct proxy_options proxy = {.type = PROXY_HTTP,
-                                  .tls = w->client,
+                                  .tls = w->tls.client_context,
                                   .host = SLICE("127.0.0.1"),
                                   .port = w->p.port,
                                   .username = SLICE("Aladdin"),
@@ -43,7 +37,7 @@ static void world_open(struct world *w, toy_script script, void *arg, const char
     struct origin_options origin = {.tls = secure_provider,
                                     .host = SLICE("provider.test"),
                                     .port = secure_provider ? 443 : 80,
-                                    .tls_context = secure_provider ? w->client : NULL,
+                                    .tls_context = secure_provider ? w->tls.client_context : NULL,
                                     .proxy = w->proxy,
                                     .connect_ms = 5000};
     assert_int_equal(origin_new(&origin, &w->origin), 0);
@@ -55,9 +49,7 @@ static void world_close(struct world *w)
     origin_put(w->origin);
     proxy_put(w->proxy);
     toy_provider_close(&w->p);
-    tls_context_put(w->client);
-    tls_context_put(w->server);
-    toy_cert_done(&w->cert);
+    toy_pair_close(&w->tls);
 }
 
 // RFC 7617 2's example credentials.

@@ -4,7 +4,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "net/upstream_internal.h"
-#include "tests/support/toy_cert.h"
+#include "tests/support/toy_pair.h"
 #include "tests/support/toy_world.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,27 +16,20 @@
 struct world {
     struct toy_core t;
     struct toy_provider p;
-    struct toy_cert cert;
-    struct tls_context *client;
-    struct tls_context *server;
+    struct toy_pair tls; // without sessions
     struct origin *origin;
 };
 
 static void world_open(struct world *w, toy_script script, void *arg, const char *cert_name,
                        bool plain_server)
 {
-    const char *reason = NULL;
-    toy_cert_make(&w->cert, cert_name);
-    struct tls_client_options o = {.ca_cert_pem = slice_str(w->cert.ca_pem)};
-    assert_int_equal(tls_context_client_new(&o, &w->client, &reason), 0);
-    assert_int_equal(
-        tls_context_server_new(w->cert.cert_file, w->cert.key_file, &w->server, &reason), 0);
+    toy_pair_open(&w->tls, cert_name);
     toy_core_open(&w->t, 16, 16384);
-    toy_provider_open(&w->p, script, arg, plain_server ? NULL : w->server);
+    toy_provider_open(&w->p, script, arg, plain_server ? NULL : w->tls.server_context);
     struct origin_options origin = {.tls = true,
                                     .host = SLICE("127.0.0.1"),
                                     .port = w->p.port,
-                                    .tls_context = w->client,
+                                    .tls_context = w->tls.client_context,
                                     .connect_ms = 2000};
     assert_int_equal(origin_new(&origin, &w->origin), 0);
 }
@@ -46,9 +39,7 @@ static void world_close(struct world *w)
     toy_core_close(&w->t);
     origin_put(w->origin);
     toy_provider_close(&w->p);
-    tls_context_put(w->client);
-    tls_context_put(w->server);
-    toy_cert_done(&w->cert);
+    toy_pair_close(&w->tls);
 }
 
 static void a_session_is_kept_alive_and_owns_no_page(void **state)
@@ -137,7 +128,7 @@ static void a_handshake_that_hangs_is_bounded(void **state)
     struct origin_options o = {.tls = true,
                                .host = SLICE("127.0.0.1"),
                                .port = w.p.port,
-                               .tls_context = w.client,
+                               .tls_context = w.tls.client_context,
                                .connect_ms = 10};
     struct origin *impatient = NULL;
     assert_int_equal(origin_new(&o, &impatient), 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ws_send_test.c: a WebSocket as the client of a provider: one that follows a script, and our own
-// server, in clear text and over TLS.
+// server, in clear text, over TLS, and behind an HTTP proxy.
 #include "ws_toy.h"
 
 #include "net/upstream_internal.h"
@@ -397,6 +397,87 @@ static void a_frame_that_was_cut_is_not_followed(void **state)
     assert_int_equal(v.rc, ERR_UPSTREAM_CLOSED);
 }
 
+// ---- Behind an HTTP proxy ---------------------------------------------------------------------
+
+// Proxy and provider in one: consents, then a session begins in the tunnel.
+static void script_tunnel(struct toy_conn *c, void *arg)
+{
+    static const char connect[] = "CONNECT provider.test:443 HTTP/1.1\r\n"
+                                  "Host: provider.test:443\r\n\r\n";
+    const struct toy_pair *tls = arg;
+    char head[sizeof(connect) - 1], frame[2 + 4 + 5]; // its head, the key, "hello"
+    struct tls *inner = NULL;
+    ASSERT(toy_read_exactly(c, head, sizeof(head)) && memcmp(head, connect, sizeof(head)) == 0);
+    ASSERT(toy_say(c, "HTTP/1.1 200 OK\r\n\r\n"));
+    int rc = c->tls ? tls_new_inside(tls->server_context, SLICE_EMPTY, c->tls, &inner)
+                    : tls_new(tls->server_context, SLICE_EMPTY, &inner);
+    ASSERT(rc == 0);
+    c->tls = inner;
+    ASSERT(shake(c));
+    ASSERT(toy_read_exactly(c, frame, sizeof(frame)) && memcmp(frame, "\x81\x85", 2) == 0);
+    ASSERT(toy_say(c, "\x81\x02hi"));
+    (void)toy_gone(c);
+}
+
+static void talk_once(struct visitor *v, struct ws *ws, struct fiber *self)
+{
+    (void)v;
+    assert_int_equal(say_await(ws, self, "hello"), 0);
+    expect(ws, self, "hi");
+}
+
+// Returns how many connections the proxy saw.
+static unsigned visit_behind_proxy(bool secure_proxy, bool secure_provider, struct visitor *v)
+{
+    struct toy_core t;
+    struct toy_provider p;
+    struct toy_pair tls; // without sessions
+    toy_pair_open(&tls, "127.0.0.1,provider.test");
+    toy_core_open(&t, 16, 16384);
+    toy_provider_open(&p, script_tunnel, &tls, secure_proxy ? tls.server_context : NULL);
+    struct proxy_options po = {.type = PROXY_HTTP,
+                               .tls = secure_proxy ? tls.client_context : NULL,
+                               .host = SLICE("127.0.0.1"),
+                               .port = p.port};
+    struct origin_options oo = {.tls = secure_provider,
+                                .host = SLICE("provider.test"),
+                                .port = secure_provider ? 443 : 80,
+                                .tls_context = secure_provider ? tls.client_context : NULL};
+    assert_int_equal(proxy_new(&po, &oo.proxy), 0);
+    assert_int_equal(origin_new(&oo, &v->origin), 0);
+    v->core = &t.core;
+    toy_core_run(&t, visitor_fiber, v);
+    toy_until_idle(&t);
+    assert_int_equal(t.core.upstream->pages.live, 0);
+    toy_core_close(&t);
+    origin_put(v->origin);
+    proxy_put(oo.proxy);
+    toy_provider_close(&p);
+    toy_pair_close(&tls);
+    return p.count;
+}
+
+static void in_a_tunnel(void **state)
+{
+    (void)state;
+    for (int secure_proxy = 0; secure_proxy < 2; secure_proxy++) {
+        struct visitor v = {.talk = talk_once};
+        assert_int_equal(visit_behind_proxy(secure_proxy, true, &v), 1);
+        assert_int_equal(v.rc, 0);
+    }
+}
+
+// A proxy that relays takes `Upgrade` off a request, as it must (RFC 9110 7.8): nothing is asked.
+static void a_proxy_that_relays_has_none(void **state)
+{
+    (void)state;
+    for (int secure_proxy = 0; secure_proxy < 2; secure_proxy++) {
+        struct visitor v = {.talk = talk_once};
+        assert_int_equal(visit_behind_proxy(secure_proxy, false, &v), 0);
+        assert_int_equal(v.rc, ERR_UNSUPPORTED);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -411,6 +492,8 @@ int main(void)
         cmocka_unit_test(a_101_that_is_none),
         cmocka_unit_test(a_101_nobody_asked_for),
         cmocka_unit_test(a_frame_that_was_cut_is_not_followed),
+        cmocka_unit_test(in_a_tunnel),
+        cmocka_unit_test(a_proxy_that_relays_has_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

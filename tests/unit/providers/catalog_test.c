@@ -3,6 +3,7 @@
 // catalog_test.c: what a datasheet says is found, and what makes no sense does no harm.
 #include "providers/catalog.h"
 
+#include "base/buf.h"
 #include "base/err.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -120,19 +121,29 @@ static void test_rows_that_make_no_sense_are_skipped(void **state)
     catalog_put(c);
 }
 
-static void test_too_many_models(void **state)
+static void test_as_many_models_as_may_be(void **state)
 {
     (void)state;
-    const size_t room = 16 * (CATALOG_MODELS_MAX + 2);
-    char *text = malloc(room);
-    size_t len = (size_t)snprintf(text, room, "{");
-    for (unsigned i = 0; i <= CATALOG_MODELS_MAX; i++)
-        len += (size_t)snprintf(text + len, room - len, "%s\"%u\":0", i > 0 ? "," : "", i);
-    len += (size_t)snprintf(text + len, room - len, "}");
-    struct catalog *c = NULL;
-    const char *reason = NULL;
-    assert_int_equal(catalog_new(slice_of(text, len), &c, &reason), ERR_LIMIT);
-    free(text);
+    for (unsigned more = 0; more < 2; more++) {
+        struct catalog *c = NULL;
+        const char *reason = NULL;
+        struct buf text;
+        buf_init(&text, CATALOG_BYTES_MAX);
+        for (unsigned i = 0; i < CATALOG_MODELS_MAX + more; i++)
+            buf_printf(&text, "%s\"v/%u\":{\"mode\":\"chat\",\"input_cost_per_token\":%ue-6}",
+                       i > 0 ? "," : "{", i, i % 1000);
+        buf_add(&text, SLICE("}"));
+        assert_int_equal(catalog_new(buf_slice(&text), &c, &reason), more ? ERR_LIMIT : 0);
+        if (more) {
+            assert_string_equal(reason, "too many models");
+        } else {
+            assert_int_equal(catalog_count(c), CATALOG_MODELS_MAX);
+            assert_int_equal(catalog_skipped(c), 0);
+            assert_int_equal(input_rate(c, "v", "99999", OP_CHAT), 999);
+        }
+        catalog_put(c);
+        buf_done(&text);
+    }
 }
 
 static void test_texts_that_are_no_datasheet(void **state)
@@ -196,7 +207,7 @@ int main(void)
         cmocka_unit_test(test_looking_up),
         cmocka_unit_test(test_a_row),
         cmocka_unit_test(test_rows_that_make_no_sense_are_skipped),
-        cmocka_unit_test(test_too_many_models),
+        cmocka_unit_test(test_as_many_models_as_may_be),
         cmocka_unit_test(test_what_a_search_costs),
         cmocka_unit_test(test_texts_that_are_no_datasheet),
     };

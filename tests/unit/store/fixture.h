@@ -225,6 +225,15 @@ static inline struct store_page search_for(struct asker *a, struct store_query q
     return q.page;
 }
 
+static inline uint64_t rows_of(struct store *s)
+{
+    struct asker a;
+    asker_open(&a, s);
+    uint64_t n = search_for(&a, (struct store_query){.limit = 1}).total;
+    asker_close(&a);
+    return n;
+}
+
 struct got {
     struct store_id id;
     struct store_entry entry;

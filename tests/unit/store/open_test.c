@@ -31,15 +31,6 @@ static void only_one_process_has_it(void **state)
     place_done(&p);
 }
 
-static uint64_t rows_of(struct store *s)
-{
-    struct asker a;
-    asker_open(&a, s);
-    uint64_t n = search_for(&a, (struct store_query){.limit = 1}).total;
-    asker_close(&a);
-    return n;
-}
-
 static void syncs(struct asker *a, struct fiber *self, void *arg)
 {
     *(int *)arg = store_sync_await(a->store, self);

@@ -11,15 +11,6 @@ static void copy_to(const struct place *from, const struct place *to)
     assert_int_equal(system(command), 0);
 }
 
-static uint64_t rows_of(struct store *s)
-{
-    struct asker a;
-    asker_open(&a, s);
-    uint64_t n = search_for(&a, (struct store_query){.limit = 1}).total;
-    asker_close(&a);
-    return n;
-}
-
 // Its rings are not there any more: what is found was in the database.
 static void what_was_only_in_the_log_is_kept(void **state)
 {
