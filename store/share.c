@@ -185,6 +185,7 @@ static void write_recipe(struct share *s, struct slice text)
     keys_put_u32(s->head, (uint32_t)len - 4);
     r->head = slice_of(s->head, len);
     r->bytes = (uint32_t)len + r->literal_bytes;
+    ASSERT(r->bytes <= text.len + SHARE_EXTRA_BYTES_MAX);
 }
 
 const struct share_recipe *share_look(struct share *s, uint64_t tenant, uint64_t now_us,
@@ -231,7 +232,8 @@ void share_forget(struct share *s)
         s->generation = 1;
 }
 
-struct slice share_refer(const struct share_recipe *recipe, struct store_id id, struct arena *arena)
+struct slice share_refer(const struct share_recipe *recipe, struct store_id id,
+                         struct arena *arena)
 {
     unsigned char *out = arena_alloc(arena, 4 + recipe->items * (size_t)REFERENCE_BYTES);
     size_t len = 4;

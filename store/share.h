@@ -65,6 +65,8 @@
 #define SHARE_ITEMS_MAX (STORE_CONTENT_BYTES_MAX / CHUNK_BYTES_MIN)
 // And its bytes with the length in front.
 #define SHARE_RECIPE_BYTES_MAX (4 + SHARE_ITEMS_MAX * 23)
+// How much longer than its text a stored form can be: one literal, and a reference to one byte.
+#define SHARE_EXTRA_BYTES_MAX (4 + 5 + 22)
 
 struct arena;
 struct buf;
