@@ -10,6 +10,7 @@
 #include "admin/content.h"
 #include "admin/guard.h"
 #include "admin/live.h"
+#include "admin/search_text.h"
 
 #include "base/buf.h"
 #include "base/civil.h"
@@ -242,6 +243,7 @@ static int read_parameter(struct search *s, enum parameter p, struct slice value
         return read_missing(s, value);
     case P_CONTENT:
         s->query.content = value;
+        s->query.text = search_text;
         return value.len <= STORE_NEEDLE_BYTES_MAX ? 0 : ERR_LIMIT;
     case P_SORT:
         return read_sort(s, value);

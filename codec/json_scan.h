@@ -26,6 +26,7 @@
 #ifndef RINGGATE_CODEC_JSON_SCAN_H
 #define RINGGATE_CODEC_JSON_SCAN_H
 
+#include "base/buf.h"
 #include "base/slice.h"
 
 // Containers inside containers; stops a body of a million brackets. The error is ERR_BAD_DEPTH.
@@ -112,6 +113,9 @@ int json_scan_written(struct json_scanner *s, struct slice text, const struct sl
 // it has no escapes *ret is a slice of `value`; otherwise it is written to `out` (value.len bytes
 // are enough). 0 or ERR_BAD_TYPE when it is not a string.
 int json_unescape(struct slice value, char *out, struct slice *ret);
+// Any text with what looks like an escape of a JSON string resolved, to the end of `out`: to be
+// searched, not to be read as JSON again.
+void json_unescape_all(struct slice text, struct buf *out);
 // The value as a non-negative integer; ERR_BAD_TYPE otherwise ("1.0" and "1e3" are refused).
 int json_u64(struct slice value, uint64_t *ret);
 

@@ -141,6 +141,27 @@ int json_unescape(struct slice value, char *out, struct slice *ret)
     return 0;
 }
 
+void json_unescape_all(struct slice text, struct buf *out)
+{
+    char utf8[4];
+    uint32_t code;
+
+    while (text.len > 0) {
+        const char *next = memchr(text.ptr, '\\', text.len);
+        size_t run = next ? (size_t)(next - text.ptr) : text.len;
+        buf_add(out, slice_take(text, run));
+        text = slice_skip(text, run);
+        if (text.len == 0)
+            return;
+        unsigned taken = json__escape(text.ptr, text.ptr + text.len, &code);
+        if (taken > 0)
+            buf_add(out, slice_of(utf8, put_utf8(utf8, code)));
+        else
+            buf_add_char(out, '\\');
+        text = slice_skip(text, taken > 0 ? taken : 1);
+    }
+}
+
 int json_u64(struct slice value, uint64_t *ret)
 {
     if (value.len > 1 && value.ptr[0] == '0')

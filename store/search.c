@@ -217,8 +217,21 @@ static bool folded_contains(struct slice folded, struct slice needle, struct buf
     return contains(buf_slice(text), needle);
 }
 
-static int content_matches(struct contents *contents, struct store_id id, struct slice needle,
-                           struct buf *text, bool *ret)
+static bool matches(const struct store_query *q, const struct content *content, struct slice needle,
+                    struct buf *text)
+{
+    bool folded = content->flags & RECORD_FOLDED;
+    if (!q->text)
+        return contains(content->request, needle) ||
+               (folded ? folded_contains(content->answer, needle, text)
+                       : contains(content->answer, needle));
+    buf_reset(text);
+    q->text(content->request, content->answer, folded, text);
+    return contains(buf_slice(text), needle);
+}
+
+static int content_matches(const struct store_query *q, struct contents *contents,
+                           struct store_id id, struct slice needle, struct buf *text, bool *ret)
 {
     struct content content;
 
@@ -227,9 +240,7 @@ static int content_matches(struct contents *contents, struct store_id id, struct
     if (err == ERR_NOT_FOUND || err == ERR_BAD_LENGTH) // damaged: the others are searched
         return 0;
     if (!err)
-        *ret = contains(content.request, needle) ||
-               (content.flags & RECORD_FOLDED ? folded_contains(content.answer, needle, text)
-                                              : contains(content.answer, needle));
+        *ret = matches(q, &content, needle, text);
     return err;
 }
 
@@ -255,7 +266,7 @@ static int keep_content(struct search_call *c, struct slice needle)
             count = i;
             break;
         }
-        err = content_matches(&contents, digest_id(&pick.row), needle, &text, &matches);
+        err = content_matches(q, &contents, digest_id(&pick.row), needle, &text, &matches);
         c->searched_us = pick.row.column[DIGEST_TIME];
         pick.key = sort_key(q->sort, &pick.row);
         if (!err && matches)

@@ -106,6 +106,7 @@
 // A sentence about why it does not start.
 #define STORE_REASON_BYTES 768
 
+struct buf;
 struct fiber;
 struct store;
 struct store_ring;
@@ -309,6 +310,8 @@ struct store_query {
     int64_t cost_min, cost_max; // in 10⁻¹² dollars
     bool only_failed, only_succeeded, only_without_cost;
     struct slice content; // in the bodies; needs `from` and `to` (ERR_MISSING)
+    // What of a content is searched, to the end of `out`; a worker calls it. NULL: its bytes.
+    void (*text)(struct slice request, struct slice answer, bool answer_folded, struct buf *out);
     enum store_sort sort;
     bool ascending;
     unsigned limit; // STORE_PAGE_MAX at most
