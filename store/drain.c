@@ -209,6 +209,8 @@ int store__drain_load(struct store *s)
 {
     struct drain *d = s->drain;
     int err = load_segments(s);
+    if (!err)
+        atomic_fetch_add(&s->written, 1); // by a process that may have ended before it was synced
     if (!err && !s->words) {
         segments_settle(s->segments);
         err = load_words(s);
@@ -413,16 +415,18 @@ static int locked_batch(struct store *s)
 // After a failure: the engine takes no more writes until it is opened again.
 static int recover(struct store *s, int err)
 {
+    s->drain->stale = true;
     if (err == ERR_LIMIT) {
         store__give_reserve(s);
         atomic_store(&s->level, STORE_NO_ROWS);
     }
-    int rc = store__reopen_logs(s);
+    int rc = s->memory ? 0 : store__reopen_logs(s);
     if (rc)
         return rc;
     pthread_rwlock_rdlock(&s->db_lock);
     rc = store__drain_load(s);
     pthread_rwlock_unlock(&s->db_lock);
+    s->drain->stale = rc != 0;
     return rc;
 }
 
@@ -440,8 +444,10 @@ static int drain_all(struct store *s)
 {
     struct drain *d = s->drain;
     bool tried = false;
-    int rc;
+    int rc = d->stale ? recover(s, 0) : 0;
 
+    if (rc)
+        return rc;
     // What comes meanwhile is not waited for: it may come for ever.
     for (unsigned i = 0; i < d->rings; i++)
         d->ring[i].wanted = spool_head(d->ring[i].spool);

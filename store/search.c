@@ -466,8 +466,6 @@ static void record_job(void *arg)
         c->err = ERR_NOT_FOUND;
     if (!c->err)
         c->err = get(s, SEGMENT_ROWS, c->id, &c->row);
-    if (c->err == ERR_BAD_LENGTH)
-        c->err = ERR_SYSTEM;
     if (!c->err) {
         c->err = get(s, SEGMENT_CONTENT, c->id, &c->content);
         if (c->err == ERR_NOT_FOUND || c->err == ERR_BAD_LENGTH) // the row is worth having without
@@ -475,6 +473,8 @@ static void record_job(void *arg)
     }
     if (c->err == ERR_SYSTEM && s->logs)
         store__failed(s, s->logs, "a record", c->err);
+    if (c->err == ERR_BAD_LENGTH) // find.c has told
+        c->err = ERR_SYSTEM;
     pthread_rwlock_unlock(&s->db_lock);
 }
 
