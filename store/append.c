@@ -96,7 +96,6 @@ static void put_names(struct drain *d, enum segment_kind kind, const struct segm
                       uint32_t offset)
 {
     const struct outlet *o = &d->outlet[kind];
-    unsigned char value[24];
 
     for (unsigned i = 0; i < o->names; i++) {
         const struct named_bundle *b = &o->named[i];
@@ -105,11 +104,7 @@ static void put_names(struct drain *d, enum segment_kind kind, const struct segm
             (struct segment_place){segment->number, offset + b->offset, b->len}, b->last_us);
         rocks_batch_put(d->batch, keys_slice(&key), slice_of(at.bytes, sizeof(at.bytes)));
     }
-    struct keys_key key = keys_segment(kind, segment->number);
-    keys_put_u64(value, segment->bytes);
-    keys_put_u64(value + 8, segment->first_us);
-    keys_put_u64(value + 16, segment->last_us);
-    rocks_batch_put(d->batch, keys_slice(&key), slice_of(value, sizeof(value)));
+    find_put_segment(d->batch, segment);
 }
 
 static uint64_t segment_bytes(const struct store *s)

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/heap.h"
 #include "base/prng.h"
+#include "store/find.h"
 #include "store/keys.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,15 +135,9 @@ static int load_segments(struct store *s)
     if (!err)
         rocks_iter_first(it);
     for (; !err && rocks_iter_valid(it); rocks_iter_next(it)) {
-        struct slice key = rocks_iter_key(it), value = rocks_iter_value(it);
-        unsigned kind = key.len == KEYS_SEGMENT_BYTES ? (unsigned char)key.ptr[1] : SEGMENT_KINDS;
-        if (kind >= SEGMENT_KINDS || value.len != 24)
-            continue;
-        err = segments_know(s->segments, &(struct segment){.kind = (enum segment_kind)kind,
-                                                           .number = keys_u32(key.ptr + 2),
-                                                           .bytes = keys_u64(value.ptr),
-                                                           .first_us = keys_u64(value.ptr + 8),
-                                                           .last_us = keys_u64(value.ptr + 16)});
+        struct segment segment;
+        if (find_read_segment(rocks_iter_key(it), rocks_iter_value(it), &segment))
+            err = segments_know(s->segments, &segment);
     }
     if (!err)
         err = rocks_iter_error(it);

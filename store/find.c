@@ -18,7 +18,7 @@ struct find_value find_value(struct segment_place place, uint64_t last_us)
     return v;
 }
 
-static bool read_value(struct slice value, struct segment_place *ret, uint64_t *ret_last_us)
+bool find_read_value(struct slice value, struct segment_place *ret, uint64_t *ret_last_us)
 {
     if (value.len != sizeof(struct find_value))
         return false;
@@ -27,6 +27,29 @@ static bool read_value(struct slice value, struct segment_place *ret, uint64_t *
                                   .len = keys_u32(value.ptr + 8)};
     *ret_last_us = keys_u64(value.ptr + 12);
     return ret->len <= BUNDLE_HEAD_BYTES + BUNDLE_BYTES_MAX;
+}
+
+void find_put_segment(struct rocks_batch *batch, const struct segment *segment)
+{
+    struct keys_key key = keys_segment(segment->kind, segment->number);
+    unsigned char value[24];
+    keys_put_u64(value, segment->bytes);
+    keys_put_u64(value + 8, segment->first_us);
+    keys_put_u64(value + 16, segment->last_us);
+    rocks_batch_put(batch, keys_slice(&key), slice_of(value, sizeof(value)));
+}
+
+bool find_read_segment(struct slice key, struct slice value, struct segment *ret)
+{
+    unsigned kind = key.len == KEYS_SEGMENT_BYTES ? (unsigned char)key.ptr[1] : SEGMENT_KINDS;
+    if (kind >= SEGMENT_KINDS || value.len != 24)
+        return false;
+    *ret = (struct segment){.kind = (enum segment_kind)kind,
+                            .number = keys_u32(key.ptr + 2),
+                            .bytes = keys_u64(value.ptr),
+                            .first_us = keys_u64(value.ptr + 8),
+                            .last_us = keys_u64(value.ptr + 16)};
+    return true;
 }
 
 int finder_init(struct finder *f, struct store *s, enum segment_kind kind)
@@ -99,7 +122,7 @@ static int place_now(struct finder *f, struct segment_place *ret)
     uint64_t last_us;
     buf_init(&value, 64);
     int err = rocks_get(f->store->logs, rocks_iter_key(f->it), &value);
-    if (!err && !read_value(buf_slice(&value), ret, &last_us))
+    if (!err && !find_read_value(buf_slice(&value), ret, &last_us))
         err = ERR_BAD_LENGTH;
     buf_done(&value);
     return err;
@@ -134,7 +157,7 @@ static int look_at(struct finder *f, struct store_id id, struct slice *ret)
     struct segment_place place = {.segment = 0};
     uint64_t last_us;
 
-    if (!read_value(rocks_iter_value(f->it), &place, &last_us))
+    if (!find_read_value(rocks_iter_value(f->it), &place, &last_us))
         return damaged(f, place);
     if (last_us < id.time_us)
         return ERR_NOT_FOUND;

@@ -34,10 +34,17 @@ struct find_value {
     unsigned char bytes[20];
 };
 struct find_value find_value(struct segment_place place, uint64_t last_us);
+// False: it is none.
+bool find_read_value(struct slice value, struct segment_place *ret, uint64_t *ret_last_us);
 static inline enum keys_table find_table(enum segment_kind kind)
 {
     return kind == SEGMENT_ROWS ? KEYS_ROWS : KEYS_CONTENTS;
 }
+
+// What stands in the database for a segment.
+void find_put_segment(struct rocks_batch *batch, const struct segment *segment);
+// False: there stands none.
+bool find_read_segment(struct slice key, struct slice value, struct segment *ret);
 
 // Sees the database as it is now. ERR_NOMEM.
 int finder_init(struct finder *f, struct store *s, enum segment_kind kind);
