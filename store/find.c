@@ -94,13 +94,10 @@ static void copy_key(struct keys_key *to, struct slice key)
     to->len = (unsigned)key.len;
 }
 
-// Told once, however many of its records are looked for one after the other.
 static int damaged(struct finder *f, struct segment_place place)
 {
     static const char *const what[SEGMENT_KINDS] = {
         [SEGMENT_ROWS] = "rows", [SEGMENT_CONTENT] = "contents"};
-    if (same_key(&f->bad, rocks_iter_key(f->it)))
-        return ERR_BAD_LENGTH;
     copy_key(&f->bad, rocks_iter_key(f->it));
     atomic_fetch_add(&f->store->numbers.damaged, 1);
     store__notice(f->store, LOG_ERROR, "%s of records cannot be read: %u bytes at %u of segment %u",
@@ -157,12 +154,12 @@ static int look_at(struct finder *f, struct store_id id, struct slice *ret)
     struct segment_place place = {.segment = 0};
     uint64_t last_us;
 
+    if (same_key(&f->bad, rocks_iter_key(f->it)))
+        return ERR_BAD_LENGTH; // told once, however many of its records are looked for
     if (!find_read_value(rocks_iter_value(f->it), &place, &last_us))
         return damaged(f, place);
     if (last_us < id.time_us)
         return ERR_NOT_FOUND;
-    if (same_key(&f->bad, rocks_iter_key(f->it)))
-        return ERR_BAD_LENGTH;
     int err = take_bundle(f, place);
     if (err)
         return err;

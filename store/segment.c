@@ -621,7 +621,9 @@ void segments_drop(struct segments *s, enum segment_kind kind, uint32_t number)
 // By hand: the kernel copies between files of one file system only.
 static bool copy(int from, int to)
 {
-    char *bytes = malloc(COPY_BYTES);
+    struct buf buf;
+    buf_init(&buf, COPY_BYTES);
+    char *bytes = buf_room(&buf, COPY_BYTES);
     uint64_t at = 0;
     bool more = bytes != NULL;
     while (more) {
@@ -633,7 +635,7 @@ static bool copy(int from, int to)
         more = n > 0 && write_all(to, slice_of(bytes, (size_t)n), at);
         at += more ? (uint64_t)n : 0;
     }
-    free(bytes);
+    buf_done(&buf);
     return more;
 }
 
