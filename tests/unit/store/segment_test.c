@@ -242,6 +242,8 @@ static void sealed_is_what_is_older(void **state)
     assert_int_equal(oldest.number, 1);
     assert_false(segments_oldest(s, SEGMENT_ROWS, UINT64_MAX, &oldest));
     segments_commit(s);
+    segments_seal(s, 2 * day); // nor what is as old
+    assert_false(segments_oldest(s, SEGMENT_ROWS, UINT64_MAX, &oldest));
     segments_seal(s, 3 * day);
     assert_true(segments_oldest(s, SEGMENT_ROWS, UINT64_MAX, &oldest));
     assert_int_equal(oldest.number, 2);
