@@ -2,9 +2,8 @@
 //
 // append.c: a batch's rows and contents, on their way to their segments.
 //
-//   record ──► bundle of its kind ──► out, stored bundles of the batch ──► appended once, at the
-//   end
-//                     full, or another ring, or too late     names ──► the database's batch
+//   record ──► bundle of its kind ──► out, the batch's stored bundles ──► appended at its end
+//                   full, of another ring, or too late           names ──► the database's batch
 //
 // What cannot be appended, because the disk is full or broken, is given up, counted and told; the
 // batch goes on with the usage.
@@ -97,7 +96,6 @@ static void put_names(struct drain *d, enum segment_kind kind, const struct segm
                       uint32_t offset)
 {
     const struct outlet *o = &d->outlet[kind];
-    unsigned char value[24];
 
     for (unsigned i = 0; i < o->names; i++) {
         const struct named_bundle *b = &o->named[i];
@@ -106,11 +104,7 @@ static void put_names(struct drain *d, enum segment_kind kind, const struct segm
             (struct segment_place){segment->number, offset + b->offset, b->len}, b->last_us);
         rocks_batch_put(d->batch, keys_slice(&key), slice_of(at.bytes, sizeof(at.bytes)));
     }
-    struct keys_key key = keys_segment(kind, segment->number);
-    keys_put_u64(value, segment->bytes);
-    keys_put_u64(value + 8, segment->first_us);
-    keys_put_u64(value + 16, segment->last_us);
-    rocks_batch_put(d->batch, keys_slice(&key), slice_of(value, sizeof(value)));
+    find_put_segment(d->batch, segment);
 }
 
 static uint64_t segment_bytes(const struct store *s)
@@ -121,12 +115,13 @@ static uint64_t segment_bytes(const struct store *s)
     return part < SEGMENT_BYTES_MIN ? SEGMENT_BYTES_MIN : part;
 }
 
-// 0, or why its entries are given up.
-static int append(struct drain *d, enum segment_kind kind)
+int store__outlet_append(struct drain *d, enum segment_kind kind)
 {
     const struct outlet *o = &d->outlet[kind];
     struct segment segment;
     uint32_t offset;
+    if (o->names == 0)
+        return 0;
     int err = segments_append(d->store->segments, kind, buf_slice(&o->out), o->first_us, o->last_us,
                               segment_bytes(d->store), &segment, &offset);
     if (!err)
@@ -147,12 +142,10 @@ static void give_up(struct drain *d, enum segment_kind kind, int err)
 int store__outlet_end(struct drain *d)
 {
     for (unsigned kind = 0; kind < SEGMENT_KINDS; kind++) {
-        struct outlet *o = &d->outlet[kind];
         int err = close_bundle(d, (enum segment_kind)kind);
         if (err)
             return err;
-        if (o->names > 0)
-            err = append(d, (enum segment_kind)kind);
+        err = store__outlet_append(d, (enum segment_kind)kind);
         if (err)
             give_up(d, (enum segment_kind)kind, err);
     }

@@ -103,7 +103,10 @@ static size_t pack(struct packer *packer, struct slice plain, char *room)
         return 0;
     int n = LZ4_compress_fast_extState_fastReset(&packer->state, plain.ptr, room, (int)plain.len,
                                                  (int)(plain.len - SAVING_MIN), 1);
-    return n > 0 ? (size_t)n : 0;
+    if (n > 0)
+        return (size_t)n;
+    (void)LZ4_initStream(&packer->state, sizeof(packer->state)); // a failure leaves it undefined
+    return 0;
 }
 
 int bundle_write(const struct bundle *b, struct packer *packer, struct buf *out)

@@ -57,7 +57,7 @@ static int link_segments(const char *from, const char *to, char reason[ROCKS_REA
     return segments_link(from_path, to_path, reason);
 }
 
-int store__checkpoint(struct store *s, const char *dir, char reason[ROCKS_REASON_BYTES])
+static int checkpoint(struct store *s, const char *dir, char reason[ROCKS_REASON_BYTES])
 {
     if (mkdir(dir, 0700) < 0) {
         snprintf(reason, ROCKS_REASON_BYTES, "%.200s cannot be made: %s", dir, strerror(errno));
@@ -71,6 +71,15 @@ int store__checkpoint(struct store *s, const char *dir, char reason[ROCKS_REASON
     if (!err)
         err = checkpoint_of(s->logs, dir, "logs", reason);
     return err ? err : link_segments(s->dir, dir, reason);
+}
+
+// What the copy of the database names is not to be erased before the files are linked.
+int store__checkpoint(struct store *s, const char *dir, char reason[ROCKS_REASON_BYTES])
+{
+    segments_hold(s->segments);
+    int err = checkpoint(s, dir, reason);
+    segments_release(s->segments);
+    return err;
 }
 
 static int locked_checkpoint(struct store *s, const char *dir, char reason[ROCKS_REASON_BYTES])

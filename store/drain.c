@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/heap.h"
 #include "base/prng.h"
+#include "store/find.h"
 #include "store/keys.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,15 +135,9 @@ static int load_segments(struct store *s)
     if (!err)
         rocks_iter_first(it);
     for (; !err && rocks_iter_valid(it); rocks_iter_next(it)) {
-        struct slice key = rocks_iter_key(it), value = rocks_iter_value(it);
-        unsigned kind = key.len == KEYS_SEGMENT_BYTES ? (unsigned char)key.ptr[1] : SEGMENT_KINDS;
-        if (kind >= SEGMENT_KINDS || value.len != 24)
-            continue;
-        err = segments_know(s->segments, &(struct segment){.kind = (enum segment_kind)kind,
-                                                           .number = keys_u32(key.ptr + 2),
-                                                           .bytes = keys_u64(value.ptr),
-                                                           .first_us = keys_u64(value.ptr + 8),
-                                                           .last_us = keys_u64(value.ptr + 16)});
+        struct segment segment;
+        if (find_read_segment(rocks_iter_key(it), rocks_iter_value(it), &segment))
+            err = segments_know(s->segments, &segment);
     }
     if (!err)
         err = rocks_iter_error(it);
@@ -209,6 +204,8 @@ int store__drain_load(struct store *s)
 {
     struct drain *d = s->drain;
     int err = load_segments(s);
+    if (!err)
+        atomic_fetch_add(&s->written, 1); // by a process that may have ended before it was synced
     if (!err && !s->words) {
         segments_settle(s->segments);
         err = load_words(s);
@@ -416,16 +413,18 @@ static int locked_batch(struct store *s)
 // After a failure: the engine takes no more writes until it is opened again.
 static int recover(struct store *s, int err)
 {
+    s->drain->stale = true;
     if (err == ERR_LIMIT) {
         store__give_reserve(s);
         atomic_store(&s->level, STORE_NO_ROWS);
     }
-    int rc = store__reopen_logs(s);
+    int rc = s->memory ? 0 : store__reopen_logs(s);
     if (rc)
         return rc;
     pthread_rwlock_rdlock(&s->db_lock);
     rc = store__drain_load(s);
     pthread_rwlock_unlock(&s->db_lock);
+    s->drain->stale = rc != 0;
     return rc;
 }
 
@@ -443,8 +442,10 @@ static int drain_all(struct store *s)
 {
     struct drain *d = s->drain;
     bool tried = false;
-    int rc;
+    int rc = d->stale ? recover(s, 0) : 0;
 
+    if (rc)
+        return rc;
     // What comes meanwhile is not waited for: it may come for ever.
     for (unsigned i = 0; i < d->rings; i++)
         d->ring[i].wanted = spool_head(d->ring[i].spool);

@@ -62,6 +62,9 @@ struct drain {
     unsigned rings;
     struct spool *from; // the record at hand
     unsigned turn;      // whose ring is the first of the next batch
+    // A write has failed: what the database and its segments have of it is not known until the
+    // engine was opened anew and all this was read again. Until then nothing is appended.
+    bool stale;
     struct rocks_batch *batch;
     unsigned records; // in it
     unsigned frames;  // these, and requests of records to come
@@ -100,8 +103,10 @@ int store__outlet_add(struct drain *d, enum segment_kind kind, struct store_id i
 // A whole bundle, under that name.
 int store__outlet_bundle(struct drain *d, enum segment_kind kind, const struct bundle *b,
                          struct store_id name);
-// Appends both kinds' and adds their names to the engine's batch. As above; what the disk does not
-// take is given up.
+// Appends those bundles and adds their names to the engine's batch. 0, or why neither was done.
+int store__outlet_append(struct drain *d, enum segment_kind kind);
+// The same for both kinds and the bundle that is being filled. 0 or ERR_NOMEM; what the disk does
+// not take is given up.
 int store__outlet_end(struct drain *d);
 
 // ---- gather.c --------------------------------------------------------------------------------

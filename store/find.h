@@ -7,6 +7,9 @@
 // one. The bundle found last is kept, for records that are looked for one after the other lie
 // together.
 //
+// A bundle may be written again elsewhere, and erased where it was (remove.c), between the moment a
+// finder was made and its reading: then it is read where it is.
+//
 // On a worker, with db_lock held for reading.
 #ifndef RINGGATE_STORE_FIND_H
 #define RINGGATE_STORE_FIND_H
@@ -22,6 +25,7 @@ struct finder {
     struct keys_key from, to; // of `it`
     struct keys_key key;      // of the bundle at hand; no length: there is none
     struct segment_place place;
+    struct keys_key bad; // of one that is damaged, and was told
     struct buf stored, entries;
 };
 
@@ -30,16 +34,23 @@ struct find_value {
     unsigned char bytes[20];
 };
 struct find_value find_value(struct segment_place place, uint64_t last_us);
+// False: it is none.
+bool find_read_value(struct slice value, struct segment_place *ret, uint64_t *ret_last_us);
 static inline enum keys_table find_table(enum segment_kind kind)
 {
     return kind == SEGMENT_ROWS ? KEYS_ROWS : KEYS_CONTENTS;
 }
 
+// What stands in the database for a segment.
+void find_put_segment(struct rocks_batch *batch, const struct segment *segment);
+// False: there stands none.
+bool find_read_segment(struct slice key, struct slice value, struct segment *ret);
+
 // Sees the database as it is now. ERR_NOMEM.
 int finder_init(struct finder *f, struct store *s, enum segment_kind kind);
 void finder_done(struct finder *f);
-// The entry's bytes, until the next call. ERR_NOT_FOUND; ERR_BAD_LENGTH: its bundle is damaged,
-// which is counted and told; ERR_SYSTEM, ERR_NOMEM.
+// The entry's bytes, until the next call. ERR_NOT_FOUND; ERR_BAD_LENGTH: a bundle it may be in is
+// damaged, which is counted and told; ERR_SYSTEM, ERR_NOMEM.
 int finder_get(struct finder *f, struct store_id id, struct slice *ret);
 
 #endif

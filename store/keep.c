@@ -107,12 +107,14 @@ static int drop_segment(struct store *s, const struct segment *segment)
     return err;
 }
 
-// A bundle that begins before that time may hold what is younger: it goes a span later.
+// A bundle that begins before that time may hold what is younger: it goes a span later. A segment
+// that nothing has come to since goes too, though nothing has come behind it.
 static int delete_bundles_before(struct store *s, enum segment_kind kind, uint64_t time_us)
 {
     uint64_t before_us = minus(time_us, BUNDLE_SPAN_US);
     struct segment segment;
     int err = delete_before(s, find_table(kind), before_us);
+    segments_seal(s->segments, before_us);
     while (!err && segments_oldest(s->segments, kind, before_us, &segment))
         err = drop_segment(s, &segment);
     return err;
@@ -154,12 +156,15 @@ static uint64_t all_bytes(struct store *s)
     return rocks_bytes(s->logs) + segments_bytes(s->segments);
 }
 
-static int fit(struct store *s, uint64_t bytes_max)
+// Not what a clock that was wrong has dated later than now: it would take all that is older along.
+static int fit(struct store *s, uint64_t now_us, uint64_t bytes_max)
 {
     struct segment oldest;
     int err = 0;
+    if (bytes_max > 0)
+        segments_seal(s->segments, minus(now_us, SEGMENT_SPAN_US));
     while (!err && bytes_max > 0 && all_bytes(s) > bytes_max &&
-           segments_oldest(s->segments, SEGMENT_KINDS, UINT64_MAX, &oldest))
+           segments_oldest(s->segments, SEGMENT_KINDS, now_us, &oldest))
         err = delete_rows_before(s, oldest.last_us + BUNDLE_SPAN_US + 1);
     return err;
 }
@@ -214,7 +219,7 @@ static int clean(struct store *s, struct wall now)
     if (!err && content_days > 0)
         err = delete_bundles_before(s, SEGMENT_CONTENT, minus(now_us, content_days * DAY_US));
     if (!err)
-        err = fit(s, atomic_load(&s->logs_bytes_max));
+        err = fit(s, now_us, atomic_load(&s->logs_bytes_max));
     return err ? err : drop_counters(s, now);
 }
 

@@ -2,24 +2,34 @@
 //
 // remove.c: records that somebody deletes.
 //
-// Bundles and digests are written again without them: a bundle to the end of the newest segment,
-// under the name it has, which stays before its records. The bytes where it was are given back to
-// the disk when no backup has them. What is still in the rings is drained first, so that a record
-// does not come after it was deleted. The holder of batch_mutex alone writes: nothing changes under
-// the hands of this.
+// Bundles and digests are written again without them: a bundle to the end of a segment of its time,
+// under the name it has, which stays before its records. When that is synced, so that the machine
+// cannot lose both, the bytes where it was are given back to the disk, if no backup has them. What
+// is still in the rings is drained first, so that a record does not come after it was deleted. The
+// holder of batch_mutex alone writes: nothing changes under the hands of this.
+//
+// Without room for what is written again nothing is deleted: ERR_LIMIT.
 #include "base/err.h"
 #include "store/drain_internal.h"
 #include "store/find.h"
 #include "store/keys.h"
 
+#include <stdlib.h>
+
 // Of one batch: a content alone may be a mebibyte.
-#define REWRITE_BLOCKS 16
+#define REWRITE_BUNDLES 16
 
 struct remove_call {
     struct store *store;
-    const struct store_id *ids;
+    struct store_id *ids; // by time, rising
     unsigned count;
+    struct buf old; // struct old_place, of bundles that are somewhere else now, or nowhere
     int err;
+};
+
+struct old_place {
+    enum segment_kind kind;
+    struct segment_place place;
 };
 
 static bool same_id(struct store_id a, struct store_id b)
@@ -124,9 +134,10 @@ struct rewriting {
     enum segment_kind kind;
     struct finder finder;
     struct bundle bundle;
-    struct keys_key key[REWRITE_BLOCKS];        // of this batch
-    struct segment_place place[REWRITE_BLOCKS]; // where they were
+    struct keys_key key[REWRITE_BUNDLES]; // of this batch
+    struct old_place old[REWRITE_BUNDLES];
     unsigned bundles;
+    unsigned next; // of the ids
 };
 
 static bool is_rewritten(const struct rewriting *r, struct slice key)
@@ -168,7 +179,7 @@ static int fill_bundle(struct rewriting *r, uint16_t ring)
 static int rewrite_bundle_of(struct rewriting *r, struct store_id id)
 {
     struct store *s = r->call->store;
-    struct slice key = SLICE_EMPTY, bytes;
+    struct slice key, bytes;
 
     int err = finder_get(&r->finder, id, &bytes);
     if (err == ERR_NOT_FOUND || err == ERR_BAD_LENGTH)
@@ -177,7 +188,7 @@ static int rewrite_bundle_of(struct rewriting *r, struct store_id id)
     if (err || is_rewritten(r, key))
         return err;
     r->key[r->bundles] = r->finder.key;
-    r->place[r->bundles++] = r->finder.place;
+    r->old[r->bundles++] = (struct old_place){r->kind, r->finder.place};
     err = fill_bundle(r, id.ring);
     if (!err && r->bundle.count == 0)
         rocks_batch_delete(s->drain->batch, key);
@@ -186,10 +197,13 @@ static int rewrite_bundle_of(struct rewriting *r, struct store_id id)
     return err;
 }
 
-static void erase(const struct rewriting *r)
+// Is the next record's bundle for this batch? All of one batch come into one segment.
+static bool joins(const struct rewriting *r, uint64_t first_us)
 {
-    for (unsigned i = 0; i < r->bundles; i++)
-        segments_erase(r->call->store->segments, r->kind, r->place[i]);
+    const struct remove_call *c = r->call;
+    return r->next < c->count && r->bundles < REWRITE_BUNDLES &&
+           (r->bundles == 0 ||
+            c->ids[r->next].time_us + BUNDLE_SPAN_US - first_us < SEGMENT_SPAN_US);
 }
 
 // ---- The call --------------------------------------------------------------------------------
@@ -215,24 +229,41 @@ static int remove_from_digests(struct remove_call *c, struct digest_row *rows)
     return err ? err : write_batch(c);
 }
 
+// A batch of them.
+static int rewrite_some(struct rewriting *r)
+{
+    struct drain *d = r->call->store->drain;
+    uint64_t first_us = 0; // no bundle is earlier
+    int err = 0;
+
+    rocks_batch_reset(d->batch);
+    segments_forget(r->call->store->segments);
+    for (unsigned kind = 0; kind < SEGMENT_KINDS; kind++)
+        store__outlet_begin(&d->outlet[kind]); // the other has what was drained last
+    d->haste = false;
+    r->bundles = 0;
+    for (; !err && joins(r, first_us); r->next++) {
+        uint64_t us = r->call->ids[r->next].time_us;
+        err = rewrite_bundle_of(r, r->call->ids[r->next]);
+        if (r->bundles == 1)
+            first_us = us > BUNDLE_SPAN_US ? us - BUNDLE_SPAN_US : 0;
+    }
+    if (!err)
+        err = store__outlet_append(d, r->kind);
+    if (err == ERR_LIMIT || err == ERR_SYSTEM)
+        return store__failed_segments(r->call->store, "records could not be deleted", err);
+    return err ? err : write_batch(r->call);
+}
+
 static int remove_from_bundles(struct remove_call *c, enum segment_kind kind)
 {
     struct rewriting r = {.call = c, .kind = kind};
     int err = finder_init(&r.finder, c->store, kind);
     bundle_init(&r.bundle);
-    for (unsigned i = 0; !err && i < c->count;) {
-        rocks_batch_reset(c->store->drain->batch);
-        segments_forget(c->store->segments);
-        store__outlet_begin(&c->store->drain->outlet[kind]);
-        r.bundles = 0;
-        for (; !err && i < c->count && r.bundles < REWRITE_BLOCKS; i++)
-            err = rewrite_bundle_of(&r, c->ids[i]);
+    while (!err && r.next < c->count) {
+        err = rewrite_some(&r);
         if (!err)
-            err = store__outlet_end(c->store->drain);
-        if (!err)
-            err = write_batch(c);
-        if (!err)
-            erase(&r);
+            buf_add(&c->old, slice_of(r.old, r.bundles * sizeof(r.old[0])));
         finder_done(&r.finder); // it sees the database as it was
         if (!err)
             err = finder_init(&r.finder, c->store, kind);
@@ -258,37 +289,64 @@ static void locked_job(struct remove_call *c, struct digest_row *rows)
         return;
     pthread_rwlock_rdlock(&s->db_lock);
     c->err = s->logs ? gather(c, rows) : ERR_SYSTEM;
-    // What memory keeps of the database may be ahead of it.
-    if (c->err && s->logs && store__drain_load(s) < 0)
-        store__notice(s, LOG_ERROR, "the digests could not be read again");
+    s->drain->stale = c->err != 0; // memory may be ahead of the database, or behind it
     pthread_rwlock_unlock(&s->db_lock);
+}
+
+// With no lock: nobody reads these places any more but who looked before, and looks again (find.c).
+static void erase(struct remove_call *c)
+{
+    struct old_place old;
+    if (c->old.len == 0 || store__sync(c->store) < 0) // which has been told
+        return;
+    for (size_t at = 0; at < c->old.len; at += sizeof(old)) {
+        memcpy(&old, c->old.ptr + at, sizeof(old));
+        segments_erase(c->store->segments, old.kind, old.place);
+    }
 }
 
 static void remove_job(void *arg)
 {
     struct remove_call *c = arg;
     struct buf rows;
-    buf_init(&rows, STORE_DIGEST_ROWS * sizeof(struct digest_row));
-    struct digest_row empty = {.column = {0}};
-    for (unsigned i = 0; i < STORE_DIGEST_ROWS; i++)
-        buf_add(&rows, slice_of(&empty, sizeof(empty)));
-    c->err = rows.err;
-    if (!c->err) {
+    size_t bytes = STORE_DIGEST_ROWS * sizeof(struct digest_row);
+    buf_init(&rows, bytes);
+    buf_init(&c->old, (size_t)SEGMENT_KINDS * STORE_PAGE_MAX * sizeof(struct old_place));
+    if (buf_room(&rows, bytes) && buf_room(&c->old, c->old.max)) {
         pthread_mutex_lock(&c->store->batch_mutex);
         locked_job(c, (struct digest_row *)(void *)rows.ptr);
         pthread_mutex_unlock(&c->store->batch_mutex);
+        erase(c);
+    } else {
+        c->err = ERR_NOMEM;
     }
+    buf_done(&c->old);
     buf_done(&rows);
+}
+
+static int by_time(const void *a, const void *b)
+{
+    uint64_t us_a = ((const struct store_id *)a)->time_us;
+    uint64_t us_b = ((const struct store_id *)b)->time_us;
+    return us_a < us_b ? -1 : us_a > us_b;
 }
 
 int store_delete_records_await(struct store *s, struct fiber *self, const struct store_id *ids,
                                unsigned count)
 {
-    struct remove_call call = {.store = s, .ids = ids, .count = count};
+    struct remove_call call = {.store = s, .count = count};
+    struct buf sorted;
     if (count > STORE_PAGE_MAX)
         return ERR_LIMIT;
     if (count == 0)
         return 0;
+    buf_init(&sorted, STORE_PAGE_MAX * sizeof(*ids));
+    buf_add(&sorted, slice_of(ids, count * sizeof(*ids)));
+    if (sorted.err)
+        return sorted.err;
+    call.ids = (struct store_id *)(void *)sorted.ptr;
+    qsort(call.ids, count, sizeof(*ids), by_time);
     int rc = store__call_await(s, self, remove_job, &call);
+    buf_done(&sorted);
     return rc ? rc : call.err;
 }

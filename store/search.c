@@ -463,7 +463,7 @@ static int get_row(struct record_call *c)
         err = c->row.err;
     }
     finder_done(&f);
-    return err == ERR_BAD_LENGTH ? ERR_SYSTEM : err;
+    return err;
 }
 
 static int get_content(struct record_call *c)
@@ -500,6 +500,8 @@ static void record_job(void *arg)
         c->err = get_content(c);
     if (c->err == ERR_SYSTEM && s->logs)
         store__failed(s, s->logs, "a record", c->err);
+    if (c->err == ERR_BAD_LENGTH) // find.c has told
+        c->err = ERR_SYSTEM;
     pthread_rwlock_unlock(&s->db_lock);
 }
 

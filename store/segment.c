@@ -2,9 +2,13 @@
 //
 // segment.c: the files, and a list of them in memory.
 //
-// The file that is appended to is its writer's without the mutex: nobody else changes it, and it is
-// not dropped while it is open. In memory each file is one without a name, whose descriptor the
-// list keeps.
+// A file that is appended to is its writer's without the mutex from take() to the commit: nobody
+// else changes or seals it meanwhile, and only what is sealed is dropped. In memory each file is
+// one without a name, whose descriptor the list keeps.
+//
+// Several files of a kind may be open to appending: the newest, and those of other times, where
+// bundles go that are written again (remove.c). So what is old lies with what is as old, and one
+// old bundle neither ends the newest file nor stays as long as the youngest in it.
 #include "store/segment.h"
 
 #include "base/assert.h"
@@ -25,15 +29,26 @@
 #define DIGITS     8
 // Files that one round of a sync takes.
 #define SYNC_ROUND 64
-#define COPY_BYTES ((size_t)1024 * 1024)
+#define COPY_BYTES ((size_t)256 * 1024)
+// Erasures that wait for a backup; more of them stay where they are until their files go.
+#define ERASURE_BYTES_MAX ((size_t)1024 * 1024)
+// Of a kind that are open to appending; each has a descriptor.
+#define OPEN_MAX 4
 
 struct file {
     struct segment is; // as committed
     struct segment becomes;
+    bool taken;    // by the writer, until it commits or forgets
     bool appended; // to `becomes`
     bool sealed;
     bool dirty; // committed and not synced
     int fd;     // -1: not open
+};
+
+// What is to be given back, later.
+struct erasure {
+    enum segment_kind kind;
+    struct segment_place place;
 };
 
 struct segments {
@@ -44,6 +59,9 @@ struct segments {
     uint32_t last[SEGMENT_KINDS]; // numbers given so far
     bool made;                    // a file, since the folder was synced
     char reason[SEGMENT_REASON_BYTES];
+    pthread_mutex_t erase_mutex;
+    unsigned holds;     // nothing is erased
+    struct buf erasure; // struct erasure, until there are none
 };
 
 static const char *const kinds[SEGMENT_KINDS] = {
@@ -95,6 +113,8 @@ int segments_new(const char *dir, struct segments **ret)
     if (!s)
         return ERR_NOMEM;
     pthread_mutex_init(&s->mutex, NULL);
+    pthread_mutex_init(&s->erase_mutex, NULL);
+    buf_init(&s->erasure, ERASURE_BYTES_MAX);
     s->dir = -1;
     if (dir && mkdir(dir, 0700) < 0 && errno != EEXIST) {
         segments_free(s);
@@ -125,6 +145,8 @@ void segments_free(struct segments *s)
     if (s->dir >= 0)
         close(s->dir);
     pthread_mutex_destroy(&s->mutex);
+    pthread_mutex_destroy(&s->erase_mutex);
+    buf_done(&s->erasure);
     free(s->file);
     free(s);
 }
@@ -174,16 +196,19 @@ int segments_know(struct segments *s, const struct segment *segment)
     pthread_mutex_lock(&s->mutex);
     struct file *f = find(s, segment->kind, segment->number);
     struct file *before = newest(s, segment->kind);
-    if (f) {
+    bool dropped = !f && segment->number <= s->last[segment->kind]; // by another thread, meanwhile
+    if (f)
         f->is = *segment;
-        f->appended = false;
-    } else {
+    else if (!dropped)
         f = add(s, segment);
-        if (f && before)
-            before->sealed = true; // they come by their numbers
+    if (f && f != before && before)
+        before->sealed = before->sealed || before->is.number < segment->number;
+    if (f) {
+        f->taken = f->appended = false;
+        f->dirty = s->made = true; // who wrote it may have ended before it was synced
     }
     pthread_mutex_unlock(&s->mutex);
-    return f ? 0 : ERR_NOMEM;
+    return f || dropped ? 0 : ERR_NOMEM;
 }
 
 void segments_settle(struct segments *s)
@@ -234,13 +259,46 @@ static void seal(struct segments *s, struct file *f)
     }
 }
 
-static bool has_room(const struct file *f, uint64_t len, uint64_t first_us, uint64_t last_us,
-                     uint64_t bytes_max)
+static bool is_full(const struct file *f, uint64_t len, uint64_t bytes_max)
 {
-    const struct segment *is = &f->is;
-    uint64_t first = first_us < is->first_us ? first_us : is->first_us;
-    uint64_t last = last_us > is->last_us ? last_us : is->last_us;
-    return is->bytes == 0 || (is->bytes + len <= bytes_max && last - first <= SEGMENT_SPAN_US);
+    return f->is.bytes > 0 && f->is.bytes + len > bytes_max;
+}
+
+static bool is_of_that_time(const struct file *f, uint64_t first_us, uint64_t last_us)
+{
+    uint64_t first = first_us < f->is.first_us ? first_us : f->is.first_us;
+    uint64_t last = last_us > f->is.last_us ? last_us : f->is.last_us;
+    return f->is.bytes == 0 || last - first <= SEGMENT_SPAN_US;
+}
+
+// A backup has it too: what it names must stay as it is, and a store that is opened where the
+// backup is writes behind that.
+static bool is_shared(const struct segments *s, const struct file *f)
+{
+    char name[NAME_BYTES];
+    struct stat status;
+    if (s->dir < 0)
+        return false;
+    name_of(f->is.kind, f->is.number, name);
+    return fstatat(s->dir, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_nlink > 1;
+}
+
+// One that is open to appending, the newest of those that fit. The others stay open, up to OPEN_MAX
+// with a new one.
+static struct file *fitting(struct segments *s, enum segment_kind kind, uint64_t len,
+                            uint64_t first_us, uint64_t last_us, uint64_t bytes_max)
+{
+    unsigned opened = 0;
+    for (unsigned i = s->count; i > 0; i--) {
+        struct file *f = s->file[i - 1];
+        if (f->is.kind != kind || f->sealed)
+            continue;
+        if (is_full(f, len, bytes_max) || is_shared(s, f) || ++opened == OPEN_MAX)
+            seal(s, f);
+        else if (is_of_that_time(f, first_us, last_us))
+            return f;
+    }
+    return NULL;
 }
 
 // The file to append to.
@@ -248,15 +306,13 @@ static struct file *take(struct segments *s, enum segment_kind kind, uint64_t le
                          uint64_t first_us, uint64_t last_us, uint64_t bytes_max)
 {
     pthread_mutex_lock(&s->mutex);
-    struct file *f = newest(s, kind);
-    if (f && (f->sealed || !has_room(f, len, first_us, last_us, bytes_max))) {
-        seal(s, f);
-        f = NULL;
-    }
+    struct file *f = fitting(s, kind, len, first_us, last_us, bytes_max);
     if (!f) {
         f = add(s, &(struct segment){.kind = kind, .number = s->last[kind] + 1});
         s->made = true;
     }
+    if (f)
+        f->taken = true;
     pthread_mutex_unlock(&s->mutex);
     return f;
 }
@@ -312,11 +368,11 @@ void segments_commit(struct segments *s)
     pthread_mutex_lock(&s->mutex);
     for (unsigned i = 0; i < s->count; i++) {
         struct file *f = s->file[i];
-        if (!f->appended)
-            continue;
-        f->is = f->becomes;
-        f->appended = false;
-        f->dirty = true;
+        if (f->appended) {
+            f->is = f->becomes;
+            f->dirty = true;
+        }
+        f->taken = f->appended = false;
     }
     pthread_mutex_unlock(&s->mutex);
 }
@@ -325,15 +381,16 @@ void segments_forget(struct segments *s)
 {
     pthread_mutex_lock(&s->mutex);
     for (unsigned i = 0; i < s->count; i++)
-        s->file[i]->appended = false;
+        s->file[i]->taken = s->file[i]->appended = false;
     pthread_mutex_unlock(&s->mutex);
 }
 
-void segments_seal(struct segments *s)
+void segments_seal(struct segments *s, uint64_t before_us)
 {
     pthread_mutex_lock(&s->mutex);
     for (unsigned i = 0; i < s->count; i++)
-        seal(s, s->file[i]);
+        if (!s->file[i]->taken && s->file[i]->is.bytes > 0 && s->file[i]->is.last_us < before_us)
+            seal(s, s->file[i]);
     pthread_mutex_unlock(&s->mutex);
 }
 
@@ -389,7 +446,9 @@ int segments_read(struct segments *s, enum segment_kind kind, struct segment_pla
     return err;
 }
 
-void segments_erase(struct segments *s, enum segment_kind kind, struct segment_place place)
+// ---- Erasing ---------------------------------------------------------------------------------
+
+static void erase(struct segments *s, enum segment_kind kind, struct segment_place place)
 {
     char name[NAME_BYTES];
     struct stat status;
@@ -402,6 +461,40 @@ void segments_erase(struct segments *s, enum segment_kind kind, struct segment_p
     if (fstat(fd, &status) == 0 && status.st_nlink <= 1)
         (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, place.offset, place.len);
     close(fd);
+}
+
+void segments_erase(struct segments *s, enum segment_kind kind, struct segment_place place)
+{
+    struct erasure later = {.kind = kind, .place = place};
+    pthread_mutex_lock(&s->erase_mutex);
+    if (s->holds == 0)
+        erase(s, kind, place);
+    else
+        buf_add(&s->erasure, slice_of(&later, sizeof(later)));
+    pthread_mutex_unlock(&s->erase_mutex);
+}
+
+void segments_hold(struct segments *s)
+{
+    pthread_mutex_lock(&s->erase_mutex);
+    s->holds++;
+    pthread_mutex_unlock(&s->erase_mutex);
+}
+
+void segments_release(struct segments *s)
+{
+    struct erasure e;
+    pthread_mutex_lock(&s->erase_mutex);
+    ASSERT(s->holds > 0);
+    if (--s->holds == 0) {
+        for (size_t at = 0; at < s->erasure.len; at += sizeof(e)) {
+            memcpy(&e, s->erasure.ptr + at, sizeof(e));
+            erase(s, e.kind, e.place);
+        }
+        buf_done(&s->erasure);
+        buf_init(&s->erasure, ERASURE_BYTES_MAX);
+    }
+    pthread_mutex_unlock(&s->erase_mutex);
 }
 
 // ---- Sync ------------------------------------------------------------------------------------
@@ -493,7 +586,7 @@ bool segments_oldest(const struct segments *s, enum segment_kind kind, uint64_t 
     pthread_mutex_lock((pthread_mutex_t *)&s->mutex);
     for (unsigned i = 0; i < s->count; i++) {
         const struct file *f = s->file[i];
-        if (!f->sealed || f->appended || f->is.last_us >= before_us ||
+        if (!f->sealed || f->is.last_us >= before_us ||
             (kind != SEGMENT_KINDS && f->is.kind != kind) ||
             (found && f->is.last_us >= ret->last_us))
             continue;
@@ -512,7 +605,7 @@ void segments_drop(struct segments *s, enum segment_kind kind, uint32_t number)
         struct file *f = s->file[i];
         if (f->is.kind != kind || f->is.number != number)
             continue;
-        ASSERT(f->sealed && !f->appended);
+        ASSERT(f->sealed && !f->taken);
         file_free(f);
         memmove(s->file + i, s->file + i + 1, (--s->count - i) * sizeof(struct file *));
         break;
@@ -525,15 +618,25 @@ void segments_drop(struct segments *s, enum segment_kind kind, uint32_t number)
 
 // ---- Backup ----------------------------------------------------------------------------------
 
+// By hand: the kernel copies between files of one file system only.
 static bool copy(int from, int to)
 {
-    for (;;) {
-        ssize_t n = copy_file_range(from, NULL, to, NULL, COPY_BYTES, 0);
+    struct buf buf;
+    buf_init(&buf, COPY_BYTES);
+    char *bytes = buf_room(&buf, COPY_BYTES);
+    uint64_t at = 0;
+    bool more = bytes != NULL;
+    while (more) {
+        ssize_t n = pread(from, bytes, COPY_BYTES, (off_t)at);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n <= 0)
-            return n == 0;
+        if (n == 0)
+            break;
+        more = n > 0 && write_all(to, slice_of(bytes, (size_t)n), at);
+        at += more ? (uint64_t)n : 0;
     }
+    buf_done(&buf);
+    return more;
 }
 
 static bool copy_file(int from_dir, int to_dir, const char *name)
@@ -551,9 +654,23 @@ static bool copy_file(int from_dir, int to_dir, const char *name)
     return done;
 }
 
+// What was committed a moment ago is only in memory.
+static bool sync_file(int dir, const char *name)
+{
+    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+    bool done = fd >= 0 && fdatasync(fd) == 0;
+    int error = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = error;
+    return done;
+}
+
 static bool link_file(int from_dir, int to_dir, const char *name)
 {
-    if (linkat(from_dir, name, to_dir, name, 0) == 0 || errno == ENOENT) // retention was faster
+    if (linkat(from_dir, name, to_dir, name, 0) == 0)
+        return sync_file(to_dir, name);
+    if (errno == ENOENT) // retention was faster
         return true;
     return (errno == EXDEV || errno == EPERM || errno == EMLINK) &&
            copy_file(from_dir, to_dir, name);

@@ -20,8 +20,11 @@
 //   └────────┘        └──────────┘                              └───────────┘      └────────┘
 //                          └──► it is not: forget
 //
-// Threads: append, commit, forget and seal are the holder's of batch_mutex; the others any
-// thread's. All of it blocks.
+// A file that a backup has too, by a link, is not appended to and nothing in it is erased: a backup
+// stays as it is, whichever of the two stores goes on.
+//
+// Threads: append, commit and forget are the holder's of batch_mutex; the others any thread's. All
+// of it blocks.
 #ifndef RINGGATE_STORE_SEGMENT_H
 #define RINGGATE_STORE_SEGMENT_H
 
@@ -66,24 +69,28 @@ int segments_know(struct segments *s, const struct segment *segment);
 // At the start, behind these: files of nobody are removed.
 void segments_settle(struct segments *s);
 
-// Writes behind what is committed, in a new file when the newest of its kind is full by
-// `bytes_max`. *ret tells the file as it will be when it is committed, and where `bytes` begin in
-// it. ERR_LIMIT: the disk is full; ERR_SYSTEM, ERR_NOMEM. Once for each kind until the next call of
-// one of the two below.
+// Writes behind what is committed, in a new file when none of its kind that is open has room by
+// `bytes_max` and holds records of about that time. *ret tells the file as it will be when it is
+// committed, and where `bytes` begin in it. ERR_LIMIT: the disk is full; ERR_SYSTEM, ERR_NOMEM.
+// Once for each kind until the next call of one of the two below.
 int segments_append(struct segments *s, enum segment_kind kind, struct slice bytes,
                     uint64_t first_us, uint64_t last_us, uint64_t bytes_max, struct segment *ret,
                     uint32_t *ret_offset);
 void segments_commit(struct segments *s);
 void segments_forget(struct segments *s);
-// Nothing more is appended to those that there are.
-void segments_seal(struct segments *s);
+// Nothing more is appended to those whose last record is older than `before_us`, but what is being
+// appended now.
+void segments_seal(struct segments *s, uint64_t before_us);
 
 // Adds what lies there to *ret. ERR_NOT_FOUND: the file is gone; ERR_BAD_LENGTH: it is shorter;
 // ERR_SYSTEM, ERR_NOMEM.
 int segments_read(struct segments *s, enum segment_kind kind, struct segment_place place,
                   struct buf *ret);
-// Gives the disk space of what lies there back, unless a backup has the file too.
+// Gives the disk space of what lies there back, unless a backup has the file too. Nothing that the
+// database names, now or after the machine's end. While one is being made (hold, release) it waits.
 void segments_erase(struct segments *s, enum segment_kind kind, struct segment_place place);
+void segments_hold(struct segments *s);
+void segments_release(struct segments *s);
 // Everything that was committed before the call survives the machine. ERR_LIMIT or ERR_SYSTEM.
 int segments_sync(struct segments *s);
 // Of all files.
@@ -95,8 +102,8 @@ bool segments_oldest(const struct segments *s, enum segment_kind kind, uint64_t 
 // Removes its file.
 void segments_drop(struct segments *s, enum segment_kind kind, uint32_t number);
 // All files of the folder `from`, if there is one, in `to`, which is made: linked where they can
-// be, else copied. What is appended later may be in them too, behind what the database of that
-// backup names. ERR_SYSTEM.
+// be, else copied; they survive the machine. What is appended later may be in them too, behind what
+// the database of that backup names. ERR_SYSTEM.
 int segments_link(const char *from, const char *to, char reason[SEGMENT_REASON_BYTES]);
 // Of the last call that ended in ERR_LIMIT or ERR_SYSTEM.
 void segments_reason(const struct segments *s, char reason[SEGMENT_REASON_BYTES]);

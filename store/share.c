@@ -232,8 +232,7 @@ void share_forget(struct share *s)
         s->generation = 1;
 }
 
-struct slice share_refer(const struct share_recipe *recipe, struct store_id id,
-                         struct arena *arena)
+struct slice share_refer(const struct share_recipe *recipe, struct store_id id, struct arena *arena)
 {
     unsigned char *out = arena_alloc(arena, 4 + recipe->items * (size_t)REFERENCE_BYTES);
     size_t len = 4;

@@ -6,7 +6,8 @@
 // its drain runs. Behind each put the thread says in memory it shares with the parent how many it
 // has put: an acknowledgement. The parent kills it at a random moment, opens the store, and counts:
 // each thread's records are there from the first to the acknowledged one, once each; a record whose
-// acknowledgement was cut off may be there. So must be the money they moved.
+// acknowledgement was cut off may be there. So must be the money they moved, and byte for byte the
+// row and the content that the ring had room for.
 //
 // 20 rounds; RINGGATE_CRASH_ROUNDS asks for more (a soak runs 200).
 #include "tests/unit/store/fixture.h"
@@ -25,7 +26,33 @@
 struct shared {
     _Atomic uint64_t acknowledged[THREADS]; // of this round
     _Atomic uint64_t ready;
+    unsigned char kept[THREADS][RECORDS_MAX]; // enum store_kept
 };
+
+#define BODY_BYTES 3000
+
+// What a record is written with, told by its thread, round and number; every 7th has content.
+struct bodies {
+    char row[128];
+    char request[BODY_BYTES];
+};
+
+static void make_bodies(unsigned thread, uint64_t round, uint64_t number, struct bodies *b,
+                        struct store_record *r)
+{
+    struct prng prng;
+    int len = snprintf(b->row, sizeof(b->row), "{\"thread\":%u,\"round\":%llu,\"number\":%llu}",
+                       thread, (unsigned long long)round, (unsigned long long)number);
+    r->row = slice_of(b->row, (size_t)len);
+    if (number % 7 != 0)
+        return;
+    prng_seed(&prng, (round * THREADS + thread) * RECORDS_MAX + number);
+    for (size_t at = 0; at < BODY_BYTES; at += 8) { // half of it packs
+        uint64_t noise = at % 16 ? prng_next(&prng) : number;
+        memcpy(b->request + at, &noise, 8);
+    }
+    r->request = slice_of(b->request, BODY_BYTES);
+}
 
 struct putter {
     struct store *store;
@@ -66,17 +93,16 @@ static void *putter_main(void *arg)
 {
     struct putter *p = arg;
     struct store_ring *ring = store_ring(p->store, p->thread);
-    static char body[3000];
+    struct bodies bodies;
     for (uint64_t n = 0; n < RECORDS_MAX;) {
         struct store_id id;
         struct store_record r = record_of(p->thread, p->round, n);
-        if (n % 7 == 0)
-            r.request = slice_of(body, sizeof(body));
+        make_bodies(p->thread, p->round, n, &bodies, &r);
         if (store_reserve(ring) < 0) {
             sched_yield();
             continue;
         }
-        (void)store_put_record(ring, &r, &id);
+        p->shared->kept[p->thread][n] = (unsigned char)store_put_record(ring, &r, &id);
         atomic_store(&p->shared->acknowledged[p->thread], ++n);
         atomic_fetch_add(&p->shared->ready, 1);
     }
@@ -123,8 +149,26 @@ static pid_t start_child(const struct place *p, const char *shared, uint64_t rou
     return child;
 }
 
+static void same_as_put(struct asker *a, const struct shared *shared, unsigned thread,
+                        uint64_t round, uint64_t number, const struct store_found *found)
+{
+    struct bodies bodies;
+    struct store_record r = record_of(thread, round, number);
+    struct got got = {.id = found->id};
+    enum store_kept kept = (enum store_kept)shared->kept[thread][number];
+    make_bodies(thread, round, number, &bodies, &r);
+    if (kept <= STORE_KEPT_NO_CONTENT)
+        assert_true(slice_eq(found->row, r.row));
+    if (kept != STORE_KEPT_ALL || r.request.len == 0)
+        return;
+    ask(a, got_fn, &got);
+    assert_int_equal(got.err, 0);
+    assert_true(slice_eq(got.entry.row, r.row));
+    assert_true(slice_eq(got.entry.request, r.request));
+}
+
 // How many records of the thread and round are there; none is missing or twice.
-static uint64_t found(struct asker *a, unsigned thread, uint64_t round)
+static uint64_t found(struct asker *a, const struct shared *shared, unsigned thread, uint64_t round)
 {
     struct store_record first = record_of(thread, round, 0);
     struct store_record behind = record_of(thread, round, 99999999);
@@ -138,9 +182,12 @@ static uint64_t found(struct asker *a, unsigned thread, uint64_t round)
     do {
         struct store_page page = search_for(a, q);
         total = page.total;
-        for (unsigned i = 0; i < page.count; i++)
+        for (unsigned i = 0; i < page.count; i++) {
             assert_int_equal(page.found[i].facts.time.ns,
                              record_of(thread, round, count + i).time.ns);
+            if (count + i < atomic_load(&shared->acknowledged[thread]))
+                same_as_put(a, shared, thread, round, count + i, &page.found[i]);
+        }
         count += page.count;
         q.offset = count;
         arena_done(&a->arena);
@@ -156,7 +203,7 @@ static void check(struct store *s, struct shared *shared, uint64_t round, uint64
     asker_open(&a, s);
     for (unsigned i = 0; i < THREADS; i++) {
         uint64_t acknowledged = atomic_load(&shared->acknowledged[i]);
-        uint64_t there = found(&a, i, round);
+        uint64_t there = found(&a, shared, i, round);
         assert_true(there == acknowledged || there == acknowledged + 1);
         all[i] += there;
         assert_int_equal(counter_value(s, models[i], window_s()), 11 * all[i]);
@@ -191,6 +238,7 @@ static void kill_at_any_moment(void **state)
         assert_true(WIFSIGNALED(status));
         struct store *s = place_open(&p);
         check(s, shared, round, all);
+        assert_int_equal(atomic_load(&s->numbers.damaged), 0);
         store_close(s);
     }
     for (unsigned i = 0; i < THREADS; i++)

@@ -4,6 +4,8 @@
 #include "tests/unit/store/fixture.h"
 
 #include "store/digest.h"
+#include "store/drain_internal.h"
+#include "store/find.h"
 #include "store/keys.h"
 #include "store/record.h"
 #include "store/spool_internal.h"
@@ -396,6 +398,68 @@ static void a_full_ring_drops_content_then_rows_never_usage(void **state)
     place_done(&p);
 }
 
+static struct segment rows_segment(struct store *s)
+{
+    struct keys_key key = keys_segment(SEGMENT_ROWS, 1);
+    struct segment segment;
+    struct buf value;
+    buf_init(&value, 64);
+    assert_int_equal(rocks_get(s->logs, keys_slice(&key), &value), 0);
+    assert_true(find_read_segment(keys_slice(&key), buf_slice(&value), &segment));
+    buf_done(&value);
+    return segment;
+}
+
+// What memory knows after a failed write is not what the database may have: here it has the batch,
+// though it said that it has not. Nothing is written over it.
+static void after_a_failed_write_memory_is_read_again(void **state)
+{
+    (void)state;
+    struct place p;
+    struct asker a;
+    struct got got[3];
+    struct store_record r = sample(T0_US);
+    place_make(&p);
+    struct store *s = place_open(&p);
+    got[0].id = put(s, 0, &r, STORE_KEPT_ALL);
+    drain(s);
+    const struct segment before = rows_segment(s);
+    got[1].id = put(s, 0, &r, STORE_KEPT_ALL);
+    drain(s);
+    pthread_mutex_lock(&s->batch_mutex);
+    assert_int_equal(segments_know(s->segments, &before), 0);
+    s->drain->stale = true;
+    got[2].id = put(s, 0, &r, STORE_KEPT_ALL);
+    assert_int_equal(store__drain_all(s), 0);
+    assert_false(s->drain->stale);
+    pthread_mutex_unlock(&s->batch_mutex);
+    asker_open(&a, s);
+    for (unsigned i = 0; i < 3; i++) {
+        ask(&a, got_fn, &got[i]);
+        assert_int_equal(got[i].err, 0);
+    }
+    asker_close(&a);
+    store_close(s);
+    place_done(&p);
+}
+
+// It was killed a moment after it wrote, and nothing more comes.
+static void what_an_earlier_process_wrote_is_synced(void **state)
+{
+    (void)state;
+    struct place p;
+    place_make(&p);
+    struct store *s = place_open(&p);
+    put_many(s, 0, 0, 10);
+    store_close(s);
+    s = place_open(&p);
+    assert_true(atomic_load(&s->written) > 0);
+    assert_int_equal(store__sync(s), 0);
+    assert_true(atomic_load(&s->numbers.syncs) > 0);
+    store_close(s);
+    place_done(&p);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2)
@@ -412,6 +476,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(old_records_that_come_late_have_digests_of_their_own),
         cmocka_unit_test(words_beyond_the_bound_are_others),
         cmocka_unit_test(a_full_ring_drops_content_then_rows_never_usage),
+        cmocka_unit_test(after_a_failed_write_memory_is_read_again),
+        cmocka_unit_test(what_an_earlier_process_wrote_is_synced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,8 @@
 #include "ring/fiber.h"
 #include "store/store.h"
 #include "store/store_internal.h"
+#include <dirent.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,6 +153,59 @@ static inline void drain(struct store *s)
     pthread_mutex_unlock(&s->batch_mutex);
 }
 
+// ---- Segments --------------------------------------------------------------------------------
+
+// Calls fn for each file of segments in a store's folder; returns how many there are.
+static inline unsigned segment_files(const char *dir, void (*fn)(const char *path, void *arg),
+                                     void *arg)
+{
+    char path[512];
+    unsigned count = 0;
+    snprintf(path, sizeof(path), "%s/" STORE_SEGMENTS, dir);
+    DIR *folder = opendir(path);
+    assert_non_null(folder);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof(path), "%s/" STORE_SEGMENTS "/%s", dir, entry->d_name);
+        if (fn)
+            fn(path, arg);
+        count++;
+    }
+    closedir(folder);
+    return count;
+}
+
+struct needle {
+    struct slice bytes;
+    unsigned count;
+};
+
+static inline void needle_in(const char *path, void *arg)
+{
+    struct needle *n = arg;
+    struct stat status;
+    int fd = open(path, O_RDONLY);
+    assert_true(fd >= 0 && fstat(fd, &status) == 0);
+    char *bytes = malloc((size_t)status.st_size + 1);
+    assert_int_equal(read(fd, bytes, (size_t)status.st_size), status.st_size);
+    close(fd);
+    char *at = bytes, *end = bytes + status.st_size;
+    while ((at = memmem(at, (size_t)(end - at), n->bytes.ptr, n->bytes.len)) != NULL) {
+        n->count++;
+        at++;
+    }
+    free(bytes);
+}
+
+// How often these bytes stand in the segments; random ones are not packed.
+static inline unsigned on_disk(const char *dir, struct slice bytes)
+{
+    struct needle n = {.bytes = bytes};
+    segment_files(dir, needle_in, &n);
+    return n.count;
+}
+
 // ---- A fiber that asks -----------------------------------------------------------------------
 
 struct asker {
@@ -244,6 +299,18 @@ static inline void got_fn(struct asker *a, struct fiber *self, void *arg)
 {
     struct got *g = arg;
     g->err = store_get_record_await(a->store, self, g->id, &a->arena, &g->entry);
+}
+
+struct removal {
+    const struct store_id *ids;
+    unsigned count;
+    int err;
+};
+
+static inline void remove_fn(struct asker *a, struct fiber *self, void *arg)
+{
+    struct removal *r = arg;
+    r->err = store_delete_records_await(a->store, self, r->ids, r->count);
 }
 
 static inline int64_t counter_value(struct store *s, const char *counter, uint64_t window)

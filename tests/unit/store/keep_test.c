@@ -9,8 +9,6 @@
 
 #define DAY_US UINT64_C(86400000000)
 
-static const struct wall now = {.ns = INT64_C(1700000000000000000)};
-
 static unsigned keys_of(struct store *s, enum keys_table table)
 {
     struct keys_key from = keys_begin(table), to = keys_end(table);
@@ -97,7 +95,7 @@ static void the_oldest_go_when_it_is_too_much(void **state)
     }
     drain(s);
     assert_true(all_bytes(s) > 19 << 20);
-    assert_int_equal(store__clean_up(s, now), 0);
+    assert_int_equal(store__clean_up(s, wall_us(T0_US + 1001 * UINT64_C(60000000))), 0);
     assert_true(all_bytes(s) <= max && all_bytes(s) > max / 2);
     uint64_t left = total(s);
     assert_true(left > 250 && left < 550);
@@ -106,6 +104,60 @@ static void the_oldest_go_when_it_is_too_much(void **state)
     struct store_page page = search_for(&a, (struct store_query){.limit = 1});
     assert_int_equal(page.found[0].id.time_us, T0_US + 999 * UINT64_C(60000000)); // the newest
     asker_close(&a);
+    store_close(s);
+    place_done(&p);
+}
+
+// Contents that are not kept any more: no other file comes behind the last one.
+static void the_newest_segment_goes_when_it_is_too_old(void **state)
+{
+    (void)state;
+    const struct wall today = clock_wall();
+    struct place p;
+    place_make(&p);
+    struct store *s = place_open(&p);
+    struct store_record r = sample((uint64_t)(today.ns / NS_PER_US) - 4 * DAY_US);
+    r.request = SLICE("question");
+    put(s, 0, &r, STORE_KEPT_ALL);
+    drain(s);
+    assert_int_equal(segment_files(p.dir, NULL, NULL), 2);
+    store_retain(s, 10, 3, 0);
+    assert_int_equal(store__clean_up(s, today), 0);
+    assert_int_equal(segment_files(p.dir, NULL, NULL), 1);
+    struct asker a;
+    asker_open(&a, s);
+    struct store_page page = search_for(&a, (struct store_query){.limit = 1});
+    assert_int_equal(page.total, 1);
+    assert_true(slice_eq(page.found[0].row, r.row));
+    asker_close(&a);
+    r.time = today; // and it goes on in a new one
+    put(s, 0, &r, STORE_KEPT_ALL);
+    drain(s);
+    assert_int_equal(segment_files(p.dir, NULL, NULL), 3); // of rows there are two, days apart
+    store_close(s);
+    place_done(&p);
+}
+
+// A clock that was a year ahead for a while: what it dated must not take along all that comes.
+static void what_is_dated_later_than_now_hides_nothing(void **state)
+{
+    (void)state;
+    const struct wall today = clock_wall();
+    const uint64_t now_us = (uint64_t)(today.ns / NS_PER_US);
+    struct place p;
+    place_make(&p);
+    struct store *s = place_open(&p);
+    struct store_record r = sample(now_us + 365 * DAY_US);
+    put(s, 0, &r, STORE_KEPT_ALL);
+    drain(s);
+    segments_seal(s->segments, UINT64_MAX);
+    r = sample(now_us);
+    put(s, 0, &r, STORE_KEPT_ALL);
+    drain(s);
+    store_retain(s, 0, 0, 1);
+    assert_int_equal(store__clean_up(s, today), 0);
+    assert_true(atomic_load(&s->floor_us) < now_us);
+    assert_int_equal(total(s), 2);
     store_close(s);
     place_done(&p);
 }
@@ -157,6 +209,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_and_content_go_by_age),
         cmocka_unit_test(the_oldest_go_when_it_is_too_much),
+        cmocka_unit_test(the_newest_segment_goes_when_it_is_too_old),
+        cmocka_unit_test(what_is_dated_later_than_now_hides_nothing),
         cmocka_unit_test(counters_of_long_ago_go),
         cmocka_unit_test(synced_is_what_was_put_before),
     };

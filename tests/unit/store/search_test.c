@@ -416,18 +416,6 @@ static void sums_are_those_of_the_list(void **state)
 
 // ---- Deletions and single records ------------------------------------------------------------
 
-struct removal {
-    const struct store_id *ids;
-    unsigned count;
-    int err;
-};
-
-static void remove_fn(struct asker *a, struct fiber *self, void *arg)
-{
-    struct removal *r = arg;
-    r->err = store_delete_records_await(a->store, self, r->ids, r->count);
-}
-
 struct record_ask {
     struct store_id id;
     struct store_entry entry;

@@ -205,6 +205,47 @@ static void content_that_the_disk_does_not_take_is_given_up(void **state)
     unmount_disk(&p);
 }
 
+// Its bundle cannot be written again: nothing of it goes.
+static void a_deletion_that_finds_no_room_takes_nothing_with_it(void **state)
+{
+    (void)state;
+    struct place p;
+    struct asker a;
+    struct got got[2];
+    static char body[2][100000];
+    if (!mount_disk(&p, 200))
+        skip();
+    struct store *s = place_open(&p);
+    assert_int_equal(random_bytes(body, sizeof(body)), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        struct store_record r = sample(T0_US + i);
+        r.row = slice_of(body[i], 30000); // both in one bundle
+        got[i] = (struct got){.id = put(s, 0, &r, STORE_KEPT_ALL)};
+    }
+    drain(s);
+    asker_open(&a, s);
+    struct removal r = {.ids = &got[0].id, .count = 1};
+    occupy(&p, 0);
+    ask(&a, remove_fn, &r);
+    assert_int_equal(r.err, ERR_LIMIT);
+    for (unsigned i = 0; i < 2; i++) {
+        ask(&a, got_fn, &got[i]);
+        assert_int_equal(got[i].err, 0);
+        assert_true(slice_eq(got[i].entry.row, slice_of(body[i], 30000)));
+    }
+    free_others(&p);
+    ask(&a, remove_fn, &r);
+    assert_int_equal(r.err, 0);
+    ask(&a, got_fn, &got[0]);
+    assert_int_equal(got[0].err, ERR_NOT_FOUND);
+    ask(&a, got_fn, &got[1]);
+    assert_int_equal(got[1].err, 0);
+    assert_int_equal(health(s).damaged, 0);
+    asker_close(&a);
+    store_close(s);
+    unmount_disk(&p);
+}
+
 // Nor is there a reserve: usage is not written until there is room again.
 static void who_cannot_write_says_so(void **state)
 {
@@ -248,6 +289,7 @@ int main(void)
         cmocka_unit_test(the_order_is_content_rows_never_usage),
         cmocka_unit_test(usage_is_written_where_nothing_is_left),
         cmocka_unit_test(content_that_the_disk_does_not_take_is_given_up),
+        cmocka_unit_test(a_deletion_that_finds_no_room_takes_nothing_with_it),
         cmocka_unit_test(who_cannot_write_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
