@@ -131,8 +131,8 @@ static void segments_are_shorter_when_all_is_bounded(void **state)
     place_make(&p);
     p.options.logs_bytes_max = 32 << 20;
     struct store *s = place_open(&p);
-    assert_int_equal(random_bytes(body, sizeof(body)), 0);
     for (unsigned i = 0; i < 10; i++) {
+        assert_int_equal(random_bytes(body, sizeof(body)), 0); // nothing to be shared
         struct store_record r = sample((uint64_t)(clock_wall().ns / NS_PER_US));
         r.request = slice_of(body, sizeof(body));
         put(s, 0, &r, STORE_KEPT_ALL);
