@@ -36,7 +36,8 @@ static uint64_t us_of(struct wall time)
     return (uint64_t)(time.ns / NS_PER_US);
 }
 
-// What of a request this ring's records have. NULL: it is short, and put as it is.
+// What of a request this ring's records have. NULL: it is short, and put as it is. The losses that
+// this rests on go with it: when the drain has given up more meanwhile, it finds that (gather.c).
 static const struct share_recipe *recipe_of(struct store_ring *r, struct wall time,
                                             struct slice virtual_key, struct slice request)
 {
@@ -69,7 +70,7 @@ bool store_put_request(struct store_ring *r, struct wall time, struct slice virt
     struct slice refers = share_refer(recipe, id, arena);
     if (!refers.ptr)
         return false;
-    record_put_early(spool, id.time_us, recipe, id.number);
+    record_put_early(spool, id.time_us, recipe, r->losses, id.number);
     share_keep(r->share, id);
     *ret = (struct store_early){.refers = refers, .losses = r->losses};
     return true;
@@ -88,10 +89,9 @@ static enum store_kept room_for(struct spool *spool, const struct store_record *
     bool content = has_content(record);
     if (record->row.len > STORE_ROW_BYTES_MAX || level == STORE_NO_ROWS)
         return STORE_KEPT_USAGE;
-    if (content && level == STORE_ALL) {
-        if (has_content_room(spool, record_bytes(record, recipe, STORE_KEPT_ALL)))
-            return STORE_KEPT_ALL;
-    }
+    if (content && level == STORE_ALL &&
+        has_content_room(spool, record_bytes(record, recipe, STORE_KEPT_ALL)))
+        return STORE_KEPT_ALL;
     uint64_t rows = spool_frame_bytes(record_bytes(record, recipe, STORE_KEPT_NO_CONTENT));
     if (rows + spool->bytes / 16 <= room)
         return STORE_KEPT_NO_CONTENT;
@@ -109,8 +109,10 @@ enum store_kept store_put_record(struct store_ring *r, const struct store_record
 
     store_unreserve(r);
     const struct share_recipe *recipe = NULL;
-    if (level == STORE_ALL && !trimmed.early.refers.len)
+    if (level == STORE_ALL && trimmed.early.refers.len == 0) {
         recipe = recipe_of(r, trimmed.time, trimmed.word[STORE_WORD_VIRTUAL_KEY], trimmed.request);
+        trimmed.early.losses = r->losses;
+    }
     enum store_kept kept = room_for(spool, &trimmed, recipe, (enum store_level)level);
     bool lost_row = kept == STORE_KEPT_USAGE && trimmed.row.len > 0;
     bool lost_content = kept != STORE_KEPT_ALL && content;

@@ -132,7 +132,7 @@ void record_put(struct spool *spool, const struct store_record *record,
         .latency_ms = record->latency_ms,
         .moves = (uint8_t)record->moves,
         .more_flags = shared ? RECORD_SHARED >> 8 : 0,
-        .losses = early ? record->early.losses : spool_losses(spool),
+        .losses = record->early.losses,
         .input_tokens = record->input_tokens,
         .output_tokens = record->output_tokens,
         .cached_read_tokens = record->cached_read_tokens,
@@ -175,12 +175,12 @@ uint64_t record_early_bytes(const struct share_recipe *recipe)
 }
 
 void record_put_early(struct spool *spool, uint64_t time_us, const struct share_recipe *recipe,
-                      uint32_t number)
+                      uint32_t losses, uint32_t number)
 {
     struct head head = {
         .version = RECORD_VERSION,
         .more_flags = (RECORD_SHARED | RECORD_EARLY) >> 8,
-        .losses = spool_losses(spool),
+        .losses = losses,
         .number = number,
         .time_us = time_us,
         .request_len = recipe->bytes,

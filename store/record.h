@@ -13,7 +13,7 @@
 //         20   1   moves
 //         21   6   lengths of the words
 //         27   1   more flags (enum record_flag, from 256 on)
-//         28   4   losses of its ring (spool_losses) when it was put
+//         28   4   losses of its ring (spool_losses) when its request was looked at
 //         32  40   input, output, cached read, cached written tokens; cost
 //         72  12   lengths of row, request and answer
 //         84   4   zero
@@ -79,7 +79,7 @@ void record_put(struct spool *spool, const struct store_record *record,
 // A request alone, under RECORD_EARLY.
 uint64_t record_early_bytes(const struct share_recipe *recipe);
 void record_put_early(struct spool *spool, uint64_t time_us, const struct share_recipe *recipe,
-                      uint32_t number);
+                      uint32_t losses, uint32_t number);
 // 0, or ERR_UNSUPPORTED (a version of the future) or ERR_BAD_LENGTH.
 int record_read(struct slice payload, struct record_view *ret);
 // What is kept of it as its row: the payload but for its content. In parts: `head`, which is the

@@ -8,14 +8,17 @@
 // in shared memory (tmpfs): no system call, no lock, no disk fault on the way of a request. A
 // worker drains the rings in large batches; a batch writes, together or not at all, the rows, what
 // search needs of them, the values of the counters they moved, and the ring positions it reached.
+// Rows and contents, which are much and never change, are appended to files beside the database.
 // Start-up goes on behind those positions: each record once, no more, no less.
 //
 //   core's fiber                worker
 //   store_put_record            one batch
-//        │                     ┌───────────────────────────────────────────────┐
-//        ▼                     │ row · content · digest · words · counters ·   │
-//   ring │▒▒▒▒▒▒│    │ ───────►│ the rings' positions                          │──► logs
-//        from    to            └───────────────────────────────────────────────┘
+//        │                     ┌──────────────────────────────────────┐
+//        ▼                     │ rows · contents, appended            │──► segments
+//   ring │▒▒▒▒▒▒│    │ ───────►├──────────────────────────────────────┤
+//        from    to            │ where they lie · digest · words ·    │
+//                              │ counters · the rings' positions      │──► logs
+//                              └──────────────────────────────────────┘
 //
 //   ┌────────┐ batch taken  ┌──────────┐ batch written   ┌─────────┐ log synced,     ┌────────┐
 //   │ QUEUED │ ───────────► │ DRAINING │ ──────────────► │ WRITTEN │ ──────────────► │ SYNCED │
@@ -23,7 +26,8 @@
 //
 //   QUEUED    in the ring: survives the end of the process, also `kill -9`, not the machine's
 //   DRAINING  still in the ring, and read again after an end in the middle
-//   WRITTEN   in the database's own log, in the kernel's hands: found by reads; its ring space is
+//   WRITTEN   in a segment and the database's own log, in the kernel's hands: found by reads; its
+//   ring space is
 //             free; survives the process, not the machine
 //   SYNCED    survives the machine
 //
@@ -41,13 +45,13 @@
 // status, latency, tokens, cost. 1,024 of them, packed by column, are one value with its least and
 // greatest time. Filters, sorts, counts and histograms scan digests on a worker; what a filter
 // offers is a dictionary. Only a search in content reads content, inside a span of time, and says
-// where it stopped. Keys begin with the time (keys.h), so retention deletes a range.
+// where it stopped. Keys begin with the time (keys.h), so retention deletes a range, and files.
 //
 // Ownership: one process has the databases open. What goes in is borrowed until the call returns;
 // what comes out lies in the caller's arena. A call parks its fiber, a worker does the work; an
 // interrupted fiber gets its interruption when the worker has let go of what it was lent (at once
 // when it has not begun), so an interrupted write may have happened. No call is made from a loop's
-// callback but store_put_record, store_reserve, store_unreserve and store_health, which never park.
+// callback but those of records and store_health, which never park.
 //
 // Errors: ERR_NOMEM; ERR_LIMIT (the disk is full, too many calls wait, a bound below); ERR_SYSTEM
 // (the disk or a damaged database: logged with its reason, counted); an interruption. Beyond these,
@@ -180,7 +184,7 @@ struct store_move {
 // A request that was put before its record (store_put_request): what the record says of it.
 struct store_early {
     struct slice refers; // where it lies; empty: it was not
-    uint32_t losses;
+    uint32_t losses;     // of the ring, when that was true
 };
 
 // One finished exchange.
