@@ -254,6 +254,17 @@ static int read_parameter(struct search *s, enum parameter p, struct slice value
     }
 }
 
+// As forms write a space.
+static struct slice plus_to_space(struct arena *arena, struct slice text)
+{
+    if (slice_find_char(text, '+') < 0)
+        return text;
+    char *out = arena_alloc(arena, text.len);
+    for (size_t i = 0; out && i < text.len; i++)
+        out[i] = text.ptr[i] == '+' ? ' ' : text.ptr[i];
+    return slice_of(out, out ? text.len : 0);
+}
+
 // 0, or an error with the parameter at fault. An empty value does not filter.
 static int read_query(struct search *s, struct slice text, struct slice *ret_param)
 {
@@ -263,13 +274,15 @@ static int read_query(struct search *s, struct slice text, struct slice *ret_par
         text = amp < 0 ? SLICE_EMPTY : slice_skip(text, (size_t)amp + 1);
         ptrdiff_t eq = slice_find_char(pair, '=');
         struct slice name = eq < 0 ? pair : slice_take(pair, (size_t)eq);
-        struct slice value =
-            route_decode(s->arena, eq < 0 ? SLICE_EMPTY : slice_skip(pair, (size_t)eq + 1));
-        if (value.len == 0)
-            continue;
         unsigned p = 0;
         while (p < P_COUNT && !slice_eq(parameters[p], name))
             p++;
+        struct slice value = eq < 0 ? SLICE_EMPTY : slice_skip(pair, (size_t)eq + 1);
+        if (p != P_FROM && p != P_TO) // a time's own + has not always been escaped
+            value = plus_to_space(s->arena, value);
+        value = route_decode(s->arena, value);
+        if (value.len == 0)
+            continue;
         *ret_param = name;
         int rc = p < P_COUNT ? read_parameter(s, (enum parameter)p, value) : ERR_BAD_TYPE;
         if (rc)

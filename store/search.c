@@ -201,7 +201,8 @@ static bool contains(struct slice hay, struct slice needle)
         if (first != low && first != up)
             continue;
         size_t i = 1;
-        while (i < needle.len && tolower((unsigned char)hay.ptr[at + i]) == needle.ptr[i])
+        while (i < needle.len &&
+               tolower((unsigned char)hay.ptr[at + i]) == (unsigned char)needle.ptr[i])
             i++;
         if (i == needle.len)
             return true;

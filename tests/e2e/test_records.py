@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of requests: one for each target that was tried, kept whatever becomes of the process."""
 import json
+import pathlib
+import random
 import threading
 import urllib.parse
 
 import pytest
 
 from harness import (CHAT, CHAT_EVENTS, DEADLINE_S, DONE, USAGE_EVENT, Hangup, anthropic_script,
-                     both, chat, chat_chunk, config, event, message_events, messages)
+                     both, chat, chat_chunk, config, event, message_events, messages, send_stream)
 
 CHAT_PATH = "/v1/chat/completions"
 VK = [("x-bf-vk", "sk-bf-alpha")]
@@ -285,6 +287,55 @@ def test_a_stream_has_its_usage_and_its_question(recording, provider):
     assert row["stream"] is True and row["status"] == "success"
     assert row["token_usage"]["prompt_tokens"] > 0
     assert json.loads(entry(g, row)["raw_request"])["stream"] is True
+
+
+def conversation(turns):
+    """The bodies of an agent's turns: each has all that was said before, and no two words in a row
+    that another place of it has."""
+    rng = random.Random(7)
+    said = lambda size: " ".join("%x" % rng.getrandbits(40) for _ in range(size // 11))
+    tools = [{"type": "function", "function": {"name": "f%d" % i, "description": said(2000)}}
+             for i in range(20)]
+    history = [{"role": "system", "content": said(20_000)}]
+    for turn in range(turns):
+        history.append({"role": "user", "content": "turn %d: %s" % (turn, said(1500))})
+        yield json.dumps(chat(messages=history, tools=tools, stream=turn % 2 == 0)).encode()
+        history.append({"role": "assistant", "content": "Hello."})
+
+
+def test_a_conversation_is_told_whole_turn_by_turn(recording, provider, tmp_path):
+    g = recording(logged(provider))
+    sent = list(conversation(12))
+    for body in sent[:6]:
+        assert g.post(CHAT_PATH, body).status == 200
+    rows(g, 6)
+    for body in sent[6:]:  # some of these are in the rings when it ends
+        assert g.post(CHAT_PATH, body).status == 200
+    g.kill()
+    first = g
+    g = recording(logged(provider), flags=["-app-dir", first.dir.name])
+    found = rows(g, 12, order="asc", sort_by="timestamp")
+    told = [entry(g, row) for row in found]
+    assert [one["raw_request"].encode() for one in told] == sent
+    assert all(one["output_message"] for one in told)
+    # Three times that of one turn would hold four turns that know nothing of each other.
+    kept = sum(f.stat().st_size for f in pathlib.Path(first.dir.name).glob("**/content-*"))
+    assert len(sent[-1]) / 3 < kept < 3 * len(sent[-1])
+
+
+def test_a_search_finds_what_was_said(recording, provider_of):
+    pieces = ("The mount Ev", "erest is \"hi", "gh\" at caf\u00e9s.")
+    events = [event(chat_chunk({"content": text})) for text in pieces]
+    g = recording(logged(provider_of(lambda call: send_stream(
+        call, [*events, event(chat_chunk({}, "stop")), DONE]))))
+    assert g.post(CHAT_PATH, chat(stream=True, messages=[
+        {"role": "user", "content": "Where is\nJos\u00e9?"}])).status == 200
+    rows(g, 1)
+    span = {"start_time": "2020-01-01T00:00:00Z", "end_time": "2100-01-01T00:00:00Z"}
+    for words, count in (("mount everest", 1), ("is \"high\" at caf\u00e9s", 1),
+                         ("is\njos\u00e9?", 1), ("everest at", 0)):
+        found = search(g, content_search=words, status="success", **span)
+        assert found["pagination"]["total_count"] == count, words
 
 
 def test_a_fallback_has_a_row_and_retries_have_none(recording, provider_of):
