@@ -74,6 +74,17 @@ int record_open(struct exchange *x)
 
 // ---- Content ---------------------------------------------------------------------------------
 
+static struct slice cut(struct slice word)
+{
+    return slice_take(word, STORE_WORD_BYTES_MAX);
+}
+
+// Whose request it is: in the record, and to whom its text is known (store_put_request).
+static struct slice virtual_key_word(const struct exchange *x)
+{
+    return x->virtual_key ? cut(x->virtual_key->id) : SLICE_EMPTY;
+}
+
 static bool keeps_content(const struct exchange *x)
 {
     const struct config_logging *l = &x->config->logging;
@@ -99,12 +110,6 @@ void record_content(struct exchange *x, struct slice request, struct slice answe
     x->record.answer = answer;
 }
 
-// Whose texts are kept once.
-static struct slice tenant(const struct exchange *x)
-{
-    return x->virtual_key ? x->virtual_key->id : SLICE_EMPTY;
-}
-
 void record_commit(struct exchange *x)
 {
     struct record *r = &x->record;
@@ -116,8 +121,8 @@ void record_commit(struct exchange *x)
     kept_init(&r->kept, &x->stream->arena, &x->core->kept_bytes);
     struct slice request = slice_take(record_request(x), STORE_CONTENT_BYTES_MAX);
     r->cut = request.len < x->body.len;
-    if (store_put_request(x->core->records, ring_wall(x->core->net.ring), tenant(x), request,
-                          &x->stream->arena, &r->early))
+    if (store_put_request(x->core->records, ring_wall(x->core->net.ring), virtual_key_word(x),
+                          request, &x->stream->arena, &r->early))
         return;
     if (kept_reserve(&r->kept, request.len))
         r->request = arena_copy(&x->stream->arena, request);
@@ -241,11 +246,6 @@ static void add_row(struct exchange *x, const struct failure *f, const struct ch
 
 // ---- While it is open ------------------------------------------------------------------------
 
-static struct slice cut(struct slice word)
-{
-    return slice_take(word, STORE_WORD_BYTES_MAX);
-}
-
 static void set_words(const struct exchange *x, struct slice word[STORE_WORD_COUNTER])
 {
     word[STORE_WORD_PROVIDER] = cut(x->target[x->target_index].provider->name);
@@ -253,8 +253,7 @@ static void set_words(const struct exchange *x, struct slice word[STORE_WORD_COU
     word[STORE_WORD_OBJECT] = operation_name(x->route->operation, x->stream_wanted);
     if (x->key)
         word[STORE_WORD_KEY] = cut(x->key->id);
-    if (x->virtual_key)
-        word[STORE_WORD_VIRTUAL_KEY] = cut(x->virtual_key->id);
+    word[STORE_WORD_VIRTUAL_KEY] = virtual_key_word(x);
 }
 
 static uint32_t latency_ms(const struct exchange *x)

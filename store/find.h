@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// find.h: from a record's id to its row, or its content.
+// find.h: from a record's id to its row, or its content; and what stands in the database for
+// bundles and segments (keys.h), read and written.
 //
 // The name of a bundle is the id of its earliest record, and bundles span BUNDLE_SPAN_US at most:
 // so the bundle is one of its ring's whose names lie in that span before the id, as a rule the last

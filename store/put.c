@@ -41,9 +41,9 @@ static uint64_t us_of(struct wall time)
 static const struct share_recipe *recipe_of(struct store_ring *r, struct wall time,
                                             struct slice virtual_key, struct slice request)
 {
-    uint32_t losses = spool_losses(r->spool);
     if (request.len < SHARE_TEXT_BYTES_MIN)
         return NULL;
+    uint32_t losses = spool_losses(r->spool);
     if (losses != r->losses)
         share_forget(r->share);
     r->losses = losses;

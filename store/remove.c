@@ -21,7 +21,7 @@
 
 struct remove_call {
     struct store *store;
-    struct store_id *ids; // by time, rising
+    struct store_id *ids; // rising
     unsigned count;
     struct buf old; // struct old_place, of bundles that are somewhere else now, or nowhere
     int err;
@@ -32,17 +32,20 @@ struct old_place {
     struct segment_place place;
 };
 
-static bool same_id(struct store_id a, struct store_id b)
+// By time first.
+static int by_id(const void *a, const void *b)
 {
-    return a.time_us == b.time_us && a.ring == b.ring && a.number == b.number;
+    const struct store_id *x = a, *y = b;
+    if (x->time_us != y->time_us)
+        return x->time_us < y->time_us ? -1 : 1;
+    if (x->ring != y->ring)
+        return x->ring < y->ring ? -1 : 1;
+    return x->number == y->number ? 0 : x->number < y->number ? -1 : 1;
 }
 
 static bool asked_for(const struct remove_call *c, struct store_id id)
 {
-    for (unsigned i = 0; i < c->count; i++)
-        if (same_id(c->ids[i], id))
-            return true;
-    return false;
+    return bsearch(&id, c->ids, c->count, sizeof(id), by_id) != NULL;
 }
 
 // Rows that stay move to the front.
@@ -324,13 +327,6 @@ static void remove_job(void *arg)
     buf_done(&rows);
 }
 
-static int by_time(const void *a, const void *b)
-{
-    uint64_t us_a = ((const struct store_id *)a)->time_us;
-    uint64_t us_b = ((const struct store_id *)b)->time_us;
-    return us_a < us_b ? -1 : us_a > us_b;
-}
-
 int store_delete_records_await(struct store *s, struct fiber *self, const struct store_id *ids,
                                unsigned count)
 {
@@ -345,7 +341,7 @@ int store_delete_records_await(struct store *s, struct fiber *self, const struct
     if (sorted.err)
         return sorted.err;
     call.ids = (struct store_id *)(void *)sorted.ptr;
-    qsort(call.ids, count, sizeof(*ids), by_time);
+    qsort(call.ids, count, sizeof(*ids), by_id);
     int rc = store__call_await(s, self, remove_job, &call);
     buf_done(&sorted);
     return rc ? rc : call.err;

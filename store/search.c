@@ -8,7 +8,6 @@
 // enough.
 #include "base/assert.h"
 #include "base/err.h"
-#include "base/fold.h"
 #include "store/contents.h"
 #include "store/keys.h"
 #include "store/query.h"
@@ -21,9 +20,9 @@
 #define PAGE_BYTES_MAX ((size_t)256 * 1024 * 1024)
 // Contents read between two looks at the clock.
 #define CLOCK_EVERY 16
-// Of one folded answer what is searched: a small value that says the same a million times must not
-// fill memory.
-#define UNFOLDED_BYTES_MAX ((size_t)16 * 1024 * 1024)
+// Of one content what is searched: a folded answer that says the same a million times must not fill
+// memory.
+#define TEXT_BYTES_MAX ((size_t)16 * 1024 * 1024)
 
 // ---- The order of rows -----------------------------------------------------------------------
 
@@ -210,27 +209,6 @@ static bool contains(struct slice hay, struct slice needle)
     return false;
 }
 
-// Where its unfolding ends, by a cut or the bound, its search ends.
-static bool folded_contains(struct slice folded, struct slice needle, struct buf *text)
-{
-    buf_reset(text);
-    (void)fold_read(folded, text);
-    return contains(buf_slice(text), needle);
-}
-
-static bool matches(const struct store_query *q, const struct content *content, struct slice needle,
-                    struct buf *text)
-{
-    bool folded = content->flags & RECORD_FOLDED;
-    if (!q->text)
-        return contains(content->request, needle) ||
-               (folded ? folded_contains(content->answer, needle, text)
-                       : contains(content->answer, needle));
-    buf_reset(text);
-    q->text(content->request, content->answer, folded, text);
-    return contains(buf_slice(text), needle);
-}
-
 static int content_matches(const struct store_query *q, struct contents *contents,
                            struct store_id id, struct slice needle, struct buf *text, bool *ret)
 {
@@ -240,9 +218,12 @@ static int content_matches(const struct store_query *q, struct contents *content
     int err = contents_get(contents, id, &content);
     if (err == ERR_NOT_FOUND || err == ERR_BAD_LENGTH) // damaged: the others are searched
         return 0;
-    if (!err)
-        *ret = matches(q, &content, needle, text);
-    return err;
+    if (err)
+        return err;
+    buf_reset(text);
+    q->text(content.request, content.answer, content.flags & RECORD_FOLDED, text);
+    *ret = contains(buf_slice(text), needle);
+    return 0;
 }
 
 // From the rows in the order of time to those whose content matches, in the order asked for.
@@ -257,7 +238,7 @@ static int keep_content(struct search_call *c, struct slice needle)
     uint64_t all = c->total;
     int err = contents_init(&contents, c->store);
 
-    buf_init(&text, UNFOLDED_BYTES_MAX);
+    buf_init(&text, TEXT_BYTES_MAX);
     buf_init(&found.heap, c->picks.heap.max);
     c->total = 0;
     for (size_t i = 0; !err && i < count; i++) {
@@ -417,6 +398,7 @@ int store_search_await(struct store *s, struct fiber *self, const struct store_q
                        struct arena *arena, struct store_page *ret)
 {
     bool content = query->content.len > 0;
+    ASSERT(!content || query->text);
     if (query->limit > STORE_PAGE_MAX || query->offset + query->limit > STORE_DEPTH_MAX ||
         query->offset > STORE_DEPTH_MAX || query->content.len > STORE_NEEDLE_BYTES_MAX)
         return ERR_LIMIT;

@@ -204,7 +204,7 @@ struct store_record {
     struct slice request; // content; empty: not kept, or
     struct store_early early;
     struct slice answer;
-    bool answer_folded; // `answer` is texts folded (base/fold.h): no search but finds them so
+    bool answer_folded; // `answer` is texts folded (base/fold.h)
     bool content_cut;   // it was more than its writer keeps
 };
 
@@ -314,7 +314,7 @@ struct store_query {
     int64_t cost_min, cost_max; // in 10⁻¹² dollars
     bool only_failed, only_succeeded, only_without_cost;
     struct slice content; // in the bodies; needs `from` and `to` (ERR_MISSING)
-    // What of a content is searched, to the end of `out`; a worker calls it. NULL: its bytes.
+    // With it: what of a content is searched, to the end of `out`. A worker calls it.
     void (*text)(struct slice request, struct slice answer, bool answer_folded, struct buf *out);
     enum store_sort sort;
     bool ascending;

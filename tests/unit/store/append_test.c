@@ -8,18 +8,6 @@
 
 #define RINGS 3
 
-static unsigned names_of(struct store *s, enum segment_kind kind)
-{
-    enum keys_table table = find_table(kind);
-    struct keys_key from = keys_begin(table), to = keys_end(table);
-    struct rocks_iter *it = rocks_iter_new(s->logs, keys_slice(&from), keys_slice(&to));
-    unsigned count = 0;
-    for (rocks_iter_first(it); rocks_iter_valid(it); rocks_iter_next(it))
-        count++;
-    rocks_iter_free(it);
-    return count;
-}
-
 static struct segment segment_of(struct store *s, enum segment_kind kind, uint32_t number)
 {
     struct keys_key key = keys_segment(kind, number);
@@ -65,8 +53,8 @@ static void a_batch_of_several_rings_is_appended_once(void **state)
     assert_int_equal(store__drain_all(s), 0);
     assert_int_equal(atomic_load(&s->written), written + 1);
     pthread_mutex_unlock(&s->batch_mutex);
-    assert_int_equal(names_of(s, SEGMENT_ROWS), RINGS); // a bundle has one ring's
-    assert_int_equal(names_of(s, SEGMENT_CONTENT), 1);
+    assert_int_equal(keys_of(s, find_table(SEGMENT_ROWS)), RINGS); // a bundle has one ring's
+    assert_int_equal(keys_of(s, find_table(SEGMENT_CONTENT)), 1);
     struct segment segment = segment_of(s, SEGMENT_ROWS, 1);
     struct segment content = segment_of(s, SEGMENT_CONTENT, 1);
     assert_int_equal(segment.bytes + content.bytes, segments_bytes(s->segments));
@@ -109,7 +97,7 @@ static void what_is_not_appended_is_given_up_counted_and_told(void **state)
     assert_non_null(strstr(p.notices, "a segment could not be written"));
     assert_non_null(strstr(p.notices, "segments/content-00000001: Is a directory"));
     pthread_mutex_unlock(&p.mutex);
-    assert_int_equal(names_of(s, SEGMENT_CONTENT), 0);
+    assert_int_equal(keys_of(s, find_table(SEGMENT_CONTENT)), 0);
     assert_int_equal(rmdir(path), 0);
     struct store_id second = put(s, 0, &r, STORE_KEPT_ALL);
     drain(s);
@@ -120,6 +108,37 @@ static void what_is_not_appended_is_given_up_counted_and_told(void **state)
     assert_int_equal(atomic_load(&s->numbers.content_dropped), 2);
     store_close(s);
     place_done(&p);
+}
+
+// What comes faster than it is drained is not packed: that costs space, and less time.
+static void a_ring_that_fills_up_is_drained_unpacked(void **state)
+{
+    (void)state;
+    static char body[100000];
+    const unsigned count = 10;
+    uint64_t bytes[2];
+    memset(body, 'b', sizeof(body));
+    for (unsigned full = 0; full < 2; full++) {
+        struct store_options options;
+        struct store *s = NULL;
+        char reason[STORE_REASON_BYTES];
+        memory_options(&options);
+        options.ring_bytes =
+            full ? 4 << 20 : 64 << 20; // of which a megabyte is a quarter, or little
+        assert_int_equal(store_open(&options, &s, reason), 0);
+        pthread_mutex_lock(&s->batch_mutex);
+        for (unsigned i = 0; i < count; i++) {
+            struct store_record r = sample(T0_US + i);
+            r.answer = slice_of(body, sizeof(body)); // which is never shared
+            put(s, 0, &r, STORE_KEPT_ALL);
+        }
+        assert_int_equal(store__drain_all(s), 0);
+        pthread_mutex_unlock(&s->batch_mutex);
+        bytes[full] = segments_bytes(s->segments);
+        store_close(s);
+    }
+    assert_true(bytes[0] < 100000);
+    assert_true(bytes[1] > count * sizeof(body));
 }
 
 // What is bounded goes by whole files: they are a part of it.
@@ -190,6 +209,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_batch_of_several_rings_is_appended_once),
         cmocka_unit_test(what_is_not_appended_is_given_up_counted_and_told),
+        cmocka_unit_test(a_ring_that_fills_up_is_drained_unpacked),
         cmocka_unit_test(segments_are_shorter_when_all_is_bounded),
         cmocka_unit_test(the_longest_record_is_kept_whole),
     };

@@ -28,18 +28,6 @@ static struct store_id put_text(struct store *s, uint64_t us, const char *key, s
     return put(s, 0, &r, STORE_KEPT_ALL);
 }
 
-struct delete_call {
-    const struct store_id *ids;
-    unsigned count;
-    int err;
-};
-
-static void delete_fn(struct asker *a, struct fiber *self, void *arg)
-{
-    struct delete_call *d = arg;
-    d->err = store_delete_records_await(a->store, self, d->ids, d->count);
-}
-
 static struct store_entry entry_of(struct asker *a, struct store_id id)
 {
     struct got g = {.id = id};
@@ -80,6 +68,7 @@ static void a_text_that_comes_again_is_kept_once(void **state)
     }
     // Found in each, by what only the first one carries.
     struct store_query q = {.content = slice_of(text + 20000, 40),
+                            .text = plain_text,
                             .from = wall_us(T0_US - 1),
                             .to = wall_us(T0_US + turns)};
     assert_int_equal(search_for(&a, q).total, turns);
@@ -116,8 +105,8 @@ static void a_deleted_one_leaves_others_whole(void **state)
     struct store_id second = put_text(s, T0_US + 1, "vk-1", slice_of(text, sizeof(text)));
     drain(s);
     asker_open(&a, s);
-    struct delete_call gone = {.ids = &first, .count = 1};
-    ask(&a, delete_fn, &gone);
+    struct removal gone = {.ids = &first, .count = 1};
+    ask(&a, remove_fn, &gone);
     assert_int_equal(gone.err, 0);
     struct got g = {.id = first};
     ask(&a, got_fn, &g);

@@ -32,25 +32,13 @@ static uint64_t total_in(const char *dir)
 static void all_is_in(const char *dir, unsigned count)
 {
     struct place copy;
-    struct asker a;
     char rings[160];
     place_at(&copy, "/nowhere");
     snprintf(rings, sizeof(rings), "%s-rings", dir);
     copy.options.dir = dir;
     copy.options.rings = rings;
     struct store *s = place_open(&copy);
-    asker_open(&a, s);
-    struct store_page page = search_for(&a, (struct store_query){.limit = STORE_PAGE_MAX});
-    assert_int_equal(page.total, count);
-    for (unsigned i = 0; i < page.count; i++) {
-        struct got got = {.id = page.found[i].id};
-        ask(&a, got_fn, &got);
-        assert_int_equal(got.err, 0);
-        assert_true(slice_eq(got.entry.row, SLICE("{\"id\":1}")));
-        assert_true(slice_eq(got.entry.request, SLICE("question")));
-    }
-    assert_int_equal(atomic_load(&s->numbers.damaged), 0);
-    asker_close(&a);
+    all_is_found(s, count);
     store_close(s);
 }
 

@@ -333,7 +333,8 @@ static void what_a_machine_lost_is_told_as_usage(void **state)
     }
     page = search_for(&a, (struct store_query){.from = wall_us(T0_US),
                                                .to = wall_us(T0_US + 100),
-                                               .content = SLICE("asked")});
+                                               .content = SLICE("asked"),
+                                               .text = plain_text});
     assert_int_equal(page.total, 2);
     asker_close(&a);
     put_known(s, 0, T0_US + 10, &known[5]);

@@ -10,7 +10,9 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/fold.h"
 #include "ring/fiber.h"
+#include "store/keys.h"
 #include "store/store.h"
 #include "store/store_internal.h"
 #include <dirent.h>
@@ -311,6 +313,47 @@ static inline void remove_fn(struct asker *a, struct fiber *self, void *arg)
 {
     struct removal *r = arg;
     r->err = store_delete_records_await(a->store, self, r->ids, r->count);
+}
+
+// Each record of it, with its row and the content "question".
+static inline void all_is_found(struct store *s, unsigned count)
+{
+    struct asker a;
+    asker_open(&a, s);
+    struct store_page page = search_for(&a, (struct store_query){.ascending = true});
+    assert_int_equal(page.total, count);
+    for (unsigned i = 0; i < page.count; i++) {
+        struct got got = {.id = page.found[i].id};
+        ask(&a, got_fn, &got);
+        assert_int_equal(got.err, 0);
+        assert_true(slice_eq(got.entry.row, SLICE("{\"id\":1}")));
+        assert_true(slice_eq(got.entry.request, SLICE("question")));
+    }
+    assert_int_equal(atomic_load(&s->numbers.damaged), 0);
+    asker_close(&a);
+}
+
+static inline unsigned keys_of(struct store *s, enum keys_table table)
+{
+    struct keys_key from = keys_begin(table), to = keys_end(table);
+    struct rocks_iter *it = rocks_iter_new(s->logs, keys_slice(&from), keys_slice(&to));
+    unsigned count = 0;
+    for (rocks_iter_first(it); rocks_iter_valid(it); rocks_iter_next(it))
+        count++;
+    rocks_iter_free(it);
+    return count;
+}
+
+// What a test's search looks at: the bytes, an answer unfolded.
+static inline void plain_text(struct slice request, struct slice answer, bool folded,
+                              struct buf *out)
+{
+    buf_add(out, request);
+    buf_add_char(out, '\n');
+    if (folded)
+        (void)fold_read(answer, out);
+    else
+        buf_add(out, answer);
 }
 
 static inline int64_t counter_value(struct store *s, const char *counter, uint64_t window)

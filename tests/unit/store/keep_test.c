@@ -9,17 +9,6 @@
 
 #define DAY_US UINT64_C(86400000000)
 
-static unsigned keys_of(struct store *s, enum keys_table table)
-{
-    struct keys_key from = keys_begin(table), to = keys_end(table);
-    struct rocks_iter *it = rocks_iter_new(s->logs, keys_slice(&from), keys_slice(&to));
-    unsigned count = 0;
-    for (rocks_iter_first(it); rocks_iter_valid(it); rocks_iter_next(it))
-        count++;
-    rocks_iter_free(it);
-    return count;
-}
-
 static uint64_t all_bytes(struct store *s)
 {
     return rocks_bytes(s->logs) + segments_bytes(s->segments);

@@ -38,23 +38,6 @@ static void what_was_only_in_the_log_is_kept(void **state)
     place_done(&p);
 }
 
-static void all_is_found(struct store *s, unsigned count)
-{
-    struct asker a;
-    asker_open(&a, s);
-    struct store_page page = search_for(&a, (struct store_query){.ascending = true});
-    assert_int_equal(page.total, count);
-    for (unsigned i = 0; i < page.count; i++) {
-        struct got got = {.id = page.found[i].id};
-        ask(&a, got_fn, &got);
-        assert_int_equal(got.err, 0);
-        assert_true(slice_eq(got.entry.row, SLICE("{\"id\":1}")));
-        assert_true(slice_eq(got.entry.request, SLICE("question")));
-    }
-    assert_int_equal(atomic_load(&s->numbers.damaged), 0);
-    asker_close(&a);
-}
-
 static void put_one(struct store *s, uint64_t us)
 {
     struct store_record r = sample(us);

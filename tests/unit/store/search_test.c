@@ -245,6 +245,7 @@ static void content_is_searched_in_a_span_of_time(void **state)
     fill(&m, 4);
     asker_open(&a, m.store);
     struct search s = {.query = {.content = SLICE("EVEREST"),
+                                 .text = plain_text,
                                  .to = wall_us(m.rows[ROWS - 1].id.time_us),
                                  .limit = 20,
                                  .sort = STORE_BY_COST}};
@@ -286,8 +287,10 @@ static void folded_answers_are_searched_unfolded(void **state)
     struct store_id id = put(s, 0, &r, STORE_KEPT_ALL);
     drain(s);
     asker_open(&a, s);
-    struct store_query q = {
-        .content = SLICE("IS SOUTH OF"), .from = wall_us(T0_US - 1), .to = wall_us(T0_US + 1)};
+    struct store_query q = {.content = SLICE("IS SOUTH OF"),
+                            .text = plain_text,
+                            .from = wall_us(T0_US - 1),
+                            .to = wall_us(T0_US + 1)};
     assert_int_equal(search_for(&a, q).total, 1);
     q.content = SLICE("is west of");
     assert_int_equal(search_for(&a, q).total, 0);
